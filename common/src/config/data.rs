@@ -1,0 +1,236 @@
+//! Where episodes come from.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// A data set, or a distribution of functions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DataConfig {
+    /// Procedurally drawn characters; nothing to download.
+    Glyphs(GlyphsConfig),
+    /// Omniglot, from its official zips or unpacked.
+    Omniglot(OmniglotConfig),
+    /// A folder of class folders of PNG or JPEG images.
+    Folder(FolderConfig),
+    /// Images and labels as IDX files, as MNIST has them.
+    Idx(IdxConfig),
+    /// Sine waves of random amplitude and phase.
+    Sinusoid(SinusoidConfig),
+}
+
+/// What an example looks like to the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// Images: rows, columns, channels.
+    Image {
+        /// Rows.
+        height: usize,
+        /// Columns.
+        width: usize,
+        /// 1 for grey, 3 for colour.
+        channels: usize,
+    },
+    /// A plain vector.
+    Vector {
+        /// Its length.
+        length: usize,
+    },
+}
+
+impl Shape {
+    /// How many numbers an example has.
+    #[must_use]
+    pub fn len(self) -> usize {
+        match self {
+            Self::Image { height, width, channels } => height * width * channels,
+            Self::Vector { length } => length,
+        }
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl DataConfig {
+    /// The shape of an example.
+    #[must_use]
+    pub fn shape(&self) -> Shape {
+        let image =
+            |size: usize, channels: usize| Shape::Image { height: size, width: size, channels };
+        match self {
+            Self::Glyphs(glyphs) => image(glyphs.images.image_size, 1),
+            Self::Omniglot(omniglot) => image(omniglot.images.image_size, 1),
+            Self::Folder(folder) => {
+                image(folder.images.image_size, if folder.colour { 3 } else { 1 })
+            }
+            Self::Idx(idx) => image(idx.images.image_size, 1),
+            Self::Sinusoid(_) => Shape::Vector { length: 1 },
+        }
+    }
+
+    /// Whether examples have a class (else they have a value).
+    #[must_use]
+    pub fn is_classification(&self) -> bool {
+        !matches!(self, Self::Sinusoid(_))
+    }
+}
+
+/// What all image sets have in common.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ImageOptions {
+    /// Rows and columns that images are resized to.
+    pub image_size: usize,
+    /// Whether each class counts four times, turned by 0°, 90°, 180° and 270°.
+    pub rotations: bool,
+}
+
+impl Default for ImageOptions {
+    fn default() -> Self {
+        Self { image_size: 28, rotations: false }
+    }
+}
+
+/// The embedded set: characters drawn from strokes, a class a character, an image a hand.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GlyphsConfig {
+    /// Characters in training, validation and test.
+    pub classes: [usize; 3],
+    /// Images a character.
+    pub images_per_class: usize,
+    /// What the characters are drawn from: the set's own seed, not the run's.
+    pub seed: u64,
+    /// Size and rotations.
+    pub images: ImageOptions,
+}
+
+impl Default for GlyphsConfig {
+    fn default() -> Self {
+        Self {
+            classes: [400, 50, 100],
+            images_per_class: 20,
+            seed: 0,
+            images: ImageOptions::default(),
+        }
+    }
+}
+
+/// Omniglot (Lake, Salakhutdinov and Tenenbaum 2015).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OmniglotConfig {
+    /// The folder that holds `images_background.zip` and `images_evaluation.zip`, or the folders in them, itself or in
+    /// a `python` folder.
+    pub path: PathBuf,
+    /// Which characters train, validate and test.
+    pub split: OmniglotSplit,
+    /// Size and rotations.
+    #[serde(default)]
+    pub images: ImageOptions,
+}
+
+/// Which characters train, validate and test.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OmniglotSplit {
+    /// Background and evaluation sets as published; validation alphabets are taken from the background set.
+    Lake {
+        /// How many background alphabets validate.
+        validation_alphabets: usize,
+    },
+    /// Lists of characters, as Vinyals et al. (2016) split them: a folder with `train.txt`, `val.txt` and `test.txt`.
+    Vinyals {
+        /// The folder.
+        lists: PathBuf,
+    },
+    /// Characters at random, over both sets.
+    Random {
+        /// Characters that train; the rest tests.
+        train: usize,
+        /// Characters that validate.
+        validation: usize,
+        /// What the split is drawn from.
+        seed: u64,
+    },
+    /// The first of the two minimal background sets; tests on the evaluation set.
+    Small1 {
+        /// How many of its alphabets validate.
+        validation_alphabets: usize,
+    },
+    /// The second one.
+    Small2 {
+        /// How many of its alphabets validate.
+        validation_alphabets: usize,
+    },
+}
+
+/// A folder of class folders.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FolderConfig {
+    /// The folder. Where it has folders `train`, `validation` and `test`, these are the split; else the classes in it
+    /// are split at random.
+    pub path: PathBuf,
+    /// Three channels; else grey.
+    #[serde(default)]
+    pub colour: bool,
+    /// Whether dark is high, so that ink on paper becomes 1 on 0.
+    #[serde(default)]
+    pub invert: bool,
+    /// The shares of classes that validate and test, where the folder has no split of its own.
+    #[serde(default = "held_out")]
+    pub held_out: [f64; 2],
+    /// What a random split is drawn from.
+    #[serde(default)]
+    pub split_seed: u64,
+    /// Size and rotations.
+    #[serde(default)]
+    pub images: ImageOptions,
+}
+
+fn held_out() -> [f64; 2] {
+    [0.1, 0.2]
+}
+
+/// Images and labels in IDX files, gzipped or not.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdxConfig {
+    /// The file of images: unsigned bytes, three dimensions.
+    pub images_path: PathBuf,
+    /// The file of labels: unsigned bytes or 32-bit integers.
+    pub labels_path: PathBuf,
+    /// The shares of classes that validate and test.
+    #[serde(default = "held_out")]
+    pub held_out: [f64; 2],
+    /// What the split is drawn from.
+    #[serde(default)]
+    pub split_seed: u64,
+    /// Size and rotations.
+    #[serde(default)]
+    pub images: ImageOptions,
+}
+
+/// Sine waves, y = A sin(x − φ) (Finn et al. 2017, section 5.1).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SinusoidConfig {
+    /// A is uniform in this range.
+    pub amplitude: [f32; 2],
+    /// φ is uniform in this range.
+    pub phase: [f32; 2],
+    /// x is uniform in this range.
+    pub domain: [f32; 2],
+}
+
+impl Default for SinusoidConfig {
+    fn default() -> Self {
+        Self { amplitude: [0.1, 5.0], phase: [0.0, std::f32::consts::PI], domain: [-5.0, 5.0] }
+    }
+}

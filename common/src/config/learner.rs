@@ -1,0 +1,155 @@
+//! What is meta-learned, and how it adapts.
+
+use serde::{Deserialize, Serialize};
+
+/// A learner.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LearnerConfig {
+    /// MAML, first-order MAML and ANIL.
+    Maml(MamlConfig),
+    /// Meta-SGD: a rate per parameter is learned as well.
+    MetaSgd(MetaSgdConfig),
+    /// Reptile.
+    Reptile(ReptileConfig),
+}
+
+/// Model-agnostic meta-learning (Finn et al. 2017).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MamlConfig {
+    /// `second` is exact; `first` leaves the Hessian out.
+    #[serde(default)]
+    pub order: Order,
+    /// What the inner loop changes: `all`, or the `head` alone (ANIL, Raghu et al. 2020).
+    #[serde(default)]
+    pub adapt: Adapt,
+    /// The inner rate α, on the mean loss over the support set.
+    pub inner_rate: f32,
+    /// Inner steps in training.
+    pub inner_steps: usize,
+    /// Inner steps in evaluation.
+    pub evaluation_steps: usize,
+    /// Clipping of inner gradients.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inner_clip: Option<InnerClip>,
+}
+
+/// How much of the meta-gradient is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// First-order: the inner loop's Jacobian is taken for the identity.
+    First,
+    /// Exact.
+    #[default]
+    Second,
+}
+
+/// Which parameters the inner loop changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Adapt {
+    /// All.
+    #[default]
+    All,
+    /// The head's: "almost no inner loop".
+    Head,
+}
+
+/// A bound on the inner gradient's elements. Where it clips, the exact meta-gradient passes nothing through.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InnerClip {
+    /// Each element is kept within ± this.
+    pub value: f32,
+}
+
+/// Meta-SGD (Li et al. 2017): the initialisation and a rate per parameter.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MetaSgdConfig {
+    /// The rates begin uniform in this range.
+    #[serde(default = "initial_rates")]
+    pub initial_rates: [f32; 2],
+    /// Inner steps in training.
+    pub inner_steps: usize,
+    /// Inner steps in evaluation.
+    pub evaluation_steps: usize,
+}
+
+fn initial_rates() -> [f32; 2] {
+    [0.005, 0.1]
+}
+
+/// Reptile (Nichol et al. 2018): moves towards the adapted parameters.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReptileConfig {
+    /// What takes the inner steps.
+    pub inner_optimizer: InnerOptimizer,
+    /// The inner rate.
+    pub inner_rate: f32,
+    /// Inner steps in training.
+    pub inner_steps: usize,
+    /// Inner steps in evaluation.
+    pub evaluation_steps: usize,
+    /// Support examples a class that the inner loop trains on; the episode's shots where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub training_shots: Option<usize>,
+    /// Examples an inner step in training; the whole support set where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inner_batch: Option<usize>,
+    /// Examples an inner step in evaluation; the whole support set where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluation_batch: Option<usize>,
+}
+
+/// What takes Reptile's inner steps. Its state starts anew in every episode.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InnerOptimizer {
+    /// Plain gradient descent.
+    Sgd,
+    /// Adam.
+    Adam(AdamConfig),
+}
+
+/// Adam's constants (Kingma and Ba 2015).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdamConfig {
+    /// β₁.
+    pub beta1: f32,
+    /// β₂.
+    pub beta2: f32,
+    /// ε.
+    pub epsilon: f32,
+}
+
+impl Default for AdamConfig {
+    fn default() -> Self {
+        Self { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }
+    }
+}
+
+impl LearnerConfig {
+    /// Inner steps in training and in evaluation.
+    #[must_use]
+    pub fn steps(&self) -> (usize, usize) {
+        match self {
+            Self::Maml(maml) => (maml.inner_steps, maml.evaluation_steps),
+            Self::MetaSgd(meta_sgd) => (meta_sgd.inner_steps, meta_sgd.evaluation_steps),
+            Self::Reptile(reptile) => (reptile.inner_steps, reptile.evaluation_steps),
+        }
+    }
+
+    /// Sets the inner steps in evaluation.
+    pub fn set_evaluation_steps(&mut self, steps: usize) {
+        match self {
+            Self::Maml(maml) => maml.evaluation_steps = steps,
+            Self::MetaSgd(meta_sgd) => meta_sgd.evaluation_steps = steps,
+            Self::Reptile(reptile) => reptile.evaluation_steps = steps,
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! A run's configuration: plain data, as it stands in a TOML file.
+
+mod data;
+mod farm;
+mod learner;
+mod meta_optimizer;
+mod network;
+mod run;
+
+pub use data::{
+    DataConfig, FolderConfig, GlyphsConfig, IdxConfig, ImageOptions, OmniglotConfig, OmniglotSplit,
+    Shape, SinusoidConfig,
+};
+pub use farm::FarmConfig;
+pub use learner::{
+    AdamConfig, Adapt, InnerClip, InnerOptimizer, LearnerConfig, MamlConfig, MetaSgdConfig, Order,
+    ReptileConfig,
+};
+pub use meta_optimizer::{MetaOptimizerConfig, Rule, Schedule};
+pub use network::{Activation, Conv4Config, Downsample, Features, MlpConfig, NetworkConfig};
+pub use run::{EpisodeConfig, RunConfig, TrainingConfig};
+
+/// Why a configuration cannot be run: the key, and what is wrong with its value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{key}: {problem}")]
+pub struct ConfigError {
+    /// The key's full name, such as `learner.maml.inner_rate`.
+    pub key: String,
+    /// What is wrong, as a lowercase fragment.
+    pub problem: String,
+}
+
+impl ConfigError {
+    /// An error of this key.
+    pub fn new(key: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self { key: key.into(), problem: problem.into() }
+    }
+}

@@ -1,0 +1,95 @@
+//! The whole configuration of a run.
+
+use serde::{Deserialize, Serialize};
+
+use super::{DataConfig, FarmConfig, LearnerConfig, MetaOptimizerConfig, NetworkConfig};
+
+/// All that a run is determined by. The same configuration gives the same bits on any number of workers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunConfig {
+    /// The run's name: that of its folder.
+    pub name: String,
+    /// What everything that is drawn is drawn from.
+    #[serde(default)]
+    pub seed: u64,
+    /// Where episodes come from.
+    pub data: DataConfig,
+    /// What an episode consists of.
+    pub episode: EpisodeConfig,
+    /// The network.
+    pub network: NetworkConfig,
+    /// What is meta-learned, and how it adapts.
+    pub learner: LearnerConfig,
+    /// How meta-gradients are applied.
+    pub meta_optimizer: MetaOptimizerConfig,
+    /// How long, how often, how many.
+    pub training: TrainingConfig,
+    /// How the farm behaves; nothing in here changes a bit of the result.
+    #[serde(default)]
+    pub farm: FarmConfig,
+}
+
+/// An episode: N ways, K shots and some queries a class. A regression episode has one way.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EpisodeConfig {
+    /// Classes an episode.
+    pub ways: usize,
+    /// Support examples a class.
+    pub shots: usize,
+    /// Query examples a class in training.
+    pub queries: usize,
+    /// Query examples a class in validation and test; as in training where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluation_queries: Option<usize>,
+}
+
+impl EpisodeConfig {
+    /// Query examples a class in validation and test.
+    #[must_use]
+    pub fn queries_in_evaluation(&self) -> usize {
+        self.evaluation_queries.unwrap_or(self.queries)
+    }
+}
+
+/// How long a run lasts and when it looks up.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingConfig {
+    /// Updates of the meta-parameters.
+    pub meta_steps: u64,
+    /// Episodes a meta-step.
+    pub meta_batch: u64,
+    /// Meta-steps between validations; 0 for none, and then the last parameters are the ones kept.
+    #[serde(default)]
+    pub validate_every: u64,
+    /// Episodes a validation.
+    #[serde(default = "validation_episodes")]
+    pub validation_episodes: u64,
+    /// Episodes of the test at the end.
+    #[serde(default = "test_episodes")]
+    pub test_episodes: u64,
+    /// Meta-steps between checkpoints; 0 for one at the end alone.
+    #[serde(default = "checkpoint_every")]
+    pub checkpoint_every: u64,
+    /// Meta-steps between lines of metrics.
+    #[serde(default = "report_every")]
+    pub report_every: u64,
+}
+
+fn validation_episodes() -> u64 {
+    200
+}
+
+fn test_episodes() -> u64 {
+    1000
+}
+
+fn checkpoint_every() -> u64 {
+    500
+}
+
+fn report_every() -> u64 {
+    10
+}

@@ -1,0 +1,20 @@
+//! What Lyceum's coordinator and workers must agree on.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`config`] | a run's configuration, as plain data |
+//! | [`ids`] | names of steps, episodes, workers, digests |
+//! | [`seed`] | randomness as a value, keyed by (run, step, episode, purpose) |
+//! | [`layout`], [`parameters`] | the flat meta-parameters, their names and shapes, their digest |
+//! | [`model`] | which parameters a network and a learner have |
+//! | [`reduction`], [`report`] | the fixed tree of sums, and what travels up it |
+#![forbid(unsafe_code)]
+
+pub mod config;
+pub mod ids;
+pub mod layout;
+pub mod model;
+pub mod parameters;
+pub mod reduction;
+pub mod report;
+pub mod seed;

@@ -1,0 +1,101 @@
+//! What episodes report beside their gradient, and how it is summed up.
+
+/// What one episode reports: sums travel with the gradient up the tree of the reduction.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct EpisodeReport {
+    /// The query loss after adaptation.
+    pub loss: f64,
+    /// The share of query examples labelled right, in 0..=1; zero for regression.
+    pub accuracy: f64,
+}
+
+/// Sums over episodes, from which means and intervals follow. Sums are f64 and go up the same tree as the gradients.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ReportSums {
+    /// How many episodes.
+    pub episodes: u64,
+    /// Σ loss.
+    pub loss: f64,
+    /// Σ loss².
+    pub loss_squared: f64,
+    /// Σ accuracy.
+    pub accuracy: f64,
+    /// Σ accuracy².
+    pub accuracy_squared: f64,
+}
+
+impl From<EpisodeReport> for ReportSums {
+    fn from(report: EpisodeReport) -> Self {
+        let EpisodeReport { loss, accuracy } = report;
+        Self {
+            episodes: 1,
+            loss,
+            loss_squared: loss * loss,
+            accuracy,
+            accuracy_squared: accuracy * accuracy,
+        }
+    }
+}
+
+impl ReportSums {
+    /// The sums of `self` and `other` together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            episodes: self.episodes + other.episodes,
+            loss: self.loss + other.loss,
+            loss_squared: self.loss_squared + other.loss_squared,
+            accuracy: self.accuracy + other.accuracy,
+            accuracy_squared: self.accuracy_squared + other.accuracy_squared,
+        }
+    }
+
+    /// The loss's mean over episodes.
+    #[must_use]
+    pub fn mean_loss(&self) -> Estimate {
+        Estimate::of(self.episodes, self.loss, self.loss_squared)
+    }
+
+    /// The accuracy's mean over episodes.
+    #[must_use]
+    pub fn mean_accuracy(&self) -> Estimate {
+        Estimate::of(self.episodes, self.accuracy, self.accuracy_squared)
+    }
+}
+
+/// A mean over episodes and the half-width of its 95 % interval.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Estimate {
+    /// The mean; NaN over no episodes.
+    pub mean: f64,
+    /// 1.96 standard errors, the standard deviation taken with n − 1; zero for fewer than two episodes.
+    pub interval: f64,
+}
+
+impl Estimate {
+    fn of(episodes: u64, sum: f64, sum_of_squares: f64) -> Self {
+        let n = episodes as f64;
+        let mean = sum / n;
+        let variance =
+            if episodes < 2 { 0.0 } else { ((sum_of_squares - sum * mean) / (n - 1.0)).max(0.0) };
+        Self { mean, interval: 1.96 * (variance / n).sqrt() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn means_and_intervals_of_a_known_sample() {
+        let sums = [0.0, 1.0, 1.0, 1.0]
+            .map(|accuracy| ReportSums::from(EpisodeReport { loss: 2.0, accuracy }))
+            .into_iter()
+            .reduce(ReportSums::plus)
+            .unwrap();
+        let accuracy = sums.mean_accuracy();
+        assert!((accuracy.mean - 0.75).abs() < 1e-12);
+        assert!((accuracy.interval - 1.96 * 0.25).abs() < 1e-12);
+        assert_eq!(sums.mean_loss(), Estimate { mean: 2.0, interval: 0.0 });
+    }
+}

@@ -1,0 +1,245 @@
+//! Randomness as a value that is handed down: run → step → episode → purpose.
+//!
+//! A seed can only be refined downward, and only at the bottom can anything be drawn, so an episode's draws are a
+//! function of (run seed, meta-step, episode index, purpose) and of nothing else. `farm.proto` states the derivation
+//! for workers in other languages.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use rand_chacha::ChaCha8Rng;
+use rand_core::{Rng, SeedableRng};
+
+use crate::ids::{EpisodeIndex, MetaStep};
+
+/// Level marker: a whole run.
+#[derive(Clone, Copy, Debug)]
+pub struct OfRun;
+/// Level marker: one meta-step, or one evaluation.
+#[derive(Clone, Copy, Debug)]
+pub struct OfStep;
+/// Level marker: one episode.
+#[derive(Clone, Copy, Debug)]
+pub struct OfEpisode;
+
+/// A seed at a level of the run.
+///
+/// ```compile_fail
+/// use lyceum_common::seed::{Purpose, Seed};
+/// // A run draws nothing itself: refine down to an episode first.
+/// let _ = Seed::of_run(7).stream(Purpose::Classes);
+/// ```
+#[derive(Clone, Copy)]
+pub struct Seed<Level> {
+    key: [u8; 32],
+    level: PhantomData<Level>,
+}
+
+impl<Level> fmt::Debug for Seed<Level> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Seed({:02x}{:02x}…)", self.key[0], self.key[1])
+    }
+}
+
+/// What a stream of an episode is drawn for. Purposes never share a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Which classes take part, and in which order they are labelled.
+    Classes,
+    /// Which images of a class are support and which query.
+    Images,
+    /// Distortions of an image.
+    Augmentation,
+    /// The function of a regression episode, and its points.
+    Function,
+    /// The order of the inner loop's batches.
+    InnerBatches,
+}
+
+impl Purpose {
+    fn domain(self) -> &'static str {
+        match self {
+            Self::Classes => "classes",
+            Self::Images => "images",
+            Self::Augmentation => "augmentation",
+            Self::Function => "function",
+            Self::InnerBatches => "inner-batches",
+        }
+    }
+}
+
+impl<Level> Seed<Level> {
+    /// `BLAKE3(key = this seed, domain ‖ 0 ‖ index as 8 little-endian bytes)`.
+    fn refine<Lower>(self, domain: &str, index: u64) -> Seed<Lower> {
+        let mut hasher = blake3::Hasher::new_keyed(&self.key);
+        hasher.update(domain.as_bytes());
+        hasher.update(&[0]);
+        hasher.update(&index.to_le_bytes());
+        Seed { key: *hasher.finalize().as_bytes(), level: PhantomData }
+    }
+
+    fn generator(self, domain: &str) -> Generator {
+        let Self { key, .. } = self.refine(domain, 0);
+        Generator(ChaCha8Rng::from_seed(key))
+    }
+}
+
+impl Seed<OfRun> {
+    /// The root of everything that a training run draws.
+    #[must_use]
+    pub fn of_run(seed: u64) -> Self {
+        let root = Self { key: [0; 32], level: PhantomData };
+        root.refine("lyceum run", seed)
+    }
+
+    /// The root of everything that evaluations of this run draw: apart from training's, so that evaluating more
+    /// often never moves training.
+    #[must_use]
+    pub fn evaluation(self) -> Self {
+        self.refine("evaluation", 0)
+    }
+
+    /// The seed of meta-step `step`.
+    #[must_use]
+    pub fn step(self, step: MetaStep) -> Seed<OfStep> {
+        self.refine("step", step.0)
+    }
+
+    /// What the meta-parameters' initial values are drawn from.
+    #[must_use]
+    pub fn initialisation(self) -> Generator {
+        self.generator("initialisation")
+    }
+
+    /// What a random split of classes is drawn from.
+    #[must_use]
+    pub fn class_split(self) -> Generator {
+        self.generator("class-split")
+    }
+}
+
+impl Seed<OfStep> {
+    /// The seed of episode `index` of this step.
+    #[must_use]
+    pub fn episode(self, index: EpisodeIndex) -> Seed<OfEpisode> {
+        self.refine("episode", index.0)
+    }
+}
+
+impl Seed<OfEpisode> {
+    /// The generator of this episode for one purpose.
+    #[must_use]
+    pub fn stream(self, purpose: Purpose) -> Generator {
+        self.generator(purpose.domain())
+    }
+}
+
+/// A stream of draws: ChaCha with 8 rounds, keyed by a seed.
+#[derive(Clone)]
+pub struct Generator(ChaCha8Rng);
+
+impl fmt::Debug for Generator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Generator")
+    }
+}
+
+impl Generator {
+    /// The next 32 bits of the stream.
+    pub fn bits(&mut self) -> u32 {
+        self.0.next_u32()
+    }
+
+    /// Uniform in `0..bound`: the high half of `bits × bound`, redrawn while the low half is below `2³² mod bound`
+    /// (Lemire 2019).
+    ///
+    /// # Panics
+    /// Where `bound` is zero.
+    pub fn below(&mut self, bound: u32) -> u32 {
+        assert!(bound > 0, "nothing lies below zero");
+        let threshold = bound.wrapping_neg() % bound;
+        loop {
+            let product = u64::from(self.bits()) * u64::from(bound);
+            if product as u32 >= threshold {
+                return (product >> 32) as u32;
+            }
+        }
+    }
+
+    /// Uniform in `[0, 1)`: the high 24 bits over 2²⁴.
+    pub fn unit(&mut self) -> f32 {
+        (self.bits() >> 8) as f32 * (1.0 / 16_777_216.0)
+    }
+
+    /// Uniform in `[low, high)`, up to rounding.
+    pub fn uniform(&mut self, low: f32, high: f32) -> f32 {
+        low + (high - low) * self.unit()
+    }
+
+    /// Standard normal, by Box and Muller in f64; one of the pair is dropped.
+    pub fn normal(&mut self) -> f32 {
+        let radius = libm::sqrt(-2.0 * libm::log(1.0 - f64::from(self.unit())));
+        let angle = 2.0 * std::f64::consts::PI * f64::from(self.unit());
+        (radius * libm::cos(angle)) as f32
+    }
+
+    /// Fills `chosen` with distinct members of `0..population`, in random order: one after the other, a member that is
+    /// there already being drawn again.
+    ///
+    /// # Panics
+    /// Where `chosen` is longer than `population`.
+    pub fn choose(&mut self, population: u32, chosen: &mut [u32]) {
+        assert!(chosen.len() <= population as usize, "more drawn than there are");
+        for i in 0..chosen.len() {
+            chosen[i] = loop {
+                let member = self.below(population);
+                if !chosen[..i].contains(&member) {
+                    break member;
+                }
+            };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn draw(run: u64, step: u64, episode: u64, purpose: Purpose) -> u32 {
+        Seed::of_run(run).step(MetaStep(step)).episode(EpisodeIndex(episode)).stream(purpose).bits()
+    }
+
+    #[test]
+    fn every_part_of_the_key_counts() {
+        let draws = [
+            draw(1, 2, 3, Purpose::Classes),
+            draw(2, 2, 3, Purpose::Classes),
+            draw(1, 3, 3, Purpose::Classes),
+            draw(1, 2, 4, Purpose::Classes),
+            draw(1, 2, 3, Purpose::Images),
+        ];
+        for (i, a) in draws.iter().enumerate() {
+            assert!(draws[i + 1..].iter().all(|b| a != b));
+        }
+        assert_eq!(draw(1, 2, 3, Purpose::Classes), draws[0]);
+    }
+
+    proptest! {
+        #[test]
+        fn chosen_members_are_distinct_and_in_range(seed: u64, population in 1u32..200, share in 0.0f64..=1.0) {
+            let mut chosen = vec![0; (f64::from(population) * share) as usize];
+            Seed::of_run(seed).initialisation().choose(population, &mut chosen);
+            let mut sorted = chosen.clone();
+            sorted.sort_unstable();
+            sorted.dedup();
+            prop_assert_eq!(sorted.len(), chosen.len());
+            prop_assert!(chosen.iter().all(|&member| member < population));
+        }
+
+        #[test]
+        fn below_stays_below(seed: u64, bound in 1u32..) {
+            prop_assert!(Seed::of_run(seed).initialisation().below(bound) < bound);
+        }
+    }
+}

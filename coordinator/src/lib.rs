@@ -1,0 +1,2 @@
+//! Lyceum's coordinator.
+#![forbid(unsafe_code)]

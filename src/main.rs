@@ -1,0 +1,3 @@
+//! The `lyceum` command.
+
+fn main() {}

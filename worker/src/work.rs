@@ -1,0 +1,31 @@
+//! The seam between the farm and the learners: (meta-parameters, seed) → meta-gradient. The farm knows no learner, a
+//! learner no farm.
+
+use lyceum_common::report::EpisodeReport;
+use lyceum_common::seed::{OfEpisode, Seed};
+
+use crate::episodes::Split;
+
+/// A learning problem: what the worker's threads share.
+pub trait Work: Send + Sync {
+    /// How many meta-parameters there are: the length of every gradient.
+    fn parameters(&self) -> usize;
+
+    /// What one thread needs, allocated once.
+    fn thread(&self) -> Box<dyn WorkThread>;
+
+    /// Brings a sum of gradients from the order that threads compute in into the layout's order, in place.
+    fn restore_layout_order(&self, gradient: &mut Vec<f32>);
+}
+
+/// One thread's share of a [`Work`]: a workspace, and the version of the meta-parameters that it computes from.
+pub trait WorkThread: Send {
+    /// Takes over a version of the meta-parameters, in the layout's order.
+    fn set_parameters(&mut self, theta: &[f32]);
+
+    /// Writes the meta-gradient of the training episode of `seed` to `gradient`, in the threads' own order.
+    fn meta_gradient(&mut self, seed: Seed<OfEpisode>, gradient: &mut [f32]) -> EpisodeReport;
+
+    /// Adapts to an episode of `split` as in evaluation, and says how well the query set is predicted.
+    fn evaluate(&mut self, seed: Seed<OfEpisode>, split: Split) -> EpisodeReport;
+}
