@@ -77,6 +77,17 @@ impl fmt::Display for WorkerId {
     }
 }
 
+/// The part of the classes (or of the functions) that an episode is drawn from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Split {
+    /// Training classes.
+    Train,
+    /// Validation classes.
+    Validation,
+    /// Test classes.
+    Test,
+}
+
 /// A BLAKE3 digest: names a version of the meta-parameters, or a data pack.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest(pub [u8; 32]);

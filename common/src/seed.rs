@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
-use crate::ids::{EpisodeIndex, MetaStep};
+use crate::ids::{EpisodeIndex, MetaStep, Split};
 
 /// Level marker: a whole run.
 #[derive(Clone, Copy, Debug)]
@@ -94,9 +94,19 @@ impl Seed<OfRun> {
 
     /// The root of everything that evaluations of this run draw: apart from training's, so that evaluating more
     /// often never moves training.
-    #[must_use]
-    pub fn evaluation(self) -> Self {
+    fn evaluation(self) -> Self {
         self.refine("evaluation", 0)
+    }
+
+    /// The seed of an evaluation on `split`: always the same episodes, so that evaluations compare.
+    #[must_use]
+    pub fn evaluation_on(self, split: Split) -> Seed<OfStep> {
+        let domain = match split {
+            Split::Train => "train",
+            Split::Validation => "validation",
+            Split::Test => "test",
+        };
+        self.evaluation().refine(domain, 0)
     }
 
     /// The seed of meta-step `step`.

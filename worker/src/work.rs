@@ -1,10 +1,9 @@
 //! The seam between the farm and the learners: (meta-parameters, seed) → meta-gradient. The farm knows no learner, a
 //! learner no farm.
 
+use lyceum_common::ids::Split;
 use lyceum_common::report::EpisodeReport;
 use lyceum_common::seed::{OfEpisode, Seed};
-
-use crate::episodes::Split;
 
 /// A learning problem: what the worker's threads share.
 pub trait Work: Send + Sync {

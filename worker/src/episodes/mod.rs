@@ -1,17 +1,7 @@
 //! Episodes: where they come from, and the buffers they are drawn into.
 
+use lyceum_common::ids::Split;
 use lyceum_common::seed::{OfEpisode, Seed};
-
-/// The part of the classes (or of the functions) that an episode is drawn from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Split {
-    /// Training classes.
-    Train,
-    /// Validation classes.
-    Validation,
-    /// Test classes.
-    Test,
-}
 
 /// How many examples a class an episode has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
