@@ -137,7 +137,7 @@ pub struct OmniglotConfig {
 
 /// Which characters train, validate and test.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum OmniglotSplit {
     /// Background and evaluation sets as published; validation alphabets are taken from the background set.
     Lake {

@@ -25,7 +25,7 @@ pub struct MetaOptimizerConfig {
 
 /// An update rule.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Rule {
     /// Gradient descent, with momentum where it is not zero.
     Sgd {
@@ -47,7 +47,7 @@ pub enum Rule {
 
 /// How the rate changes over a run's meta-steps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Schedule {
     /// It does not.
     #[default]

@@ -3,9 +3,12 @@
 mod data;
 mod farm;
 mod learner;
+mod load;
 mod meta_optimizer;
 mod network;
+pub mod presets;
 mod run;
+mod validate;
 
 pub use data::{
     DataConfig, FolderConfig, GlyphsConfig, IdxConfig, ImageOptions, OmniglotConfig, OmniglotSplit,
@@ -16,6 +19,7 @@ pub use learner::{
     AdamConfig, Adapt, InnerClip, InnerOptimizer, LearnerConfig, MamlConfig, MetaSgdConfig, Order,
     ReptileConfig,
 };
+pub use load::{LoadError, load, parse};
 pub use meta_optimizer::{MetaOptimizerConfig, Rule, Schedule};
 pub use network::{Activation, Conv4Config, Downsample, Features, MlpConfig, NetworkConfig};
 pub use run::{EpisodeConfig, RunConfig, TrainingConfig};

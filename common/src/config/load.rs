@@ -1,0 +1,164 @@
+//! Configurations from TOML: files, presets and overrides; and errors that say where, which key, and what.
+
+mod merge;
+mod place;
+
+use std::path::{Path, PathBuf};
+
+use super::{ConfigError, RunConfig, presets};
+use merge::Override;
+use place::Document;
+
+/// Why a configuration could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file cannot be read.
+    #[error("{}: cannot read the file", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Neither a file nor a preset.
+    #[error("{name}: neither a file nor a preset; the nearest preset is `{nearest}`")]
+    NoSuchConfig {
+        /// What was asked for.
+        name: String,
+        /// The preset whose name is nearest.
+        nearest: &'static str,
+    },
+    /// The text is no TOML.
+    #[error("{place}: {problem}")]
+    Syntax {
+        /// File and line.
+        place: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// An override that is not `key=value`.
+    #[error("--set {0}: an override is a key and a value, as in `learner.maml.inner_rate=0.1`")]
+    Override(String),
+    /// A key is unknown or missing, or its value is not of its type or out of range.
+    #[error("{place}: {error}")]
+    Key {
+        /// File and line, or the override.
+        place: String,
+        /// The key, and what is wrong.
+        error: ConfigError,
+    },
+}
+
+impl LoadError {
+    /// The key at fault, where one is.
+    #[must_use]
+    pub fn key(&self) -> Option<&str> {
+        match self {
+            Self::Key { error, .. } => Some(&error.key),
+            Self::Read { .. }
+            | Self::NoSuchConfig { .. }
+            | Self::Syntax { .. }
+            | Self::Override(_) => None,
+        }
+    }
+}
+
+/// Loads and validates the configuration of a file, or of a preset of this name, changed by `overrides`
+/// (`learner.maml.inner_rate=0.1`). A path with a folder or an ending in it is a file; another name is a preset
+/// before it is a file.
+///
+/// An override's value is TOML where it reads as such, and else a string. An override of another kind of data, network,
+/// learner, rule or schedule than the file has (`network.mlp.hidden=[64]` over a `[network.conv4]`) takes the place
+/// of the file's, with nothing kept of it. Relative paths of data are relative to the current folder, whatever
+/// the file's folder.
+///
+/// # Errors
+/// Where there is no such file or preset, or its keys or values are not those of a run.
+pub fn load(name_or_path: &str, overrides: &[String]) -> Result<RunConfig, LoadError> {
+    if let Some(text) = presets::get(name_or_path) {
+        return parse(&format!("preset {name_or_path}"), text, overrides);
+    }
+    let path = Path::new(name_or_path);
+    match std::fs::read_to_string(path) {
+        Ok(text) => parse(name_or_path, &text, overrides),
+        Err(error)
+            if error.kind() == std::io::ErrorKind::NotFound
+                && path.extension().is_none()
+                && path.components().count() == 1 =>
+        {
+            let nearest = nearest(name_or_path, presets::names()).unwrap_or(presets::DEFAULT);
+            Err(LoadError::NoSuchConfig { name: name_or_path.to_owned(), nearest })
+        }
+        Err(source) => Err(LoadError::Read { path: path.to_owned(), source }),
+    }
+}
+
+/// As [`load`], of a text that is at hand; errors call it `name`.
+///
+/// # Errors
+/// Where its keys or values are not those of a run.
+pub fn parse(name: &str, text: &str, overrides: &[String]) -> Result<RunConfig, LoadError> {
+    let file = Document::parse(text).map_err(|(line, problem)| LoadError::Syntax {
+        place: format!("{name}:{line}"),
+        problem,
+    })?;
+    let overrides = overrides
+        .iter()
+        .map(|text| Override::parse(text).ok_or_else(|| LoadError::Override(text.clone())))
+        .collect::<Result<Vec<_>, _>>()?;
+    // Spans of the merged text give the key; the key gives the override or the file's line.
+    let blame = |error: ConfigError| {
+        let place = match overrides.iter().rev().find(|set| set.touches(&error.key)) {
+            Some(set) => set.to_string(),
+            None => match file.line_of(&error.key) {
+                Some(line) => format!("{name}:{line}"),
+                None => name.to_owned(),
+            },
+        };
+        LoadError::Key { place, error }
+    };
+    let merged = merge::merged(file.table(), &overrides);
+    let config = place::deserialize(&merged).map_err(blame)?;
+    config.validate().map_err(blame)?;
+    Ok(config)
+}
+
+impl RunConfig {
+    /// Reads what [`RunConfig::to_toml`] wrote, or what a person did, and validates it.
+    ///
+    /// # Errors
+    /// Where its keys or values are not those of a run.
+    pub fn from_toml(text: &str) -> Result<Self, LoadError> {
+        parse("configuration", text, &[])
+    }
+
+    /// The whole configuration as TOML, with the defaults spelled out.
+    ///
+    /// # Panics
+    /// Where a number is above 2⁶³ − 1, the largest that TOML can hold: no configuration that is
+    /// [valid](RunConfig::validate) has one.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self)
+            .expect("a valid configuration is tables, strings and numbers that TOML can hold")
+    }
+}
+
+/// Of `known`, the one that is nearest to `name` as typing errors go.
+pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    known.into_iter().min_by_key(|candidate| strsim::damerau_levenshtein(name, candidate))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_preset_has_its_name_and_reads_back_what_it_writes() {
+        for name in presets::names() {
+            let config = parse(name, presets::get(name).unwrap(), &[]).unwrap();
+            assert_eq!(config.name, name);
+            assert_eq!(RunConfig::from_toml(&config.to_toml()).unwrap(), config, "{name}");
+        }
+    }
+}

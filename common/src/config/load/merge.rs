@@ -1,0 +1,88 @@
+//! Overrides of a document's keys.
+
+use std::fmt;
+
+use toml::{Table, Value};
+
+/// Keys of which exactly one stands below: the kind of data, of network, and so on.
+const KINDS: [&str; 7] = [
+    "data",
+    "data.omniglot.split",
+    "network",
+    "learner",
+    "learner.reptile.inner_optimizer",
+    "meta_optimizer.rule",
+    "meta_optimizer.schedule",
+];
+
+/// A key and the value that it is to have.
+pub(super) struct Override {
+    text: String,
+    path: Vec<String>,
+    value: Value,
+}
+
+impl Override {
+    /// Reads `a.b.c=value`: the value as TOML, else as a string.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let (key, value) = text.split_once('=')?;
+        let path: Vec<String> = key.split('.').map(|part| part.trim().to_owned()).collect();
+        if path.iter().any(String::is_empty) {
+            return None;
+        }
+        let as_toml = || -> Option<Value> {
+            let mut table: Table = format!("value = {value}").parse().ok()?;
+            let value = table.remove("value")?;
+            table.is_empty().then_some(value)
+        };
+        let value = as_toml().unwrap_or_else(|| Value::String(value.trim().to_owned()));
+        Some(Self { text: text.to_owned(), path, value })
+    }
+
+    /// Whether an error of `key` may come from this override: it set the key, something in it, or something around it.
+    pub(super) fn touches(&self, key: &str) -> bool {
+        let own = self.path.join(".");
+        own == key || is_below(key, &own) || is_below(&own, key)
+    }
+}
+
+fn is_below(inner: &str, outer: &str) -> bool {
+    inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('.'))
+}
+
+impl fmt::Display for Override {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "--set {}", self.text)
+    }
+}
+
+/// The document `file` with `overrides` in place, one after the other, as TOML text.
+pub(super) fn merged(file: &Table, overrides: &[Override]) -> String {
+    let mut table = file.clone();
+    for set in overrides {
+        insert(&mut table, &mut String::new(), &set.path, &set.value);
+    }
+    table.to_string()
+}
+
+fn insert(table: &mut Table, prefix: &mut String, path: &[String], value: &Value) {
+    let Some((key, rest)) = path.split_first() else { return };
+    if KINDS.contains(&prefix.as_str()) {
+        table.retain(|kind, _| kind == key);
+    }
+    if rest.is_empty() {
+        table.insert(key.clone(), value.clone());
+        return;
+    }
+    if !prefix.is_empty() {
+        prefix.push('.');
+    }
+    prefix.push_str(key);
+    let inner = table.entry(key.clone()).or_insert_with(|| Value::Table(Table::new()));
+    if !inner.is_table() {
+        *inner = Value::Table(Table::new());
+    }
+    if let Value::Table(inner) = inner {
+        insert(inner, prefix, rest, value);
+    }
+}

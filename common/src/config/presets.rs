@@ -1,0 +1,34 @@
+//! The run configurations that come with the program, each for a paper's row.
+
+/// The preset of whoever names none: needs no data.
+pub const DEFAULT: &str = "glyphs-maml";
+
+macro_rules! presets {
+    ($($name:literal),* $(,)?) => {
+        const PRESETS: &[(&str, &str)] =
+            &[$(($name, include_str!(concat!("../../../presets/", $name, ".toml")))),*];
+    };
+}
+
+presets!(
+    "glyphs-maml",
+    "sinusoid-maml",
+    "omniglot-maml-5w1s",
+    "omniglot-maml-5w5s",
+    "omniglot-maml-20w1s",
+    "omniglot-fomaml-5w1s",
+    "omniglot-anil-5w1s",
+    "omniglot-reptile-5w1s",
+    "omniglot-metasgd-5w1s",
+);
+
+/// The presets' names.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    PRESETS.iter().map(|(name, _)| *name)
+}
+
+/// The TOML text of the preset of this name.
+#[must_use]
+pub fn get(name: &str) -> Option<&'static str> {
+    PRESETS.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+}
