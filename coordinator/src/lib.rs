@@ -1,2 +1,5 @@
 //! Lyceum's coordinator.
 #![forbid(unsafe_code)]
+
+pub mod meta_optimizer;
+pub mod run;
