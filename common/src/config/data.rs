@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::ConfigError;
+
 /// A data set, or a distribution of functions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -73,6 +75,59 @@ impl DataConfig {
         }
     }
 
+    /// Says where the data lies: Omniglot's folder (and its `splits/vinyals`, where the lists are read from there), or
+    /// the folder of class folders.
+    ///
+    /// # Errors
+    /// Where this kind of data is in no folder.
+    pub fn set_folder(&mut self, folder: PathBuf) -> Result<(), ConfigError> {
+        match self {
+            Self::Omniglot(omniglot) => {
+                omniglot.path = folder;
+                if let OmniglotSplit::Vinyals { lists } = &mut omniglot.split {
+                    lists.clear();
+                }
+                self.fill_in_lists();
+                Ok(())
+            }
+            Self::Folder(config) => {
+                config.path = folder;
+                Ok(())
+            }
+            Self::Glyphs(_) | Self::Sinusoid(_) => Err(ConfigError::new(
+                format!("data.{}", self.kind()),
+                "this data is made up, and lies in no folder",
+            )),
+            Self::Idx(_) => {
+                Err(ConfigError::new("data.idx", "set images_path and labels_path, file by file"))
+            }
+        }
+    }
+
+    /// The folder of Vinyals' lists where none is given: the one beside the images.
+    pub(super) fn fill_in_lists(&mut self) {
+        if let Self::Omniglot(OmniglotConfig {
+            path, split: OmniglotSplit::Vinyals { lists }, ..
+        }) = self
+            && lists.as_os_str().is_empty()
+            && !path.as_os_str().is_empty()
+        {
+            *lists = path.join("splits").join("vinyals");
+        }
+    }
+
+    /// The kind's name, as in a configuration file.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Glyphs(_) => "glyphs",
+            Self::Omniglot(_) => "omniglot",
+            Self::Folder(_) => "folder",
+            Self::Idx(_) => "idx",
+            Self::Sinusoid(_) => "sinusoid",
+        }
+    }
+
     /// Whether examples have a class (else they have a value).
     #[must_use]
     pub fn is_classification(&self) -> bool {
@@ -126,7 +181,8 @@ impl Default for GlyphsConfig {
 #[serde(deny_unknown_fields)]
 pub struct OmniglotConfig {
     /// The folder that holds `images_background.zip` and `images_evaluation.zip`, or the folders in them, itself or in
-    /// a `python` folder.
+    /// a `python` folder. Empty in presets, which cannot know: see [`DataConfig::set_folder`].
+    #[serde(default)]
     pub path: PathBuf,
     /// Which characters train, validate and test.
     pub split: OmniglotSplit,
@@ -146,7 +202,8 @@ pub enum OmniglotSplit {
     },
     /// Lists of characters, as Vinyals et al. (2016) split them: a folder with `train.txt`, `val.txt` and `test.txt`.
     Vinyals {
-        /// The folder.
+        /// The folder; `splits/vinyals` in the data set's own where absent.
+        #[serde(default)]
         lists: PathBuf,
     },
     /// Characters at random, over both sets.

@@ -144,6 +144,15 @@ impl LearnerConfig {
         }
     }
 
+    /// Support examples a class in training, where they are not the episode's shots.
+    #[must_use]
+    pub fn training_shots(&self) -> Option<usize> {
+        match self {
+            Self::Maml(_) | Self::MetaSgd(_) => None,
+            Self::Reptile(reptile) => reptile.training_shots,
+        }
+    }
+
     /// Sets the inner steps in evaluation.
     pub fn set_evaluation_steps(&mut self, steps: usize) {
         match self {

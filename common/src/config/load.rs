@@ -106,19 +106,19 @@ pub fn parse(name: &str, text: &str, overrides: &[String]) -> Result<RunConfig, 
         .iter()
         .map(|text| Override::parse(text).ok_or_else(|| LoadError::Override(text.clone())))
         .collect::<Result<Vec<_>, _>>()?;
-    // Spans of the merged text give the key; the key gives the override or the file's line.
+    // The merged text's spans give the key; the key gives the override or the file's line.
     let blame = |error: ConfigError| {
-        let place = match overrides.iter().rev().find(|set| set.touches(&error.key)) {
-            Some(set) => set.to_string(),
-            None => match file.line_of(&error.key) {
-                Some(line) => format!("{name}:{line}"),
-                None => name.to_owned(),
-            },
+        let place = match (merge::culprit(&overrides, &error.key, &file), file.line_of(&error.key))
+        {
+            (Some(set), _) => set.to_string(),
+            (None, Some(line)) => format!("{name}:{line}"),
+            (None, None) => name.to_owned(),
         };
         LoadError::Key { place, error }
     };
     let merged = merge::merged(file.table(), &overrides);
-    let config = place::deserialize(&merged).map_err(blame)?;
+    let mut config = place::deserialize(&merged).map_err(blame)?;
+    config.data.fill_in_lists();
     config.validate().map_err(blame)?;
     Ok(config)
 }
@@ -150,15 +150,4 @@ pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_preset_has_its_name_and_reads_back_what_it_writes() {
-        for name in presets::names() {
-            let config = parse(name, presets::get(name).unwrap(), &[]).unwrap();
-            assert_eq!(config.name, name);
-            assert_eq!(RunConfig::from_toml(&config.to_toml()).unwrap(), config, "{name}");
-        }
-    }
-}
+mod tests;

@@ -1,14 +1,233 @@
-//! Ranges: what a type cannot say about a number.
+//! Ranges: what a type cannot say about a number, and what the parts of a configuration ask of one another.
 
-use super::{ConfigError, RunConfig};
+mod data;
+mod learning;
+
+use super::{ConfigError, EpisodeConfig, FarmConfig, NetworkConfig, RunConfig, TrainingConfig};
+use crate::model::{ModelError, network_layout};
+
+/// No count that a person means is larger, and sums and products of a few still fit.
+const LARGE: u64 = 1_000_000_000_000;
+
+/// Examples a class, ways and inner steps stay below what a machine's memory holds.
+const MANY: usize = 10_000;
+
+/// The longest name of a run, which names a folder.
+const LONGEST_NAME: usize = 100;
 
 impl RunConfig {
-    /// Checks every number against its range, and the parts against one another.
+    /// Checks every number against its range, and the parts against one another. What only the data itself can tell
+    /// (how many classes a folder has, say) is checked when it is prepared.
     ///
     /// # Errors
     /// The first key that is wrong.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let _ = self;
-        Ok(())
+        name(&self.name)?;
+        within("seed", self.seed, 0, i64::MAX as u64)?;
+        self.data.validate()?;
+        self.episode.validate(self.data.is_classification())?;
+        self.network.validate()?;
+        self.learner.validate(&self.episode)?;
+        self.data.validate_episode(&self.episode, &self.learner, &self.training)?;
+        self.meta_optimizer.validate()?;
+        self.training.validate()?;
+        self.farm.validate()?;
+        self.validate_network_reads_data()
+    }
+
+    fn validate_network_reads_data(&self) -> Result<(), ConfigError> {
+        let outputs = if self.data.is_classification() { self.episode.ways } else { 1 };
+        match network_layout(&self.network, self.data.shape(), outputs) {
+            Ok(_) => Ok(()),
+            Err(error @ ModelError::NotImages(_)) => {
+                Err(ConfigError::new("network", format!("{error}; use network.mlp")))
+            }
+            Err(error @ ModelError::TooSmall(..)) => Err(ConfigError::new(
+                format!("data.{}.images.image_size", self.data.kind()),
+                error.to_string(),
+            )),
+        }
+    }
+}
+
+/// A run's name names its folder, on any file system.
+fn name(name: &str) -> Result<(), ConfigError> {
+    let fit = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let problem = if name.is_empty() {
+        "a run needs a name".to_owned()
+    } else if name.len() > LONGEST_NAME {
+        format!("a name has at most {LONGEST_NAME} characters")
+    } else if name.starts_with('.') || !name.chars().all(fit) {
+        format!(
+            "`{name}` does not name a folder: use letters, digits, `-`, `_` and `.`, and no `.` at the start"
+        )
+    } else {
+        return Ok(());
+    };
+    Err(ConfigError::new("name", problem))
+}
+
+impl EpisodeConfig {
+    fn validate(&self, classification: bool) -> Result<(), ConfigError> {
+        if classification {
+            within("episode.ways", self.ways, 2, MANY)?;
+        } else if self.ways != 1 {
+            let problem = format!("regression has 1 way, not {}", self.ways);
+            return Err(ConfigError::new("episode.ways", problem));
+        }
+        within("episode.shots", self.shots, 1, MANY)?;
+        within("episode.queries", self.queries, 1, MANY)?;
+        within("episode.evaluation_queries", self.queries_in_evaluation(), 1, MANY)
+    }
+}
+
+impl NetworkConfig {
+    fn validate(&self) -> Result<(), ConfigError> {
+        match self {
+            Self::Conv4(conv4) => within("network.conv4.filters", conv4.filters, 1, 4096),
+            Self::Mlp(mlp) => {
+                within("network.mlp.hidden", mlp.hidden.len(), 0, 64)?;
+                mlp.hidden
+                    .iter()
+                    .try_for_each(|&size| within("network.mlp.hidden", size, 1, 65_536))
+            }
+        }
+    }
+}
+
+impl TrainingConfig {
+    fn validate(&self) -> Result<(), ConfigError> {
+        within("training.meta_steps", self.meta_steps, 1, LARGE)?;
+        within("training.meta_batch", self.meta_batch, 1, 1_000_000)?;
+        within("training.validate_every", self.validate_every, 0, LARGE)?;
+        within("training.validation_episodes", self.validation_episodes, 1, 1_000_000_000)?;
+        within("training.test_episodes", self.test_episodes, 1, 1_000_000_000)?;
+        within("training.checkpoint_every", self.checkpoint_every, 0, LARGE)?;
+        within("training.report_every", self.report_every, 1, LARGE)
+    }
+}
+
+impl FarmConfig {
+    fn validate(&self) -> Result<(), ConfigError> {
+        within("farm.assignment", self.assignment, 0, 1_000_000)?;
+        positive("farm.lease_seconds", self.lease_seconds)?;
+        within("farm.lease_seconds", self.lease_seconds, 0.0, 1e9)?;
+        within("farm.audit", self.audit, 0.0, 1.0)?;
+        within("farm.kept_values_megabytes", self.kept_values_megabytes, 0, 1 << 20)
+    }
+}
+
+/// Refuses a number outside `low..=high`, and NaN.
+fn within<T: PartialOrd + std::fmt::Display>(
+    key: &str,
+    value: T,
+    low: T,
+    high: T,
+) -> Result<(), ConfigError> {
+    if low <= value && value <= high {
+        return Ok(());
+    }
+    Err(ConfigError::new(key, format!("must be from {low} to {high}, and is {value}")))
+}
+
+/// Refuses what is not a finite number above zero.
+fn positive(key: &str, value: impl Into<f64>) -> Result<(), ConfigError> {
+    let value = value.into();
+    if value.is_finite() && value > 0.0 {
+        return Ok(());
+    }
+    Err(ConfigError::new(key, format!("must be a finite number above 0, and is {value}")))
+}
+
+/// Refuses a range that is not finite or whose ends are the wrong way round.
+fn range(key: &str, [low, high]: [f32; 2]) -> Result<(), ConfigError> {
+    if low.is_finite() && high.is_finite() && low <= high {
+        return Ok(());
+    }
+    Err(ConfigError::new(
+        key,
+        format!("must be two finite numbers, the lower one first, and is [{low}, {high}]"),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::load;
+
+    /// Each override of the default preset, and the key that the error must name.
+    #[test]
+    fn every_number_out_of_its_range_is_refused_by_name() {
+        for (overrides, key) in [
+            (&["name=../up"][..], "name"),
+            (&["name=''"], "name"),
+            (&["episode.ways=1"], "episode.ways"),
+            (&["episode.shots=0"], "episode.shots"),
+            (&["episode.queries=0"], "episode.queries"),
+            (&["episode.evaluation_queries=0"], "episode.evaluation_queries"),
+            (&["episode.ways=101"], "episode.ways"),
+            (&["episode.shots=6"], "data.glyphs.images_per_class"),
+            (&["data.glyphs.images.image_size=0"], "data.glyphs.images.image_size"),
+            (&["data.glyphs.images.image_size=1025"], "data.glyphs.images.image_size"),
+            (
+                &["data.glyphs.images.image_size=15", "network.conv4.downsample=max_pool"],
+                "data.glyphs.images.image_size",
+            ),
+            (&["data.glyphs.classes=[0,1,1]"], "data.glyphs.classes"),
+            (&["data.sinusoid={}", "episode.ways=1"], "network"),
+            (&["data.sinusoid={}"], "episode.ways"),
+            (&["data.sinusoid.domain=[1,0]"], "data.sinusoid.domain"),
+            (&["data.folder={path='x', held_out=[0.5,0.5]}"], "data.folder.held_out"),
+            (&["data.folder={path='x', held_out=[-0.1,0.5]}"], "data.folder.held_out"),
+            (
+                &["data.omniglot={path='x', split={random={train=0,validation=1,seed=0}}}"],
+                "data.omniglot.split.random.train",
+            ),
+            (&["network.conv4.filters=0"], "network.conv4.filters"),
+            (&["network.mlp={hidden=[0], activation='relu'}"], "network.mlp.hidden"),
+            (&["learner.maml.inner_rate=0"], "learner.maml.inner_rate"),
+            (&["learner.maml.inner_rate=nan"], "learner.maml.inner_rate"),
+            (&["learner.maml.inner_rate=inf"], "learner.maml.inner_rate"),
+            (&["learner.maml.inner_steps=0"], "learner.maml.inner_steps"),
+            (&["learner.maml.inner_clip.value=-1"], "learner.maml.inner_clip.value"),
+            (
+                &["learner.meta_sgd={initial_rates=[1,0],inner_steps=1,evaluation_steps=1}"],
+                "learner.meta_sgd.initial_rates",
+            ),
+            (
+                &[
+                    "learner.reptile={inner_optimizer='adam',inner_rate=1,inner_steps=1,evaluation_steps=1,inner_batch=6}",
+                ],
+                "learner.reptile.inner_batch",
+            ),
+            (
+                &[
+                    "learner.reptile={inner_optimizer.adam.beta1=1,inner_rate=1,inner_steps=1,evaluation_steps=1}",
+                ],
+                "learner.reptile.inner_optimizer.adam.beta1",
+            ),
+            (&["meta_optimizer.rate=-1"], "meta_optimizer.rate"),
+            (&["meta_optimizer.rule.sgd.momentum=1"], "meta_optimizer.rule.sgd.momentum"),
+            (&["meta_optimizer.rule.adam.epsilon=0"], "meta_optimizer.rule.adam.epsilon"),
+            (
+                &["meta_optimizer.rule.adam_w.weight_decay=-1"],
+                "meta_optimizer.rule.adam_w.weight_decay",
+            ),
+            (
+                &["meta_optimizer.schedule.step={every=0,factor=1}"],
+                "meta_optimizer.schedule.step.every",
+            ),
+            (&["meta_optimizer.clip_norm=0"], "meta_optimizer.clip_norm"),
+            (&["meta_optimizer.clip_value=0"], "meta_optimizer.clip_value"),
+            (&["training.meta_steps=0"], "training.meta_steps"),
+            (&["training.meta_batch=0"], "training.meta_batch"),
+            (&["training.test_episodes=0"], "training.test_episodes"),
+            (&["training.report_every=0"], "training.report_every"),
+            (&["farm.audit=1.5"], "farm.audit"),
+            (&["farm.lease_seconds=0"], "farm.lease_seconds"),
+        ] {
+            let overrides: Vec<String> = overrides.iter().map(|&set| set.to_owned()).collect();
+            let error = load("glyphs-maml", &overrides).expect_err(&format!("{overrides:?}"));
+            assert_eq!(error.key(), Some(key), "{overrides:?}: {error}");
+        }
     }
 }

@@ -4,6 +4,8 @@ use std::fmt;
 
 use toml::{Table, Value};
 
+use super::place::Document;
+
 /// Keys of which exactly one stands below: the kind of data, of network, and so on.
 const KINDS: [&str; 7] = [
     "data",
@@ -39,11 +41,25 @@ impl Override {
         Some(Self { text: text.to_owned(), path, value })
     }
 
-    /// Whether an error of `key` may come from this override: it set the key, something in it, or something around it.
-    pub(super) fn touches(&self, key: &str) -> bool {
+    /// Whether this override set the key, something in it, or something around it.
+    fn touches(&self, key: &str) -> bool {
         let own = self.path.join(".");
         own == key || is_below(key, &own) || is_below(&own, key)
     }
+}
+
+/// The override that an error of `key` comes from: the last one that touched the key, or, where the key is missing, the
+/// last one that made the table that it is missing in.
+pub(super) fn culprit<'o>(
+    overrides: &'o [Override],
+    key: &str,
+    file: &Document<'_>,
+) -> Option<&'o Override> {
+    let last = |key: &str| overrides.iter().rev().find(|set| set.touches(key));
+    last(key).or_else(|| {
+        let (table, _) = key.rsplit_once('.')?;
+        if file.has(table) { None } else { last(table) }
+    })
 }
 
 fn is_below(inner: &str, outer: &str) -> bool {
@@ -56,13 +72,31 @@ impl fmt::Display for Override {
     }
 }
 
-/// The document `file` with `overrides` in place, one after the other, as TOML text.
+/// The document `file` with `overrides` in place, one after the other, as TOML text. A kind that is given by its name
+/// alone (`rule = "adam"`) becomes a table of defaults.
 pub(super) fn merged(file: &Table, overrides: &[Override]) -> String {
     let mut table = file.clone();
+    spell_out_kinds(&mut table, "");
     for set in overrides {
         insert(&mut table, &mut String::new(), &set.path, &set.value);
     }
+    spell_out_kinds(&mut table, "");
     table.to_string()
+}
+
+fn spell_out_kinds(table: &mut Table, prefix: &str) {
+    for (key, value) in table.iter_mut() {
+        let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+        if KINDS.contains(&path.as_str())
+            && let Value::String(kind) = value
+        {
+            let named = (std::mem::take(kind), Value::Table(Table::new()));
+            *value = Value::Table(Table::from_iter([named]));
+        }
+        if let Value::Table(inner) = value {
+            spell_out_kinds(inner, &path);
+        }
+    }
 }
 
 fn insert(table: &mut Table, prefix: &mut String, path: &[String], value: &Value) {

@@ -47,9 +47,20 @@ impl<'t> Document<'t> {
         found
     }
 
+    /// Whether `key` stands in the document.
+    pub(super) fn has(&self, key: &str) -> bool {
+        let mut parts = key.split('.');
+        let first = parts.next().and_then(|part| self.table.get(part));
+        parts.fold(first, |value, part| value?.as_table()?.get(part)).is_some()
+    }
+
     /// The full name of the innermost key at `span`, which may cover the key, its value or both.
     fn key_at(&self, span: &Range<usize>) -> String {
         let mut path = Vec::new();
+        // An empty span is the whole document's.
+        if span.is_empty() {
+            return String::new();
+        }
         descend(self.root.get_ref(), span, &mut path);
         path.join(".")
     }
@@ -97,24 +108,61 @@ pub(super) fn deserialize(text: &str) -> Result<RunConfig, ConfigError> {
 
 /// Serde's message in terms of keys: an unknown one with the nearest known, a missing one by its full name.
 fn explain(key: &str, message: &str) -> ConfigError {
-    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     let below = |name: &str| if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") };
+    let own = |name: &str| if last(key) == name { key.to_owned() } else { below(name) };
+    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    if let Some((_, lists)) = message.split_once("unexpected keys in table: ")
+        && let Some((unknown, known)) = lists.split_once(", available keys: ")
+    {
+        let name = unknown.split(", ").next().unwrap_or(unknown);
+        return ConfigError::new(own(name), unknown_name("key", name, known.split(", ")));
+    }
+    if let Some((found, expected)) = mismatch(message) {
+        return ConfigError::new(key, format!("expected {expected}, found {found}"));
+    }
     match quoted.as_slice() {
         [name] if message.starts_with("missing field") => {
             ConfigError::new(below(name), "the key is missing")
         }
-        [name, known @ ..] if message.starts_with("unknown ") => {
-            let what = if message.starts_with("unknown field") { "key" } else { "name" };
-            let problem = match nearest(name, known.iter().copied()) {
-                Some(nearest) => {
-                    format!("unknown {what} `{name}`; the nearest known one is `{nearest}`")
-                }
-                None => format!("unknown {what} `{name}`"),
-            };
-            let own = key == *name || key.ends_with(&format!(".{name}"));
-            let key = if own || what == "name" { key.to_owned() } else { below(name) };
-            ConfigError::new(key, problem)
+        [name, known @ ..] if message.starts_with("unknown field") => {
+            ConfigError::new(own(name), unknown_name("key", name, known.iter().copied()))
+        }
+        [name, known @ ..] if message.starts_with("unknown variant") => {
+            ConfigError::new(key, unknown_name("name", name, known.iter().copied()))
+        }
+        _ if message.starts_with("wanted exactly 1 element") => {
+            // The span of "more than 1" is the first kind's, of "found 0" the table's around them.
+            let around = key.rsplit_once('.').filter(|_| message.contains("more than"));
+            let key = around.map_or(key, |(table, _)| table);
+            ConfigError::new(key, "exactly one kind must be given here")
         }
         _ => ConfigError::new(if key.is_empty() { "configuration" } else { key }, message),
     }
+}
+
+fn last(key: &str) -> &str {
+    key.rsplit('.').next().unwrap_or(key)
+}
+
+fn unknown_name<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    match nearest(name, known) {
+        Some(nearest) => format!("unknown {what} `{name}`; the nearest known one is `{nearest}`"),
+        None => format!("unknown {what} `{name}`"),
+    }
+}
+
+/// Takes "invalid type: integer `3`, expected a string" apart: what was found, and what is expected, in a user's words.
+fn mismatch(message: &str) -> Option<(&str, &str)> {
+    let rest = message
+        .strip_prefix("invalid type: ")
+        .or_else(|| message.strip_prefix("invalid value: "))?;
+    let (found, expected) = rest.split_once(", expected ")?;
+    let expected = match expected {
+        "u64" | "usize" => "a whole number, not negative",
+        "f32" | "f64" => "a number",
+        "a sequence" => "an array",
+        other if other.starts_with("struct ") => "a table",
+        other => other,
+    };
+    Some((found, expected))
 }

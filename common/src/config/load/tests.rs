@@ -1,0 +1,304 @@
+//! Errors word for word, overrides, and that what is written reads back.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::config::*;
+
+fn overridden(overrides: &[&str]) -> Result<RunConfig, String> {
+    let overrides: Vec<String> = overrides.iter().map(|&set| set.to_owned()).collect();
+    load("glyphs-maml", &overrides).map_err(|error| error.to_string())
+}
+
+#[test]
+fn every_preset_has_its_name_and_reads_back_what_it_writes() {
+    for name in presets::names() {
+        let config = load(name, &[]).unwrap();
+        assert_eq!(config.name, name);
+        assert_eq!(RunConfig::from_toml(&config.to_toml()).unwrap(), config, "{name}");
+    }
+}
+
+#[test]
+fn an_override_that_is_wrong_is_named_with_the_key_and_the_nearest_known_one() {
+    for (set, problem) in [
+        (
+            "learner.maml.inner_rat=1",
+            "learner.maml.inner_rat: unknown key `inner_rat`; the nearest known one is `inner_rate`",
+        ),
+        (
+            "learner.mamll.inner_rate=1",
+            "learner.mamll: unknown name `mamll`; the nearest known one is `maml`",
+        ),
+        (
+            "traning.meta_steps=3",
+            "traning: unknown key `traning`; the nearest known one is `training`",
+        ),
+        (
+            "training.meta_steps=-3",
+            "training.meta_steps: expected a whole number, not negative, found integer `-3`",
+        ),
+        (
+            "training.meta_steps=many",
+            "training.meta_steps: expected a whole number, not negative, found string \"many\"",
+        ),
+        (
+            "training.meta_steps=1.5",
+            "training.meta_steps: expected a whole number, not negative, found floating point `1.5`",
+        ),
+        ("training.meta_steps=0", "training.meta_steps: must be from 1 to 1000000000000, and is 0"),
+        ("name=3", "name: expected a string, found integer `3`"),
+        ("network=mlp", "network.mlp.hidden: the key is missing"),
+        ("network.mlp.hidden=[64]", "network.mlp.activation: the key is missing"),
+        ("network={}", "network: exactly one kind must be given here"),
+        (
+            "network.conv4.downsample=pool",
+            "network.conv4.downsample: unknown name `pool`; the nearest known one is `max_pool`",
+        ),
+        (
+            "meta_optimizer.schedule.linear.two=1",
+            "meta_optimizer.schedule.linear.two: unknown key `two`; the nearest known one is `to`",
+        ),
+        (
+            "meta_optimizer.rule.sgd.momentm=1",
+            "meta_optimizer.rule.sgd.momentm: unknown key `momentm`; the nearest known one is `momentum`",
+        ),
+        ("meta_optimizer=3", "meta_optimizer: expected a table, found integer `3`"),
+        ("seed", "an override is a key and a value, as in `learner.maml.inner_rate=0.1`"),
+        ("=3", "an override is a key and a value, as in `learner.maml.inner_rate=0.1`"),
+        ("a..b=3", "an override is a key and a value, as in `learner.maml.inner_rate=0.1`"),
+    ] {
+        assert_eq!(overridden(&[set]).unwrap_err(), format!("--set {set}: {problem}"));
+    }
+}
+
+#[test]
+fn a_file_that_is_wrong_is_named_with_the_line_and_the_key() {
+    let text = "\
+name = \"test\"
+data = \"glyphs\"
+[episode]
+ways = 5
+shots = 1
+queries = 3
+[network.conv4]
+filters = 8
+downsample = \"stride\"
+[learner.maml]
+inner_rate = 0.4
+inner_steps = 1
+evaluation_steps = 1
+[meta_optimizer]
+rule = \"adam\"
+rate = 1e-3
+[training]
+meta_steps = 10
+meta_batch = 4
+";
+    assert!(parse("run.toml", text, &[]).is_ok());
+    for (from, to, error) in [
+        (
+            "ways = 5",
+            "way = 5",
+            "run.toml:4: episode.way: unknown key `way`; the nearest known one is `ways`",
+        ),
+        ("ways = 5\n", "", "run.toml:3: episode.ways: the key is missing"),
+        ("ways = 5", "ways = 5\nways = 6", "run.toml:5: duplicate key"),
+        ("ways = 5", "ways = 1", "run.toml:4: episode.ways: must be from 2 to 10000, and is 1"),
+        (
+            "ways = 5",
+            "ways = '5'",
+            "run.toml:4: episode.ways: expected a whole number, not negative, found string \"5\"",
+        ),
+        (
+            "[episode]",
+            "[episodes]",
+            "run.toml:3: episodes: unknown key `episodes`; the nearest known one is `episode`",
+        ),
+        ("[episode]", "[episode", "run.toml:3: unclosed table, expected `]`"),
+        (
+            "glyphs",
+            "glyph",
+            "run.toml:2: data.glyph: unknown name `glyph`; the nearest known one is `glyphs`",
+        ),
+        ("name = \"test\"\n", "", "run.toml: name: the key is missing"),
+        (
+            "[learner.maml]",
+            "[learner.meta_sgd]\ninner_steps = 1\nevaluation_steps = 1\n[learner.maml]",
+            "run.toml:10: learner: exactly one kind must be given here",
+        ),
+    ] {
+        assert!(text.contains(from), "{from}");
+        let found = parse("run.toml", &text.replacen(from, to, 1), &[]).unwrap_err();
+        assert_eq!(found.to_string(), error);
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_is_told_from_a_preset_that_is_not() {
+    let error = load("glyphs-mml", &[]).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "glyphs-mml: neither a file nor a preset; the nearest preset is `glyphs-maml`"
+    );
+    assert!(matches!(load("no/such/run.toml", &[]), Err(LoadError::Read { .. })));
+}
+
+#[test]
+fn a_later_override_wins_and_another_kind_takes_the_place_of_the_files() {
+    let config =
+        overridden(&["seed=1", "seed=2", "network.mlp.hidden=[64]", "network.mlp.activation=tanh"])
+            .unwrap();
+    assert_eq!(config.seed, 2);
+    let mlp = MlpConfig { hidden: vec![64], activation: Activation::Tanh };
+    assert_eq!(config.network, NetworkConfig::Mlp(mlp));
+    let config =
+        overridden(&["meta_optimizer.rule=sgd", "meta_optimizer.schedule=constant"]).unwrap();
+    assert_eq!(config.meta_optimizer.rule, Rule::Sgd { momentum: 0.0 });
+    assert_eq!(config.meta_optimizer.schedule, Schedule::Constant);
+}
+
+#[test]
+fn omniglot_lists_lie_beside_the_images_unless_said_otherwise() {
+    let lists = |overrides: &[&str]| {
+        let overrides: Vec<String> = overrides.iter().map(|&set| set.to_owned()).collect();
+        match load("omniglot-maml-5w1s", &overrides).unwrap().data {
+            DataConfig::Omniglot(OmniglotConfig {
+                split: OmniglotSplit::Vinyals { lists },
+                ..
+            }) => lists,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(lists(&[]), Path::new(""));
+    assert_eq!(lists(&["data.omniglot.path=there"]), Path::new("there/splits/vinyals"));
+    let both = ["data.omniglot.path=there", "data.omniglot.split.vinyals.lists=here"];
+    assert_eq!(lists(&both), Path::new("here"));
+}
+
+fn learner() -> impl Strategy<Value = LearnerConfig> {
+    let optimizer = prop_oneof![
+        Just(InnerOptimizer::Sgd),
+        (0.0f32..1.0)
+            .prop_map(|beta1| InnerOptimizer::Adam(AdamConfig { beta1, ..AdamConfig::default() })),
+    ];
+    let order = prop_oneof![Just(Order::First), Just(Order::Second)];
+    let adapt = prop_oneof![Just(Adapt::All), Just(Adapt::Head)];
+    let clip = proptest::option::of((1e-6f32..1e6).prop_map(|value| InnerClip { value }));
+    prop_oneof![
+        (order, adapt, 1e-6f32..1e3, 1usize..9, 0usize..9, clip).prop_map(
+            |(order, adapt, inner_rate, inner_steps, evaluation_steps, inner_clip)| {
+                LearnerConfig::Maml(MamlConfig {
+                    order,
+                    adapt,
+                    inner_rate,
+                    inner_steps,
+                    evaluation_steps,
+                    inner_clip,
+                })
+            }
+        ),
+        (-1f32..0.0, 0f32..1.0, 1usize..9).prop_map(|(low, high, steps)| LearnerConfig::MetaSgd(
+            MetaSgdConfig {
+                initial_rates: [low, high],
+                inner_steps: steps,
+                evaluation_steps: steps
+            }
+        )),
+        (optimizer, 1e-6f32..1e3, proptest::option::of(1usize..5)).prop_map(
+            |(inner_optimizer, inner_rate, training_shots)| {
+                LearnerConfig::Reptile(ReptileConfig {
+                    inner_optimizer,
+                    inner_rate,
+                    inner_steps: 5,
+                    evaluation_steps: 50,
+                    training_shots,
+                    inner_batch: training_shots,
+                    evaluation_batch: None,
+                })
+            }
+        ),
+    ]
+}
+
+fn meta_optimizer() -> impl Strategy<Value = MetaOptimizerConfig> {
+    let adam =
+        || (1e-12f32..1.0).prop_map(|epsilon| AdamConfig { epsilon, ..AdamConfig::default() });
+    let rule = prop_oneof![
+        (0.0f32..1.0).prop_map(|momentum| Rule::Sgd { momentum }),
+        adam().prop_map(Rule::Adam),
+        (adam(), 0.0f32..1.0).prop_map(|(adam, weight_decay)| Rule::AdamW { adam, weight_decay }),
+    ];
+    let schedule = prop_oneof![
+        Just(Schedule::Constant),
+        (0.0f32..1.0).prop_map(|to| Schedule::Linear { to }),
+        (0.0f32..1.0).prop_map(|to| Schedule::Cosine { to }),
+        (1u64..1000, 1e-3f32..1.0).prop_map(|(every, factor)| Schedule::Step { every, factor }),
+    ];
+    let bound = || proptest::option::of(1e-6f32..1e6);
+    (rule, 1e-9f32..10.0, schedule, bound(), bound()).prop_map(
+        |(rule, rate, schedule, clip_norm, clip_value)| MetaOptimizerConfig {
+            rule,
+            rate,
+            schedule,
+            clip_norm,
+            clip_value,
+        },
+    )
+}
+
+fn data() -> impl Strategy<Value = DataConfig> {
+    let images = (16usize..64, any::<bool>())
+        .prop_map(|(image_size, rotations)| ImageOptions { image_size, rotations });
+    let split = prop_oneof![
+        (0usize..5).prop_map(|validation_alphabets| OmniglotSplit::Lake { validation_alphabets }),
+        "[a-zA-Z /\"'\\\\=]{1,9}".prop_map(|lists| OmniglotSplit::Vinyals { lists: lists.into() }),
+        (1usize..999, 0usize..999, 0..=i64::MAX as u64).prop_map(|(train, validation, seed)| {
+            OmniglotSplit::Random { train, validation, seed }
+        }),
+    ];
+    prop_oneof![
+        images.clone().prop_map(|images| DataConfig::Glyphs(GlyphsConfig {
+            images,
+            ..GlyphsConfig::default()
+        })),
+        (split, images.clone(), "[a-zA-Z0-9 /\"'\\\\=#\n]{0,9}").prop_map(
+            |(split, images, path)| {
+                DataConfig::Omniglot(OmniglotConfig { path: path.into(), split, images })
+            }
+        ),
+        (images, any::<[bool; 2]>()).prop_map(|(images, [colour, invert])| DataConfig::Folder(
+            FolderConfig {
+                path: "images".into(),
+                colour,
+                invert,
+                held_out: [0.25, 0.5],
+                split_seed: 3,
+                images,
+            }
+        )),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_reads_back(
+        learner in learner(),
+        meta_optimizer in meta_optimizer(),
+        data in data(),
+        seed in 0..=i64::MAX as u64,
+    ) {
+        let config = RunConfig { learner, meta_optimizer, data, seed, ..overridden(&[]).unwrap() };
+        prop_assert_eq!(RunConfig::from_toml(&config.to_toml()).unwrap(), config);
+    }
+
+    #[test]
+    fn no_text_and_no_override_panics(text in "[a-z\\[\\]\n=.\" 0-9]{0,60}", set in ".{0,40}") {
+        if let Ok(config) = parse("text", &text, &[]) {
+            prop_assert!(config.validate().is_ok());
+        }
+        if let Ok(config) = overridden(&[&set]) {
+            prop_assert!(config.validate().is_ok());
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Data: sizes, shares, and whether an episode fits what is known of the set beforehand.
+
+use super::{ConfigError, range, within};
+use crate::config::{
+    DataConfig, EpisodeConfig, GlyphsConfig, ImageOptions, LearnerConfig, OmniglotSplit,
+    SinusoidConfig, TrainingConfig,
+};
+
+const SPLITS: [&str; 3] = ["training", "validation", "test"];
+
+impl DataConfig {
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        let kind = self.kind();
+        if let Some(images) = self.images() {
+            images.validate(kind)?;
+        }
+        match self {
+            Self::Glyphs(glyphs) => glyphs.validate(),
+            Self::Omniglot(omniglot) => omniglot.split.validate(),
+            Self::Folder(folder) => held_out(kind, folder.held_out, folder.split_seed),
+            Self::Idx(idx) => held_out(kind, idx.held_out, idx.split_seed),
+            Self::Sinusoid(sinusoid) => sinusoid.validate(),
+        }
+    }
+
+    fn images(&self) -> Option<&ImageOptions> {
+        match self {
+            Self::Glyphs(glyphs) => Some(&glyphs.images),
+            Self::Omniglot(omniglot) => Some(&omniglot.images),
+            Self::Folder(folder) => Some(&folder.images),
+            Self::Idx(idx) => Some(&idx.images),
+            Self::Sinusoid(_) => None,
+        }
+    }
+
+    /// Whether episodes can be drawn, as far as the configuration alone tells.
+    pub(super) fn validate_episode(
+        &self,
+        episode: &EpisodeConfig,
+        learner: &LearnerConfig,
+        training: &TrainingConfig,
+    ) -> Result<(), ConfigError> {
+        let Self::Glyphs(glyphs) = self else { return Ok(()) };
+        let turns = if glyphs.images.rotations { 4 } else { 1 };
+        for (split, classes) in SPLITS.into_iter().zip(glyphs.classes) {
+            let unused = split == "validation" && training.validate_every == 0;
+            if episode.ways > classes * turns && !unused {
+                let problem =
+                    format!("{} ways of {} {split} classes", episode.ways, classes * turns);
+                return Err(ConfigError::new("episode.ways", problem));
+            }
+        }
+        let training_shots = learner.training_shots().unwrap_or(episode.shots);
+        let needed =
+            (training_shots + episode.queries).max(episode.shots + episode.queries_in_evaluation());
+        if needed > glyphs.images_per_class {
+            let problem = format!(
+                "an episode takes {needed} images a class for shots and queries, and a class has {}",
+                glyphs.images_per_class
+            );
+            return Err(ConfigError::new("data.glyphs.images_per_class", problem));
+        }
+        Ok(())
+    }
+}
+
+impl ImageOptions {
+    fn validate(&self, kind: &str) -> Result<(), ConfigError> {
+        within(&format!("data.{kind}.images.image_size"), self.image_size, 1, 1024)
+    }
+}
+
+impl GlyphsConfig {
+    fn validate(&self) -> Result<(), ConfigError> {
+        self.classes
+            .iter()
+            .try_for_each(|&classes| within("data.glyphs.classes", classes, 0, 1_000_000))?;
+        let [train, _, test] = self.classes;
+        if train == 0 || test == 0 {
+            return Err(ConfigError::new("data.glyphs.classes", "training and test need classes"));
+        }
+        within("data.glyphs.images_per_class", self.images_per_class, 2, 100_000)?;
+        within("data.glyphs.seed", self.seed, 0, i64::MAX as u64)
+    }
+}
+
+impl OmniglotSplit {
+    fn validate(&self) -> Result<(), ConfigError> {
+        let key = |name: &str| format!("data.omniglot.split.{name}");
+        match *self {
+            Self::Lake { validation_alphabets } => {
+                within(&key("lake.validation_alphabets"), validation_alphabets, 0, 29)
+            }
+            Self::Small1 { validation_alphabets } => {
+                within(&key("small1.validation_alphabets"), validation_alphabets, 0, 4)
+            }
+            Self::Small2 { validation_alphabets } => {
+                within(&key("small2.validation_alphabets"), validation_alphabets, 0, 4)
+            }
+            Self::Vinyals { .. } => Ok(()),
+            Self::Random { train, validation, seed } => {
+                within(&key("random.train"), train, 1, 1_000_000)?;
+                within(&key("random.validation"), validation, 0, 1_000_000)?;
+                within(&key("random.seed"), seed, 0, i64::MAX as u64)
+            }
+        }
+    }
+}
+
+impl SinusoidConfig {
+    fn validate(&self) -> Result<(), ConfigError> {
+        range("data.sinusoid.amplitude", self.amplitude)?;
+        range("data.sinusoid.phase", self.phase)?;
+        range("data.sinusoid.domain", self.domain)
+    }
+}
+
+/// Shares of classes that validate and test, and the seed that draws them.
+fn held_out(kind: &str, shares: [f64; 2], seed: u64) -> Result<(), ConfigError> {
+    let key = format!("data.{kind}.held_out");
+    shares.iter().try_for_each(|&share| within(&key, share, 0.0, 1.0))?;
+    if shares[0] + shares[1] >= 1.0 {
+        return Err(ConfigError::new(key, "the two shares leave no class to train on"));
+    }
+    within(&format!("data.{kind}.split_seed"), seed, 0, i64::MAX as u64)
+}

@@ -1,0 +1,110 @@
+//! Learners and meta-optimizers: rates, steps, constants.
+
+use super::{ConfigError, LARGE, MANY, positive, range, within};
+use crate::config::{
+    AdamConfig, EpisodeConfig, InnerOptimizer, LearnerConfig, MamlConfig, MetaOptimizerConfig,
+    MetaSgdConfig, ReptileConfig, Rule, Schedule,
+};
+
+impl LearnerConfig {
+    pub(super) fn validate(&self, episode: &EpisodeConfig) -> Result<(), ConfigError> {
+        match self {
+            Self::Maml(maml) => maml.validate(),
+            Self::MetaSgd(meta_sgd) => meta_sgd.validate(),
+            Self::Reptile(reptile) => reptile.validate(episode),
+        }
+    }
+}
+
+impl MamlConfig {
+    fn validate(&self) -> Result<(), ConfigError> {
+        positive("learner.maml.inner_rate", self.inner_rate)?;
+        steps("learner.maml", self.inner_steps, self.evaluation_steps)?;
+        self.inner_clip.map_or(Ok(()), |clip| positive("learner.maml.inner_clip.value", clip.value))
+    }
+}
+
+impl MetaSgdConfig {
+    fn validate(&self) -> Result<(), ConfigError> {
+        range("learner.meta_sgd.initial_rates", self.initial_rates)?;
+        steps("learner.meta_sgd", self.inner_steps, self.evaluation_steps)
+    }
+}
+
+impl ReptileConfig {
+    fn validate(&self, episode: &EpisodeConfig) -> Result<(), ConfigError> {
+        positive("learner.reptile.inner_rate", self.inner_rate)?;
+        steps("learner.reptile", self.inner_steps, self.evaluation_steps)?;
+        let training_shots = self.training_shots.unwrap_or(episode.shots);
+        within("learner.reptile.training_shots", training_shots, 1, MANY)?;
+        let batch = |key: &str, batch: Option<usize>, shots: usize| {
+            let support = episode.ways * shots;
+            within(&format!("learner.reptile.{key}"), batch.unwrap_or(support), 1, support)
+        };
+        batch("inner_batch", self.inner_batch, training_shots)?;
+        batch("evaluation_batch", self.evaluation_batch, episode.shots)?;
+        match self.inner_optimizer {
+            InnerOptimizer::Sgd => Ok(()),
+            InnerOptimizer::Adam(adam) => adam.validate("learner.reptile.inner_optimizer.adam"),
+        }
+    }
+}
+
+/// Training adapts by at least one step; evaluation may look at the initialisation itself.
+fn steps(learner: &str, training: usize, evaluation: usize) -> Result<(), ConfigError> {
+    within(&format!("{learner}.inner_steps"), training, 1, MANY)?;
+    within(&format!("{learner}.evaluation_steps"), evaluation, 0, MANY)
+}
+
+impl AdamConfig {
+    fn validate(&self, key: &str) -> Result<(), ConfigError> {
+        share(&format!("{key}.beta1"), self.beta1)?;
+        share(&format!("{key}.beta2"), self.beta2)?;
+        positive(&format!("{key}.epsilon"), self.epsilon)
+    }
+}
+
+impl MetaOptimizerConfig {
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        positive("meta_optimizer.rate", self.rate)?;
+        self.clip_norm.map_or(Ok(()), |norm| positive("meta_optimizer.clip_norm", norm))?;
+        self.clip_value.map_or(Ok(()), |value| positive("meta_optimizer.clip_value", value))?;
+        self.rule.validate()?;
+        self.schedule.validate()
+    }
+}
+
+impl Rule {
+    fn validate(&self) -> Result<(), ConfigError> {
+        match self {
+            Self::Sgd { momentum } => share("meta_optimizer.rule.sgd.momentum", *momentum),
+            Self::Adam(adam) => adam.validate("meta_optimizer.rule.adam"),
+            Self::AdamW { adam, weight_decay } => {
+                adam.validate("meta_optimizer.rule.adam_w.adam")?;
+                within("meta_optimizer.rule.adam_w.weight_decay", *weight_decay, 0.0, 1e6)
+            }
+        }
+    }
+}
+
+impl Schedule {
+    fn validate(&self) -> Result<(), ConfigError> {
+        match *self {
+            Self::Constant => Ok(()),
+            Self::Linear { to } => within("meta_optimizer.schedule.linear.to", to, 0.0, 1e6),
+            Self::Cosine { to } => within("meta_optimizer.schedule.cosine.to", to, 0.0, 1e6),
+            Self::Step { every, factor } => {
+                within("meta_optimizer.schedule.step.every", every, 1, LARGE)?;
+                positive("meta_optimizer.schedule.step.factor", factor)
+            }
+        }
+    }
+}
+
+/// Refuses what is not in 0..1.
+fn share(key: &str, value: f32) -> Result<(), ConfigError> {
+    if (0.0..1.0).contains(&value) {
+        return Ok(());
+    }
+    Err(ConfigError::new(key, format!("must be at least 0 and less than 1, and is {value}")))
+}
