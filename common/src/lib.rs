@@ -8,13 +8,19 @@
 //! | [`layout`], [`parameters`] | the flat meta-parameters, their names and shapes, their digest |
 //! | [`model`] | which parameters a network and a learner have |
 //! | [`reduction`], [`report`] | the fixed tree of sums, and what travels up it |
+//! | [`assignment`] | what a worker is given to compute |
+//! | [`wire`] | the protocol between coordinator and workers |
 #![forbid(unsafe_code)]
 
+pub mod assignment;
 pub mod config;
+pub mod data;
 pub mod ids;
 pub mod layout;
 pub mod model;
+pub mod pack;
 pub mod parameters;
 pub mod reduction;
 pub mod report;
 pub mod seed;
+pub mod wire;

@@ -126,6 +126,12 @@ impl Seed<OfRun> {
     pub fn class_split(self) -> Generator {
         self.generator("class-split")
     }
+
+    /// What a character of the embedded data set is drawn from, strokes and hands.
+    pub(crate) fn character(self, index: u64) -> Generator {
+        let character: Self = self.refine("character", index);
+        character.generator("drawing")
+    }
 }
 
 impl Seed<OfStep> {

@@ -1,0 +1,61 @@
+//! Which data sets a cache holds already: a small file a data set, named by what it was made from, holding the digest of
+//! its pack.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use super::DataError;
+use crate::config::DataConfig;
+use crate::ids::Digest;
+use crate::pack::{self, Pack};
+
+/// Changes whenever an importer makes other packs of the same files.
+const IMPORTERS: u32 = 1;
+
+/// What a pack is made from: the configuration of the data, and the path, size and time of change of every file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Key(Digest);
+
+impl Key {
+    /// # Errors
+    /// Where a file is missing.
+    pub(super) fn of(config: &DataConfig, inputs: &[PathBuf]) -> Result<Self, DataError> {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&IMPORTERS.to_le_bytes());
+        // `Debug` writes every field, with floats in full.
+        hasher.update(format!("{config:?}").as_bytes());
+        for path in inputs {
+            let io = |source| DataError::Io { path: path.clone(), source };
+            let path = path.canonicalize().map_err(io)?;
+            let file = path.metadata().map_err(io)?;
+            let changed = file.modified().map_err(io)?.duration_since(UNIX_EPOCH);
+            let changed = changed.map_or(0, |age| age.as_nanos());
+            hasher.update(format!("\0{}\0{}\0{changed}", path.display(), file.len()).as_bytes());
+        }
+        Ok(Self(Digest(*hasher.finalize().as_bytes())))
+    }
+
+    fn path(self, cache: &Path) -> PathBuf {
+        cache.join(format!("{}.prepared", self.0))
+    }
+
+    /// The pack that was made from the same things, where the cache still has it whole.
+    pub(super) fn look_up(self, cache: &Path) -> Option<Pack> {
+        let digest = std::fs::read_to_string(self.path(cache)).ok()?.trim().parse().ok()?;
+        Pack::open(&pack::path_in(cache, digest)).ok()
+    }
+
+    /// # Errors
+    /// Where the cache cannot be written.
+    pub(super) fn remember(self, cache: &Path, digest: Digest) -> Result<(), DataError> {
+        let path = self.path(cache);
+        let write = || {
+            let mut file = tempfile::NamedTempFile::new_in(cache)?;
+            writeln!(file, "{digest}")?;
+            file.persist(&path)?;
+            Ok(())
+        };
+        write().map_err(|source| DataError::Io { path: path.clone(), source })
+    }
+}
