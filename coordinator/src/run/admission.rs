@@ -1,8 +1,10 @@
 //! May this submission count? A list of named refusals.
 
 use lyceum_common::ids::{Digest, EpisodeRange};
+use lyceum_common::reduction::{Partial, subtrees};
+use lyceum_common::report::ReportSums;
 
-use super::message::Job;
+use super::message::{Assignment, Job, Submission};
 
 /// Why a submission does not count.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -69,4 +71,60 @@ pub enum Refusal {
     /// Too many of the worker's answers were refused: it gets no more work.
     #[error("{0} answers were refused, and the worker is expelled")]
     Expelled(u32),
+}
+
+/// Checks an answer to `assignment`; `parameters` is the length of the meta-parameters.
+pub(super) fn admit(
+    assignment: &Assignment,
+    submission: &Submission,
+    parameters: usize,
+) -> Result<(), Refusal> {
+    let id = assignment.id;
+    if submission.job != assignment.job {
+        let (expected, found) = (assignment.job, submission.job);
+        return Err(Refusal::WrongJob { assignment: id, expected, found });
+    }
+    if submission.parameters != assignment.parameters {
+        let (expected, found) = (assignment.parameters, submission.parameters);
+        return Err(Refusal::WrongParameters { assignment: id, expected, found });
+    }
+    if submission.range != assignment.range {
+        let (expected, found) = (assignment.range, submission.range);
+        return Err(Refusal::WrongRange { assignment: id, expected, found });
+    }
+    let nodes = subtrees(assignment.episodes, assignment.range);
+    if !submission.partials.iter().map(|partial| partial.node).eq(nodes) {
+        return Err(Refusal::WrongNodes(id));
+    }
+    let length = match assignment.job {
+        Job::Gradient { .. } => parameters,
+        Job::Evaluation { .. } => 0,
+    };
+    submission.partials.iter().try_for_each(|partial| admit_partial(assignment, partial, length))
+}
+
+fn admit_partial(assignment: &Assignment, partial: &Partial, length: usize) -> Result<(), Refusal> {
+    let id = assignment.id;
+    if partial.gradient.len() != length {
+        let (expected, found) = (length, partial.gradient.len());
+        return Err(Refusal::WrongGradientLength { assignment: id, expected, found });
+    }
+    let (expected, found) =
+        (partial.node.episodes(assignment.episodes).len(), partial.reports.episodes);
+    if found != expected {
+        return Err(Refusal::WrongEpisodeCount { assignment: id, expected, found });
+    }
+    let ReportSums { episodes: _, loss, loss_squared, accuracy, accuracy_squared } =
+        partial.reports;
+    let sums = [loss, loss_squared, accuracy, accuracy_squared];
+    if !(sums.iter().all(|sum| sum.is_finite()) && are_finite(&partial.gradient)) {
+        return Err(Refusal::NotFinite(id));
+    }
+    Ok(())
+}
+
+/// Whether no value is infinite or not a number. Without a branch within a block, so that it goes at memory's speed.
+pub(super) fn are_finite(values: &[f32]) -> bool {
+    let block = |values: &[f32]| values.iter().fold(true, |all, value| all & value.is_finite());
+    values.chunks(1024).all(block)
 }

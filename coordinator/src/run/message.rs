@@ -1,5 +1,7 @@
 //! What goes into a run and what comes out of it.
 
+use std::fmt;
+
 use lyceum_common::ids::{Digest, EpisodeRange, MetaStep, Split, WorkerId};
 use lyceum_common::parameters::MetaParameters;
 use lyceum_common::reduction::Partial;
@@ -93,4 +95,17 @@ pub enum Action {
     Progress(Progress),
     /// The run is over; nothing follows.
     Finish(Outcome),
+}
+
+impl fmt::Display for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gradient { step } => write!(f, "meta-step {step}"),
+            Self::Evaluation { split: Split::Validation } => f.write_str("the validation"),
+            Self::Evaluation { split: Split::Test } => f.write_str("the test"),
+            Self::Evaluation { split: Split::Train } => {
+                f.write_str("an evaluation on training classes")
+            }
+        }
+    }
 }

@@ -1,0 +1,155 @@
+use lyceum_common::config::{AdamConfig, MetaOptimizerConfig, Rule, Schedule};
+use lyceum_common::ids::MetaStep;
+use lyceum_common::layout::{Initialisation, Layout, Role};
+
+use super::schedule::ScaleByRate;
+use super::{MetaOptimizer, StateError, clip, power};
+
+fn layout(trained: usize, buffers: usize) -> Layout {
+    let mut layout = Layout::new();
+    layout.push("a", &[trained], Role::Trained, Initialisation::Constant(0.0));
+    if buffers > 0 {
+        layout.push("mean", &[buffers], Role::Buffer, Initialisation::Constant(0.0));
+        layout.push("b", &[1], Role::Trained, Initialisation::Constant(0.0));
+    }
+    layout
+}
+
+fn config(rule: Rule, rate: f32) -> MetaOptimizerConfig {
+    MetaOptimizerConfig {
+        rule,
+        rate,
+        schedule: Schedule::Constant,
+        clip_norm: None,
+        clip_value: None,
+    }
+}
+
+/// The parameters after three steps of the gradients (1, −2), (0.5, 0.25), (−3, 0), from (0.5, −0.5).
+fn three_steps(config: &MetaOptimizerConfig) -> Vec<f32> {
+    let mut optimizer = MetaOptimizer::new(config, 3, &layout(2, 0));
+    let gradients = [[1.0, -2.0], [0.5, 0.25], [-3.0, 0.0]];
+    (0..).zip(gradients).fold(vec![0.5, -0.5], |values, (step, gradient)| {
+        optimizer.apply(MetaStep(step), &values, &gradient)
+    })
+}
+
+fn assert_close(found: &[f32], expected: &[f32]) {
+    for (found, expected) in found.iter().zip(expected) {
+        assert!((found - expected).abs() < 2e-6, "{found} is not {expected}");
+    }
+}
+
+#[test]
+fn sgd_with_momentum_is_pytorchs() {
+    // b = (1, −2), (1.4, −1.55), (−1.74, −1.395); θ loses 0.1 b each time.
+    let values = three_steps(&config(Rule::Sgd { momentum: 0.9 }, 0.1));
+    assert_close(&values, &[0.5 - 0.1 * 1.06, -0.5 + 0.1 * 4.945]);
+}
+
+/// The formulas of the papers in f64, one parameter at a time.
+fn adam_by_hand(theta: f64, gradients: [f64; 3], rate: f64, decay: f64) -> f32 {
+    let (mut theta, mut m, mut v) = (theta, 0.0, 0.0);
+    for (t, g) in (1..).zip(gradients) {
+        m = 0.9 * m + 0.1 * g;
+        v = 0.999 * v + 0.001 * g * g;
+        let (m, v) = (m / (1.0 - 0.9f64.powi(t)), v / (1.0 - 0.999f64.powi(t)));
+        theta -= rate * (m / (v.sqrt() + 1e-8) + decay * theta);
+    }
+    theta as f32
+}
+
+#[test]
+fn adam_and_adamw_are_the_papers() {
+    let adam = three_steps(&config(Rule::Adam(AdamConfig::default()), 0.01));
+    let by_hand = |decay| {
+        [
+            adam_by_hand(0.5, [1.0, 0.5, -3.0], 0.01, decay),
+            adam_by_hand(-0.5, [-2.0, 0.25, 0.0], 0.01, decay),
+        ]
+    };
+    assert_close(&adam, &by_hand(0.0));
+    let rule = Rule::AdamW { adam: AdamConfig::default(), weight_decay: 0.1 };
+    assert_close(&three_steps(&config(rule, 0.01)), &by_hand(0.1));
+    // The first step of Adam is the rate, whatever the gradient's size.
+    let mut optimizer =
+        MetaOptimizer::new(&config(Rule::Adam(AdamConfig::default()), 0.01), 1, &layout(2, 0));
+    assert_close(&optimizer.apply(MetaStep(0), &[0.0, 0.0], &[1e3, -1e-3]), &[-0.01, 0.01]);
+}
+
+#[test]
+fn clipping_keeps_within_norm_and_value() {
+    let mut config = config(Rule::Sgd { momentum: 0.0 }, 1.0);
+    config.clip_norm = Some(2.5);
+    let mut optimizer = MetaOptimizer::new(&config, 1, &layout(2, 0));
+    assert_close(&optimizer.apply(MetaStep(0), &[0.0; 2], &[3.0, -4.0]), &[-1.5, 2.0]);
+    assert_close(&optimizer.apply(MetaStep(0), &[0.0; 2], &[0.3, -0.4]), &[-0.3, 0.4]);
+    config.clip_norm = None;
+    config.clip_value = Some(0.5);
+    let mut optimizer = MetaOptimizer::new(&config, 1, &layout(2, 0));
+    assert_close(&optimizer.apply(MetaStep(0), &[0.0; 2], &[3.0, -0.4]), &[-0.5, 0.4]);
+}
+
+#[test]
+fn the_norm_counts_every_element_once() {
+    for length in 0..40 {
+        let expected = (length as f64).sqrt() * 3.0;
+        assert!((clip::norm(&vec![3.0; length]) - expected).abs() < 1e-12);
+    }
+}
+
+#[test]
+fn schedules_begin_at_the_rate_and_end_where_they_say() {
+    let rates = |schedule| {
+        let schedule = ScaleByRate::new(0.1, schedule, 5);
+        [0, 1, 2, 4, 9].map(|step| schedule.rate(MetaStep(step)))
+    };
+    assert_eq!(rates(Schedule::Constant), [0.1; 5]);
+    assert_close(&rates(Schedule::Linear { to: 0.02 }), &[0.1, 0.08, 0.06, 0.02, 0.02]);
+    assert_close(&rates(Schedule::Cosine { to: 0.0 }), &[0.1, 0.085_355_34, 0.05, 0.0, 0.0]);
+    let step = Schedule::Step { every: 2, factor: 0.5 };
+    assert_close(&rates(step), &[0.1, 0.1, 0.05, 0.025, 0.1 / 16.0]);
+}
+
+#[test]
+fn powers_by_squaring_are_powers() {
+    assert_eq!([0, 1, 2, 5, 10].map(|n| power(2.0, n)), [1.0, 2.0, 4.0, 32.0, 1024.0]);
+}
+
+#[test]
+fn buffers_take_their_mean_change_and_no_rate() {
+    let config = config(Rule::Sgd { momentum: 0.0 }, 0.5);
+    let mut optimizer = MetaOptimizer::new(&config, 1, &layout(1, 2));
+    let values = optimizer.apply(MetaStep(0), &[1.0, 1.0, 1.0, 1.0], &[2.0, 0.25, -0.25, 4.0]);
+    assert_eq!(values, [0.0, 1.25, 0.75, -1.0]);
+}
+
+#[test]
+fn a_restored_optimizer_goes_on_to_the_same_bits() {
+    for rule in [Rule::Adam(AdamConfig::default()), Rule::Sgd { momentum: 0.9 }] {
+        let config = config(rule, 0.01);
+        let gradient = [0.3, -0.7, 1e-5];
+        let mut whole = MetaOptimizer::new(&config, 9, &layout(3, 0));
+        let first = whole.apply(MetaStep(0), &[0.0; 3], &gradient);
+        let mut restored = MetaOptimizer::new(&config, 9, &layout(3, 0));
+        restored.restore(&whole.state()).unwrap();
+        assert_eq!(
+            restored.apply(MetaStep(1), &first, &gradient),
+            whole.apply(MetaStep(1), &first, &gradient)
+        );
+    }
+}
+
+#[test]
+fn a_state_of_another_rule_or_length_is_refused() {
+    let adam = config(Rule::Adam(AdamConfig::default()), 0.01);
+    let sgd = config(Rule::Sgd { momentum: 0.0 }, 0.01);
+    let of = |config, length| MetaOptimizer::new(config, 9, &layout(length, 0));
+    let missing = of(&adam, 3).restore(&of(&sgd, 3).state());
+    assert_eq!(missing, Err(StateError::Missing("adam.first_moment")));
+    let surplus = of(&sgd, 3).restore(&of(&adam, 3).state());
+    assert_eq!(surplus, Err(StateError::Surplus("adam.first_moment".into())));
+    let length = of(&adam, 3).restore(&of(&adam, 4).state());
+    let expected = StateError::Length { name: "adam.first_moment", expected: 3, found: 4 };
+    assert_eq!(length, Err(expected));
+}

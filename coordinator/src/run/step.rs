@@ -1,0 +1,67 @@
+//! From the sum of a meta-step's gradients to the next meta-parameters.
+
+use lyceum_common::parameters::MetaParameters;
+
+use super::admission::are_finite;
+use super::message::Action;
+use super::outcome::RunError;
+use super::report::{Progress, ReportKind};
+use super::round::Round;
+use super::{ReportSums, Run};
+
+impl Run {
+    pub(super) fn complete_step(&mut self, round: Round) {
+        let Some(root) = round.into_root() else { return };
+        let share = 1.0 / root.reports.episodes as f32;
+        let mut mean = root.gradient;
+        for element in &mut mean {
+            *element *= share;
+        }
+        let values = self.optimizer.apply(self.step, self.parameters.values(), &mean);
+        if !are_finite(&values) {
+            return self.fail(RunError::UpdateDiverged { step: self.step });
+        }
+        let layout = self.parameters.layout().clone();
+        let Ok(parameters) = MetaParameters::new(layout, values) else { return };
+        self.parameters = parameters;
+        self.step = self.step.next();
+        self.validated = false;
+        self.unreported = self.unreported.plus(root.reports);
+        self.report_progress(&root.reports);
+        if !self.validation_is_due() {
+            self.save_if_due();
+        }
+        self.begin();
+    }
+
+    fn report_progress(&mut self, sums: &ReportSums) {
+        let report = self.report(ReportKind::Training, self.step, sums);
+        self.outbox.push_back(Action::Progress(Progress {
+            step: self.step,
+            episodes: report.episodes,
+            loss: report.loss.mean,
+            accuracy: report.accuracy.map(|accuracy| accuracy.mean),
+            workers: report.workers,
+        }));
+        let training = &self.config.training;
+        if is_multiple(self.step.0, training.report_every) || self.step.0 == training.meta_steps {
+            let sums = std::mem::take(&mut self.unreported);
+            let report = self.report(ReportKind::Training, self.step, &sums);
+            self.outbox.push_back(Action::Report(report));
+        }
+    }
+
+    /// Saves where a checkpoint is due after the meta-steps that are complete: every so many, and at the end.
+    pub(super) fn save_if_due(&mut self) {
+        let training = &self.config.training;
+        if is_multiple(self.step.0, training.checkpoint_every) || self.step.0 == training.meta_steps
+        {
+            self.outbox.push_back(Action::Save(self.snapshot()));
+        }
+    }
+}
+
+/// Whether it is time, every so many meta-steps; never where `every` is 0.
+pub(super) fn is_multiple(step: u64, every: u64) -> bool {
+    every > 0 && step.is_multiple_of(every)
+}
