@@ -128,6 +128,18 @@ impl DataConfig {
         }
     }
 
+    /// Whether each class counts four times, turned by quarters.
+    #[must_use]
+    pub fn rotations(&self) -> bool {
+        match self {
+            Self::Glyphs(glyphs) => glyphs.images.rotations,
+            Self::Omniglot(omniglot) => omniglot.images.rotations,
+            Self::Folder(folder) => folder.images.rotations,
+            Self::Idx(idx) => idx.images.rotations,
+            Self::Sinusoid(_) => false,
+        }
+    }
+
     /// Whether examples have a class (else they have a value).
     #[must_use]
     pub fn is_classification(&self) -> bool {

@@ -1,7 +1,20 @@
 //! Episodes: where they come from, and the buffers they are drawn into.
 
+mod error;
+mod few_shot;
+mod rotation;
+mod sinusoid;
+
+use std::sync::Arc;
+
+use lyceum_common::config::{DataConfig, RunConfig};
 use lyceum_common::ids::Split;
+use lyceum_common::pack::Pack;
 use lyceum_common::seed::{OfEpisode, Seed};
+
+pub use error::EpisodeError;
+pub use few_shot::FewShotSource;
+pub use sinusoid::SinusoidSource;
 
 /// How many examples a class an episode has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +25,36 @@ pub struct EpisodeSize {
     pub queries: usize,
 }
 
+impl EpisodeSize {
+    /// The size of a training episode. Reptile trains on its own number of shots where it is given one.
+    #[must_use]
+    pub fn of_training(config: &RunConfig) -> Self {
+        let episode = &config.episode;
+        let shots = config.learner.training_shots().unwrap_or(episode.shots);
+        Self { shots, queries: episode.queries }
+    }
+
+    /// The size of an episode of validation or test.
+    #[must_use]
+    pub fn of_evaluation(config: &RunConfig) -> Self {
+        let episode = &config.episode;
+        Self { shots: episode.shots, queries: episode.queries_in_evaluation() }
+    }
+
+    /// The size of an episode of `split` in a run: training episodes are drawn from training classes.
+    fn of(config: &RunConfig, split: Split) -> Self {
+        match split {
+            Split::Train => Self::of_training(config),
+            Split::Validation | Split::Test => Self::of_evaluation(config),
+        }
+    }
+
+    /// Support and query examples a class.
+    fn examples(self) -> usize {
+        self.shots + self.queries
+    }
+}
+
 /// Examples and what is to be predicted of them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Batch {
@@ -19,6 +62,13 @@ pub struct Batch {
     pub inputs: Vec<f32>,
     /// `[examples, outputs]`: one-hot classes, or values.
     pub targets: Vec<f32>,
+}
+
+impl Batch {
+    fn clear(&mut self) {
+        self.inputs.clear();
+        self.targets.clear();
+    }
 }
 
 /// One sampled learning problem. Classification examples are in class-major order.
@@ -34,5 +84,53 @@ pub struct Episode {
 pub trait EpisodeSource: Send + Sync {
     /// Draws the episode of `seed` into `episode`, whose buffers are reused: after the first draw of a size no
     /// memory is allocated.
+    ///
+    /// # Panics
+    /// Where [`EpisodeSource::check`] refuses this split and size.
     fn sample(&self, seed: Seed<OfEpisode>, split: Split, size: EpisodeSize, episode: &mut Episode);
+
+    /// Whether episodes of this size can be drawn from `split`.
+    ///
+    /// # Errors
+    /// Where the split has too few classes, or one of them too few images.
+    fn check(&self, split: Split, size: EpisodeSize) -> Result<(), EpisodeError>;
+}
+
+/// Where the episodes of a run come from: `pack` is the data set's, none for a distribution of functions. The sizes of
+/// the run's episodes are checked for all splits that it uses.
+///
+/// # Errors
+/// Where the pack is not that of the configuration, or cannot give such episodes.
+pub fn source(
+    config: &RunConfig,
+    pack: Option<Arc<Pack>>,
+) -> Result<Box<dyn EpisodeSource>, EpisodeError> {
+    let ways = config.episode.ways;
+    let source: Box<dyn EpisodeSource> = match (&config.data, pack) {
+        (DataConfig::Sinusoid(sinusoid), _) => Box::new(SinusoidSource::new(sinusoid, ways)?),
+        (_, None) => return Err(EpisodeError::NoPack),
+        (
+            DataConfig::Glyphs(_)
+            | DataConfig::Omniglot(_)
+            | DataConfig::Folder(_)
+            | DataConfig::Idx(_),
+            Some(pack),
+        ) => {
+            if pack.shape() != config.data.shape() {
+                return Err(EpisodeError::Shape {
+                    pack: pack.shape(),
+                    config: config.data.shape(),
+                });
+            }
+            Box::new(FewShotSource::new(pack, ways, config.data.rotations())?)
+        }
+    };
+    let validates = config.training.validate_every > 0 && config.training.validation_episodes > 0;
+    let tests = config.training.test_episodes > 0;
+    for (split, used) in Split::ALL.into_iter().zip([true, validates, tests]) {
+        if used {
+            source.check(split, EpisodeSize::of(config, split))?;
+        }
+    }
+    Ok(source)
 }

@@ -1,0 +1,70 @@
+//! What can stand between a data set and an episode.
+
+use lyceum_common::config::Shape;
+use lyceum_common::ids::Split;
+
+/// Why episodes cannot be drawn.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EpisodeError {
+    /// The data are images, and there is no pack of them.
+    #[error("data: images come from a data pack, and there is none")]
+    NoPack,
+    /// The pack's images are not the configuration's.
+    #[error("data: the pack holds examples of {pack:?}, the configuration has {config:?}")]
+    Shape {
+        /// The pack's.
+        pack: Shape,
+        /// The configuration's.
+        config: Shape,
+    },
+    /// A regression episode of more than one way.
+    #[error("episode.ways: {ways}, and a regression episode has 1")]
+    NotOneWay {
+        /// Ways asked for.
+        ways: usize,
+    },
+    /// Images that are not square cannot be turned by 90° and keep their shape.
+    #[error("data.rotations: images of {rows} × {columns} cannot be turned, square ones can")]
+    NotSquare {
+        /// Rows.
+        rows: usize,
+        /// Columns.
+        columns: usize,
+    },
+    /// More ways than classes.
+    #[error("episode.ways: {ways}, and the {split} split has {classes} classes")]
+    TooFewClasses {
+        /// The split.
+        split: Split,
+        /// Ways asked for.
+        ways: usize,
+        /// Classes that there are, each of a character's rotations counted.
+        classes: usize,
+    },
+    /// A class has fewer images than an episode takes of it.
+    #[error(
+        "class {class} of the {split} split has {images} images, and an episode takes {shots} shots + {queries} queries"
+    )]
+    TooFewImages {
+        /// The class.
+        class: String,
+        /// Its split.
+        split: Split,
+        /// Images that it has.
+        images: usize,
+        /// Support images a class.
+        shots: usize,
+        /// Query images a class.
+        queries: usize,
+    },
+    /// More ways, or more images a class, than an episode can have.
+    #[error("episode: {count} {of}, and at most {limit} can be drawn")]
+    TooLarge {
+        /// What there are too many of.
+        of: &'static str,
+        /// How many were asked for.
+        count: usize,
+        /// The limit.
+        limit: usize,
+    },
+}

@@ -1,0 +1,150 @@
+use lyceum_common::ids::{EpisodeIndex, MetaStep};
+use lyceum_common::pack::PackBuilder;
+use proptest::prelude::*;
+
+use super::*;
+
+const SIDE: usize = 2;
+
+/// Classes of so many images in training; pixel 0 of an image is its class, pixel 1 its place within it.
+fn pack(classes: u8, images: u8) -> Arc<Pack> {
+    let mut builder = PackBuilder::new(SIDE as u32, SIDE as u32, 1);
+    for class in 0..classes {
+        let images = (0..images).flat_map(|image| [class, image, 254, 255]).collect();
+        builder.class(Split::Train, format!("class{class}"), images);
+    }
+    Arc::new(builder.in_memory().unwrap())
+}
+
+fn seed(run: u64, index: u64) -> Seed<OfEpisode> {
+    Seed::of_run(run).step(MetaStep(1)).episode(EpisodeIndex(index))
+}
+
+fn draw(source: &FewShotSource, seed: Seed<OfEpisode>, size: EpisodeSize) -> Episode {
+    source.check(Split::Train, size).unwrap();
+    let mut episode = Episode::default();
+    source.sample(seed, Split::Train, size, &mut episode);
+    episode
+}
+
+/// The four bytes of each example, the smallest pixels' places told by where 255 is: (class, image, quarters).
+fn examples(batch: &Batch) -> Vec<(u8, u8, u32)> {
+    let examples = batch.inputs.chunks(SIDE * SIDE).map(|pixels| {
+        let bytes = [pixels[0], pixels[1], pixels[2], pixels[3]].map(|p| (p * 255.0).round() as u8);
+        (0..4)
+            .find_map(|quarters| {
+                let back = Rotation::of(4 - quarters);
+                let at = |row, column| {
+                    let (row, column) = back.source(row, column, SIDE);
+                    bytes[row * SIDE + column]
+                };
+                (at(1, 0) == 254 && at(1, 1) == 255).then(|| (at(0, 0), at(0, 1), quarters))
+            })
+            .expect("every image has its two marks")
+    });
+    examples.collect()
+}
+
+#[test]
+fn what_cannot_be_drawn_is_told_with_its_numbers() {
+    let source = FewShotSource::new(pack(4, 6), 5, false).unwrap();
+    let size = EpisodeSize { shots: 1, queries: 5 };
+    assert_eq!(
+        source.check(Split::Train, size),
+        Err(EpisodeError::TooFewClasses { split: Split::Train, ways: 5, classes: 4 })
+    );
+    let turning = FewShotSource::new(pack(4, 6), 5, true).unwrap();
+    assert_eq!(turning.check(Split::Train, size), Ok(()));
+    assert!(matches!(turning.check(Split::Test, size), Err(EpisodeError::TooFewClasses { .. })));
+    let error = turning.check(Split::Train, EpisodeSize { shots: 1, queries: 6 }).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "class class0 of the train split has 6 images, and an episode takes 1 shots + 6 queries"
+    );
+    let huge = EpisodeSize { shots: usize::MAX, queries: 1 };
+    assert!(matches!(turning.check(Split::Train, huge), Err(EpisodeError::TooLarge { .. })));
+    assert!(matches!(
+        FewShotSource::new(pack(4, 6), 2000, true),
+        Err(EpisodeError::TooLarge { .. })
+    ));
+}
+
+#[test]
+fn only_square_images_turn() {
+    let mut builder = PackBuilder::new(1, 2, 1);
+    builder.class(Split::Train, "a", vec![0, 1]);
+    let pack = Arc::new(builder.in_memory().unwrap());
+    let error = FewShotSource::new(Arc::clone(&pack), 1, true).unwrap_err();
+    assert_eq!(error, EpisodeError::NotSquare { rows: 1, columns: 2 });
+    assert!(FewShotSource::new(pack, 1, false).is_ok());
+}
+
+#[test]
+fn buffers_are_reused() {
+    let source = FewShotSource::new(pack(9, 20), 5, true).unwrap();
+    let size = EpisodeSize { shots: 1, queries: 15 };
+    let mut episode = draw(&source, seed(0, 0), size);
+    let places = |episode: &Episode| {
+        [&episode.support, &episode.query]
+            .map(|batch| (batch.inputs.as_ptr(), batch.targets.as_ptr()))
+    };
+    let before = places(&episode);
+    source.sample(seed(0, 1), Split::Train, size, &mut episode);
+    assert_eq!(places(&episode), before);
+}
+
+/// The derivation that foreign workers follow, by its first draws.
+#[test]
+fn the_draws_of_an_episode_are_pinned() {
+    let source = FewShotSource::new(pack(10, 20), 3, true).unwrap();
+    let episode = draw(&source, seed(7, 3), EpisodeSize { shots: 1, queries: 2 });
+    let drawn = (examples(&episode.support), examples(&episode.query));
+    let support = vec![(5, 2, 3), (0, 12, 1), (8, 8, 1)];
+    let query = vec![(5, 7, 3), (5, 0, 3), (0, 18, 1), (0, 13, 1), (8, 2, 1), (8, 18, 1)];
+    assert_eq!(drawn, (support, query));
+}
+
+proptest! {
+    #[test]
+    fn classes_and_images_are_distinct_and_labelled(
+        run: u64, ways in 1_usize..8, shots in 1_usize..5, queries in 1_usize..6, rotations: bool
+    ) {
+        let source = FewShotSource::new(pack(8, 10), ways, rotations).unwrap();
+        let episode = draw(&source, seed(run, 0), EpisodeSize { shots, queries });
+        let mut classes = Vec::new();
+        let mut images = Vec::new();
+        for (batch, each) in [(&episode.support, shots), (&episode.query, queries)] {
+            let drawn = examples(batch);
+            prop_assert_eq!(drawn.len(), ways * each);
+            for (label, (examples, targets)) in drawn.chunks(each).zip(batch.targets.chunks(each * ways)).enumerate() {
+                let (class, _, quarters) = examples[0];
+                prop_assert!(rotations || quarters == 0);
+                classes.push((class, quarters));
+                for (example, target) in examples.iter().zip(targets.chunks(ways)) {
+                    prop_assert_eq!((example.0, example.2), (class, quarters));
+                    images.push(*example);
+                    prop_assert_eq!(target.iter().position(|&t| t == 1.0), Some(label));
+                    prop_assert_eq!(target.iter().filter(|&&t| t == 0.0).count(), ways - 1);
+                }
+            }
+        }
+        // The query's classes are the support's, in the same order, and there is no other repetition.
+        prop_assert_eq!(&classes[..ways], &classes[ways..]);
+        classes.sort_unstable();
+        classes.dedup();
+        prop_assert_eq!(classes.len(), ways);
+        let count = images.len();
+        images.sort_unstable();
+        images.dedup();
+        prop_assert_eq!(images.len(), count);
+    }
+
+    #[test]
+    fn an_episode_is_its_seed(run: u64, index in 0_u64..1000) {
+        let source = FewShotSource::new(pack(40, 20), 5, true).unwrap();
+        let size = EpisodeSize { shots: 1, queries: 5 };
+        let episode = draw(&source, seed(run, index), size);
+        prop_assert_eq!(&episode, &draw(&source, seed(run, index), size));
+        prop_assert_ne!(&episode, &draw(&source, seed(run, index + 1), size));
+    }
+}
