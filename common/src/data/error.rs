@@ -3,6 +3,9 @@
 use std::io;
 use std::path::PathBuf;
 
+use image::ImageError;
+use zip::result::ZipError;
+
 use crate::ids::Split;
 use crate::pack::PackError;
 
@@ -20,10 +23,120 @@ pub enum DataError {
     /// A pack cannot be written or opened.
     #[error(transparent)]
     Pack(#[from] PackError),
-    /// A split has no classes.
-    #[error("no class is in split {split}; each of train, validation and test needs some")]
+    /// A part of the data set is not where it should be.
+    #[error("{}: holds neither {set}.zip nor a folder {set}, nor does a folder python in it", folder.display())]
+    Missing {
+        /// The folder that was looked in.
+        folder: PathBuf,
+        /// The part.
+        set: String,
+    },
+    /// A zip cannot be read: it is truncated, or none.
+    #[error("{}: not a whole zip: {source}", path.display())]
+    Zip {
+        /// The zip.
+        path: PathBuf,
+        /// What is wrong.
+        source: ZipError,
+    },
+    /// A file cannot be read out of a zip.
+    #[error("{file}: cannot be read: {problem}")]
+    Entry {
+        /// The zip and the file's name in it.
+        file: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// An image does not decode.
+    #[error("{file}: not an image that decodes: {source}")]
+    Image {
+        /// The file; in a zip, with the zip's name before it.
+        file: String,
+        /// What the decoder said.
+        source: ImageError,
+    },
+    /// A class has no images.
+    #[error("{class}: a class without images")]
+    NoImages {
+        /// The class's folder; in a zip, with the zip's name before it.
+        class: String,
+    },
+    /// A data set has no classes.
+    #[error("{}: no class folders with images in it", path.display())]
+    NoClasses {
+        /// Its folder.
+        path: PathBuf,
+    },
+    /// A split has no classes where it should have some.
+    #[error("{data}: no class is in the {split} split")]
     EmptySplit {
+        /// The data set's folder or file, or the list.
+        data: String,
         /// The split.
         split: Split,
+    },
+    /// A split asks for more than there is.
+    #[error("{}: {asked} {what} asked for, and there are {there}", path.display())]
+    TooFew {
+        /// The data set's folder.
+        path: PathBuf,
+        /// What.
+        what: &'static str,
+        /// How many were asked for.
+        asked: usize,
+        /// How many there are.
+        there: usize,
+    },
+    /// A line of a list is not one.
+    #[error("{}, line {line}: {text:?} is not <Alphabet>/characterNN/rotRRR", list.display())]
+    ListLine {
+        /// The list.
+        list: PathBuf,
+        /// The line's number, from 1.
+        line: usize,
+        /// The line.
+        text: String,
+    },
+    /// A list names a character that the data set does not have.
+    #[error("{}, line {line}: there is no character {character}", list.display())]
+    UnknownCharacter {
+        /// The list.
+        list: PathBuf,
+        /// The line's number, from 1.
+        line: usize,
+        /// The character.
+        character: String,
+    },
+    /// A list names a character that another list names.
+    #[error("{}, line {line}: {character} is in the {split} split already", list.display())]
+    TwoSplits {
+        /// The list.
+        list: PathBuf,
+        /// The line's number, from 1.
+        line: usize,
+        /// The character.
+        character: String,
+        /// The split that has it.
+        split: Split,
+    },
+    /// A file is not IDX, or not the kind that it should be.
+    #[error("{}: {problem}", path.display())]
+    Idx {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// There are not as many labels as images.
+    #[error("{}: {labels} labels, and {} has {images} images", labels_path.display(), images_path.display())]
+    LabelCount {
+        /// The file of images.
+        images_path: PathBuf,
+        /// How many.
+        images: usize,
+        /// The file of labels.
+        labels_path: PathBuf,
+        /// How many.
+        labels: usize,
     },
 }

@@ -3,18 +3,27 @@
 //! | module | imports |
 //! | --- | --- |
 //! | `glyphs` | the embedded, procedurally drawn characters |
+//! | `omniglot`, `lists` | Omniglot, and lists of its characters |
+//! | `folder`, `tree` | class folders of images, on disk or in a zip |
+//! | `idx` | IDX files |
 
 mod error;
+mod folder;
 mod glyphs;
+mod idx;
 mod index;
+mod lists;
+mod omniglot;
+mod picture;
+mod split;
+mod tree;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use error::DataError;
 
 use crate::config::DataConfig;
-use crate::ids::Split;
 use crate::pack::{Pack, PackBuilder};
 use index::Key;
 
@@ -24,18 +33,37 @@ use index::Key;
 /// # Errors
 /// Where a file of the data set is missing, damaged or contradicts another, or the cache cannot be written.
 pub fn prepare(config: &DataConfig, cache: &Path) -> Result<Option<Arc<Pack>>, DataError> {
-    let (inputs, import): (Vec<_>, Box<dyn Fn() -> Result<PackBuilder, DataError>>) = match config {
-        DataConfig::Sinusoid(_) => return Ok(None),
-        DataConfig::Glyphs(glyphs) => (vec![], Box::new(|| Ok(glyphs::draw(glyphs)))),
-        DataConfig::Omniglot(_) | DataConfig::Folder(_) | DataConfig::Idx(_) => {
-            return Err(DataError::EmptySplit { split: Split::Train });
-        }
-    };
+    let Some(inputs) = inputs(config)? else { return Ok(None) };
     let key = Key::of(config, &inputs)?;
     if let Some(pack) = key.look_up(cache) {
         return Ok(Some(Arc::new(pack)));
     }
-    let pack = import()?.write(cache)?;
+    let Some(builder) = import(config)? else { return Ok(None) };
+    let pack = builder.write(cache)?;
     key.remember(cache, pack.digest())?;
     Ok(Some(Arc::new(pack)))
 }
+
+/// The files that a data set is made of.
+fn inputs(config: &DataConfig) -> Result<Option<Vec<PathBuf>>, DataError> {
+    Ok(Some(match config {
+        DataConfig::Glyphs(_) => Vec::new(),
+        DataConfig::Omniglot(omniglot) => omniglot::inputs(omniglot)?,
+        DataConfig::Folder(folder) => folder::inputs(folder)?,
+        DataConfig::Idx(idx) => idx::inputs(idx),
+        DataConfig::Sinusoid(_) => return Ok(None),
+    }))
+}
+
+fn import(config: &DataConfig) -> Result<Option<PackBuilder>, DataError> {
+    Ok(Some(match config {
+        DataConfig::Glyphs(glyphs) => glyphs::draw(glyphs),
+        DataConfig::Omniglot(omniglot) => omniglot::import(omniglot)?,
+        DataConfig::Folder(folder) => folder::import(folder)?,
+        DataConfig::Idx(idx) => idx::import(idx)?,
+        DataConfig::Sinusoid(_) => return Ok(None),
+    }))
+}
+
+#[cfg(test)]
+mod tests;

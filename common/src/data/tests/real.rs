@@ -1,0 +1,138 @@
+//! Published data, where it is there.
+
+use std::fs::File;
+use std::path::PathBuf;
+
+use super::super::*;
+use crate::config::{IdxConfig, ImageOptions, OmniglotConfig, OmniglotSplit};
+use crate::ids::Split;
+
+/// The folder of shared data: `LYCEUM_SHARED`, or the one beside the repository. None, said aloud, where there is none.
+fn shared() -> Option<PathBuf> {
+    let folder = std::env::var_os("LYCEUM_SHARED").map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared"),
+        PathBuf::from,
+    );
+    if folder.join("data").is_dir() {
+        return Some(folder.join("data"));
+    }
+    assert!(std::env::var_os("LYCEUM_REQUIRE_SHARED").is_none(), "no data in {}", folder.display());
+    println!("skipped: no data in {}", folder.display());
+    None
+}
+
+fn omniglot(split: OmniglotSplit) -> Option<Arc<Pack>> {
+    let path = shared()?.join("omniglot");
+    let images = ImageOptions { image_size: 28, rotations: true };
+    let cache = tempfile::tempdir().unwrap();
+    let config = DataConfig::Omniglot(OmniglotConfig { path, split, images });
+    let pack = prepare(&config, cache.path()).unwrap();
+    // The second time, nothing is decoded: the pack is the one that the cache has.
+    let again = prepare(&config, cache.path()).unwrap().unwrap();
+    assert_eq!(pack.as_ref().unwrap().digest(), again.digest());
+    pack
+}
+
+fn counts(pack: &Pack) -> [usize; 3] {
+    Split::ALL.map(|split| pack.classes(split).len())
+}
+
+fn assert_twenty_drawers(pack: &Pack) {
+    for split in Split::ALL {
+        assert!(pack.classes(split).iter().all(|class| class.images() == 20));
+    }
+}
+
+#[test]
+fn vinyals_split_has_its_published_sizes() {
+    let Some(shared) = shared() else { return };
+    let lists = shared.join("omniglot/splits/vinyals");
+    let pack = omniglot(OmniglotSplit::Vinyals { lists }).unwrap();
+    assert_eq!(counts(&pack), [1028, 172, 423]);
+    assert_twenty_drawers(&pack);
+    // Ink is high, and most of a page is none.
+    let bytes = pack.images(&pack.classes(Split::Train)[0]);
+    let mean = bytes.iter().map(|&byte| f64::from(byte)).sum::<f64>() / bytes.len() as f64 / 255.0;
+    assert!((0.02..0.3).contains(&mean), "{mean}");
+}
+
+#[test]
+fn lakes_and_the_minimal_splits_test_on_the_evaluation_set() {
+    let Some(lake) = omniglot(OmniglotSplit::Lake { validation_alphabets: 5 }) else { return };
+    let [train, validation, test] = counts(&lake);
+    assert_eq!((train + validation, test), (964, 659));
+    assert_twenty_drawers(&lake);
+    let small = omniglot(OmniglotSplit::Small1 { validation_alphabets: 1 }).unwrap();
+    let [train, validation, test] = counts(&small);
+    assert_eq!((train + validation, test), (136, 659));
+    let small = omniglot(OmniglotSplit::Small2 { validation_alphabets: 1 }).unwrap();
+    let [train, validation, test] = counts(&small);
+    assert_eq!((train + validation, test), (156, 659));
+}
+
+#[test]
+fn a_random_split_is_over_all_characters() {
+    let split = OmniglotSplit::Random { train: 1100, validation: 100, seed: 3 };
+    let Some(pack) = omniglot(split) else { return };
+    assert_eq!(counts(&pack), [1100, 100, 423]);
+}
+
+/// Each PNG's name and digest: the README of the shared data has the sums.
+#[test]
+fn the_zips_content_is_the_published_one() {
+    let Some(shared) = shared() else { return };
+    for (set, images) in [
+        ("images_background", 19_280),
+        ("images_evaluation", 13_180),
+        ("images_background_small1", 2_720),
+        ("images_background_small2", 3_120),
+    ] {
+        let path = shared.join(format!("omniglot/python/{set}.zip"));
+        let zip = zip::ZipArchive::new(File::open(path).unwrap()).unwrap();
+        let names = zip.file_names().map(|name| name.unwrap().into_owned());
+        assert_eq!(names.filter(|name| name.ends_with(".png")).count(), images, "{set}");
+    }
+}
+
+fn idx(images: &str, labels: &str) -> Option<Arc<Pack>> {
+    let shared = shared()?;
+    let config = DataConfig::Idx(IdxConfig {
+        images_path: shared.join(images),
+        labels_path: shared.join(labels),
+        held_out: [0.1, 0.2],
+        split_seed: 0,
+        images: ImageOptions::default(),
+    });
+    let cache = tempfile::tempdir().unwrap();
+    prepare(&config, cache.path()).unwrap()
+}
+
+#[test]
+fn mnist_has_its_counts() {
+    let Some(pack) = idx("mnist/t10k-images-idx3-ubyte.gz", "mnist/t10k-labels-idx1-ubyte.gz")
+    else {
+        return;
+    };
+    assert_eq!(counts(&pack), [7, 1, 2]);
+    let mut images = Split::ALL
+        .into_iter()
+        .flat_map(|split| pack.classes(split))
+        .map(|class| (class.name().to_owned(), class.images()))
+        .collect::<Vec<_>>();
+    images.sort();
+    let images = images.into_iter().map(|(_, images)| images).collect::<Vec<_>>();
+    assert_eq!(images, [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]);
+}
+
+#[test]
+fn quick_draw_has_more_labels_than_a_byte_holds() {
+    let Some(pack) = idx(
+        "quickdraw/quickdraw345-images-idx3-ubyte.gz",
+        "quickdraw/quickdraw345-labels-idx1-int.gz",
+    ) else {
+        return;
+    };
+    assert_eq!(counts(&pack).iter().sum::<usize>(), 345);
+    let every = Split::ALL.into_iter().flat_map(|split| pack.classes(split));
+    assert!(every.into_iter().all(|class| class.images() == 100));
+}

@@ -1,0 +1,162 @@
+//! Class folders with images in them, on disk or in a zip.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{BufReader, Read as _};
+use std::path::{Path, PathBuf};
+
+use zip::ZipArchive;
+
+use super::DataError;
+use super::picture::Picture;
+
+/// No image file is longer than this: what a zip says about lengths is not believed beyond it.
+const LONGEST_FILE: u64 = 64 << 20;
+
+/// A folder of folders, or a zip of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Tree {
+    /// On disk.
+    Folder(PathBuf),
+    /// In a zip, under a top folder of this name.
+    Zip(PathBuf, String),
+}
+
+/// Classes by their folder's name below the tree, and the pixels of their images in the order of the files' names.
+pub(super) type Classes = BTreeMap<String, Vec<u8>>;
+
+impl Tree {
+    /// The files that the tree is made of.
+    pub(super) fn inputs(&self) -> Result<Vec<PathBuf>, DataError> {
+        match self {
+            Self::Zip(path, _) => Ok(vec![path.clone()]),
+            Self::Folder(root) => {
+                let mut files = Vec::new();
+                walk(root, &mut |path| files.push(path.to_owned()), &mut |_| ())?;
+                Ok(files)
+            }
+        }
+    }
+
+    /// Decodes all images that lie `depth` folders deep: the folders' names together are the class's.
+    pub(super) fn classes(&self, depth: usize, picture: Picture) -> Result<Classes, DataError> {
+        match self {
+            Self::Folder(root) => folder_classes(root, depth, picture),
+            Self::Zip(path, top) => zip_classes(path, top, depth, picture),
+        }
+    }
+}
+
+fn io(path: &Path) -> impl Fn(std::io::Error) -> DataError + '_ {
+    |source| DataError::Io { path: path.to_owned(), source }
+}
+
+/// Calls `file` for every file and `folder` for every folder below `root`, in the order of names.
+fn walk(
+    root: &Path,
+    file: &mut impl FnMut(&Path),
+    folder: &mut impl FnMut(&Path),
+) -> Result<(), DataError> {
+    let entries = fs::read_dir(root).map_err(io(root))?;
+    let mut paths =
+        entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>, _>>().map_err(io(root))?;
+    paths.sort();
+    for path in paths {
+        if path.is_dir() {
+            folder(&path);
+            walk(&path, file, folder)?;
+        } else {
+            file(&path);
+        }
+    }
+    Ok(())
+}
+
+/// `a/b/c` of a path below `root`, where it is text that no hidden name is in.
+fn relative(path: &Path, root: &Path) -> Option<String> {
+    let parts = path.strip_prefix(root).ok()?.iter().map(|part| part.to_str());
+    let parts = parts.collect::<Option<Vec<_>>>()?;
+    parts.iter().all(|part| !part.starts_with('.')).then(|| parts.join("/"))
+}
+
+fn is_image(name: &str) -> bool {
+    let ending = name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
+    matches!(ending.as_deref(), Some("png" | "jpg" | "jpeg"))
+}
+
+/// The class of an image file `depth` folders deep.
+fn class_of(name: &str, depth: usize) -> Option<&str> {
+    let (class, file) = name.rsplit_once('/')?;
+    (is_image(file) && class.split('/').count() == depth).then_some(class)
+}
+
+fn folder_classes(root: &Path, depth: usize, picture: Picture) -> Result<Classes, DataError> {
+    let mut classes = Classes::new();
+    let mut files = Vec::new();
+    walk(root, &mut |path| files.push(path.to_owned()), &mut |path| {
+        let class = relative(path, root).filter(|class| class.split('/').count() == depth);
+        classes.extend(class.map(|class| (class, Vec::new())));
+    })?;
+    for path in files {
+        let Some(name) = relative(&path, root) else { continue };
+        let Some(class) = class_of(&name, depth) else { continue };
+        let bytes = fs::read(&path).map_err(io(&path))?;
+        let file = path.display().to_string();
+        let pixels = picture.decode(&bytes).map_err(|source| DataError::Image { file, source })?;
+        classes.entry(class.to_owned()).or_default().extend(pixels);
+    }
+    checked(classes, root)
+}
+
+fn zip_classes(
+    path: &Path,
+    top: &str,
+    depth: usize,
+    picture: Picture,
+) -> Result<Classes, DataError> {
+    let damaged = |source| DataError::Zip { path: path.to_owned(), source };
+    let file = File::open(path).map_err(io(path))?;
+    let mut zip = ZipArchive::new(BufReader::new(file)).map_err(damaged)?;
+    let mut names = Vec::with_capacity(zip.len());
+    for index in 0..zip.len() {
+        let name = zip.name_for_index(index).transpose().map_err(damaged)?.unwrap_or_default();
+        let below = name.strip_prefix(top).and_then(|name| name.strip_prefix('/'));
+        names.extend(below.map(|below| (below.to_owned(), index)));
+    }
+    names.sort();
+    let mut classes = Classes::new();
+    let mut bytes = Vec::new();
+    for (name, index) in names {
+        if let Some(folder) = name.strip_suffix('/') {
+            if folder.split('/').count() == depth {
+                classes.entry(folder.to_owned()).or_default();
+            }
+            continue;
+        }
+        let Some(class) = class_of(&name, depth) else { continue };
+        let file = || format!("{}: {top}/{name}", path.display());
+        let unreadable = |problem: String| DataError::Entry { file: file(), problem };
+        bytes.clear();
+        let entry = zip.by_index(index).map_err(|error| unreadable(error.to_string()))?;
+        let read = entry.take(LONGEST_FILE + 1).read_to_end(&mut bytes);
+        let length = read.map_err(|error| unreadable(error.to_string()))?;
+        if length as u64 > LONGEST_FILE {
+            return Err(unreadable("longer than 64 MiB".to_owned()));
+        }
+        let image = |source| DataError::Image { file: file(), source };
+        let pixels = picture.decode(&bytes).map_err(image)?;
+        classes.entry(class.to_owned()).or_default().extend(pixels);
+    }
+    checked(classes, path)
+}
+
+/// Classes, of which there are some, each with images.
+fn checked(classes: Classes, root: &Path) -> Result<Classes, DataError> {
+    if let Some((class, _)) = classes.iter().find(|(_, pixels)| pixels.is_empty()) {
+        return Err(DataError::NoImages { class: format!("{}/{class}", root.display()) });
+    }
+    if classes.is_empty() {
+        return Err(DataError::NoClasses { path: root.to_owned() });
+    }
+    Ok(classes)
+}
