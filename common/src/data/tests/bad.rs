@@ -1,0 +1,182 @@
+//! Damaged and contradictory data sets: an error that names the culprit.
+
+use super::super::*;
+use super::*;
+use crate::config::{FolderConfig, IdxConfig, ImageOptions, OmniglotConfig, OmniglotSplit};
+use crate::ids::Split;
+
+/// The error of a data set that cannot be prepared; it must name `culprit`.
+fn refused(config: &DataConfig, culprit: &str) -> DataError {
+    let cache = tempfile::tempdir().unwrap();
+    let error = prepare(config, cache.path()).unwrap_err();
+    assert!(error.to_string().contains(culprit), "{error} does not name {culprit}");
+    error
+}
+
+fn omniglot(path: &Path, split: OmniglotSplit) -> DataConfig {
+    let images = ImageOptions { image_size: 4, rotations: false };
+    DataConfig::Omniglot(OmniglotConfig { path: path.to_owned(), split, images })
+}
+
+const LAKE: OmniglotSplit = OmniglotSplit::Lake { validation_alphabets: 1 };
+
+/// Omniglot in small: alphabets A and B in the background set, C in the evaluation set.
+fn small_omniglot(root: &Path) {
+    let background = [
+        ("images_background/A/character01/1.png", png(8, 0)),
+        ("images_background/B/character01/1.png", png(8, 0)),
+    ];
+    write(&root.join("images_background.zip"), &zip(&background));
+    let evaluation = [("images_evaluation/C/character01/1.png", png(8, 0))];
+    write(&root.join("images_evaluation.zip"), &zip(&evaluation));
+}
+
+#[test]
+fn a_missing_zip_is_named() {
+    let data = tempfile::tempdir().unwrap();
+    let error = refused(&omniglot(data.path(), LAKE), "images_background.zip");
+    assert!(matches!(error, DataError::Missing { .. }));
+    small_omniglot(data.path());
+    fs::remove_file(data.path().join("images_evaluation.zip")).unwrap();
+    refused(&omniglot(data.path(), LAKE), "images_evaluation.zip");
+}
+
+#[test]
+fn no_truncation_of_a_zip_goes_unnoticed() {
+    let data = tempfile::tempdir().unwrap();
+    small_omniglot(data.path());
+    let path = data.path().join("images_background.zip");
+    let whole = fs::read(&path).unwrap();
+    for length in (0..whole.len()).step_by(7) {
+        fs::write(&path, &whole[..length]).unwrap();
+        refused(&omniglot(data.path(), LAKE), "images_background.zip");
+    }
+}
+
+#[test]
+fn a_damaged_zip_does_not_make_us_panic() {
+    let data = tempfile::tempdir().unwrap();
+    small_omniglot(data.path());
+    let path = data.path().join("images_background.zip");
+    let whole = fs::read(&path).unwrap();
+    let mut refusals = 0;
+    for at in 0..whole.len() {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 0x80;
+        fs::write(&path, damaged).unwrap();
+        let cache = tempfile::tempdir().unwrap();
+        refusals += usize::from(prepare(&omniglot(data.path(), LAKE), cache.path()).is_err());
+    }
+    assert!(refusals > whole.len() / 4, "{refusals} of {}", whole.len());
+}
+
+#[test]
+fn an_image_that_does_not_decode_is_named() {
+    let data = tempfile::tempdir().unwrap();
+    small_omniglot(data.path());
+    let name = "images_evaluation/C/character01/1.png";
+    write(&data.path().join("images_evaluation.zip"), &zip(&[(name, b"no image".to_vec())]));
+    let error = refused(&omniglot(data.path(), LAKE), name);
+    assert!(matches!(error, DataError::Image { .. }));
+    assert!(error.to_string().contains("images_evaluation.zip"));
+}
+
+#[test]
+fn a_class_without_images_is_named() {
+    let data = tempfile::tempdir().unwrap();
+    small_omniglot(data.path());
+    let image = ("images_evaluation/C/character01/1.png", png(8, 0));
+    let files = [image, ("images_evaluation/C/character02/", vec![])];
+    write(&data.path().join("images_evaluation.zip"), &zip(&files));
+    let error = refused(&omniglot(data.path(), LAKE), "C/character02");
+    assert!(matches!(error, DataError::NoImages { .. }));
+}
+
+#[test]
+fn splits_that_ask_for_too_much_are_refused() {
+    let data = tempfile::tempdir().unwrap();
+    small_omniglot(data.path());
+    for split in [
+        OmniglotSplit::Lake { validation_alphabets: 2 },
+        OmniglotSplit::Random { train: 2, validation: 1, seed: 0 },
+    ] {
+        let error = refused(&omniglot(data.path(), split), "asked for");
+        assert!(matches!(error, DataError::TooFew { .. }));
+    }
+}
+
+#[test]
+fn lists_are_checked_line_by_line() {
+    let data = tempfile::tempdir().unwrap();
+    small_omniglot(data.path());
+    let lists = data.path().join("lists");
+    let with = |train: &str, test: &str, culprit: &str| {
+        write(&lists.join("train.txt"), train.as_bytes());
+        write(&lists.join("val.txt"), b"B/character01/rot000\n");
+        write(&lists.join("test.txt"), test.as_bytes());
+        refused(&omniglot(data.path(), OmniglotSplit::Vinyals { lists: lists.clone() }), culprit)
+    };
+    let (a, c) = ("A/character01/rot000\nA/character01/rot090\n", "C/character01/rot270\n");
+    let unknown = format!("{a}A/character77/rot000\n");
+    let error = with(&unknown, c, "line 3: there is no character A/character77");
+    assert!(matches!(error, DataError::UnknownCharacter { line: 3, .. }));
+    let error = with(a, "A/character01/rot180\n", "in the train split already");
+    assert!(matches!(error, DataError::TwoSplits { split: Split::Train, .. }));
+    assert!(matches!(with("A/character01\n", c, "train.txt"), DataError::ListLine { line: 1, .. }));
+    assert!(matches!(with("\n", c, "train.txt"), DataError::EmptySplit { .. }));
+    fs::remove_file(lists.join("val.txt")).unwrap();
+    refused(&omniglot(data.path(), OmniglotSplit::Vinyals { lists }), "val.txt");
+}
+
+#[test]
+fn folders_without_classes_or_images_are_refused() {
+    let data = tempfile::tempdir().unwrap();
+    let path = data.path().to_owned();
+    let images = ImageOptions::default();
+    let config = DataConfig::Folder(FolderConfig {
+        path,
+        colour: false,
+        invert: false,
+        held_out: [0.1, 0.2],
+        split_seed: 0,
+        images,
+    });
+    assert!(matches!(refused(&config, "no class"), DataError::NoClasses { .. }));
+    fs::create_dir(data.path().join("empty")).unwrap();
+    assert!(matches!(refused(&config, "empty"), DataError::NoImages { .. }));
+    write(&data.path().join("train/a/1.png"), &png(8, 0));
+    fs::create_dir(data.path().join("test")).unwrap();
+    assert!(matches!(refused(&config, "test"), DataError::EmptySplit { split: Split::Test, .. }));
+}
+
+#[test]
+fn idx_files_that_contradict_themselves_are_refused() {
+    let data = tempfile::tempdir().unwrap();
+    let (images_path, labels_path) = (data.path().join("images"), data.path().join("labels"));
+    let config = DataConfig::Idx(IdxConfig {
+        images_path: images_path.clone(),
+        labels_path: labels_path.clone(),
+        held_out: [0.4, 0.4],
+        split_seed: 0,
+        images: ImageOptions { image_size: 2, rotations: false },
+    });
+    let with = |images: &[u8], labels: &[u8], culprit: &str| {
+        write(&images_path, images);
+        write(&labels_path, labels);
+        refused(&config, culprit)
+    };
+    let images = idx(0x08, &[2, 2, 2], &[0; 8]);
+    let labels = idx(0x08, &[2], &[0, 1]);
+    with(b"PK", &labels, "images: truncated");
+    with(b"PK\x03\x04", &labels, "images: no IDX file");
+    with(&labels, &labels, "images: IDX of type 0x08 and 1 dimensions");
+    with(&images, &idx(0x0d, &[2], &[0; 8]), "labels: IDX of type 0x0d");
+    with(&images[..20], &labels, "images: sizes [2, 2, 2] need 8 bytes, and there are fewer");
+    with(&idx(0x08, &[2, 2, 2], &[0; 9]), &labels, "there are more");
+    with(&idx(0x08, &[u32::MAX; 3], &[]), &labels, "more than 4 GiB");
+    with(&idx(0x08, &[2, 0, 2], &[]), &labels, "images of 0");
+    let error = with(&images, &idx(0x08, &[3], &[0, 1, 2]), "labels: 3 labels");
+    assert!(matches!(error, DataError::LabelCount { images: 2, labels: 3, .. }));
+    with(&[0x1f, 0x8b, 8, 0], &labels, "images: truncated");
+    assert!(matches!(with(&images, &labels, "labels"), DataError::EmptySplit { .. }));
+}
