@@ -1,0 +1,121 @@
+use std::fs;
+use std::sync::Arc;
+
+use lyceum_common::ids::MetaStep;
+use lyceum_common::layout::{Initialisation, Layout, Role};
+use lyceum_common::parameters::MetaParameters;
+use lyceum_common::report::{EpisodeReport, ReportSums};
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use super::{CheckpointError, latest, read, read_model, write, write_model};
+use crate::run::{Best, Snapshot};
+
+fn layout(name: &str, length: usize) -> Arc<Layout> {
+    let mut layout = Layout::new();
+    layout.push("head.weight", &[2, 2], Role::Trained, Initialisation::Constant(0.0));
+    layout.push(name, &[length], Role::Trained, Initialisation::Constant(0.0));
+    Arc::new(layout)
+}
+
+fn snapshot(step: u64) -> Snapshot {
+    let parameters = |scale: f32| {
+        let values: Vec<f32> = (0..7).map(|i| scale / (i as f32 + 0.3)).collect();
+        MetaParameters::new(layout("head.bias", 3), values).unwrap()
+    };
+    let sums = ReportSums::from(EpisodeReport { loss: 1.0 / 3.0, accuracy: 0.1 });
+    Snapshot {
+        step: MetaStep(step),
+        parameters: parameters(1.0),
+        optimizer: [("adam.first_moment".to_owned(), vec![0.1; 7])].into(),
+        best: Some(Best { step: MetaStep(step - 1), parameters: parameters(-2.0), sums }),
+        validated: true,
+        unreported: sums.plus(sums),
+    }
+}
+
+#[test]
+fn a_checkpoint_reads_back_to_the_bit() {
+    let folder = TempDir::new().unwrap();
+    let written = snapshot(12);
+    let path = write(folder.path(), &written, "name = \"x\"\n").unwrap();
+    let found = read(&path, &layout("head.bias", 3)).unwrap();
+    assert_eq!(found.config, "name = \"x\"\n");
+    let (found, best) = (found.snapshot, written.best.unwrap());
+    assert_eq!(found.step, written.step);
+    assert_eq!(found.parameters.digest(), written.parameters.digest());
+    assert_eq!(found.optimizer, written.optimizer);
+    assert_eq!((found.validated, found.unreported), (written.validated, written.unreported));
+    let found = found.best.unwrap();
+    assert_eq!(found.parameters.digest(), best.parameters.digest());
+    assert_eq!((found.step, found.sums), (best.step, best.sums));
+}
+
+#[test]
+fn only_the_newest_few_are_kept_and_a_torn_write_is_ignored() {
+    let folder = TempDir::new().unwrap();
+    for step in [10, 20, 30, 40, 1_000_000] {
+        write(folder.path(), &snapshot(step), "").unwrap();
+    }
+    // A crash in the middle of the next: half a temporary file, of the checkpoint and of the pointer.
+    fs::write(folder.path().join("step-1000010.safetensors.partial"), b"\x99garbage").unwrap();
+    fs::write(folder.path().join("latest.partial"), b"step-10000").unwrap();
+    let path = latest(folder.path()).unwrap().unwrap();
+    assert!(path.ends_with("step-1000000.safetensors"), "{path:?}");
+    assert_eq!(read(&path, &layout("head.bias", 3)).unwrap().snapshot.step.0, 1_000_000);
+    for gone in [10, 20] {
+        assert!(!folder.path().join(format!("step-{gone:06}.safetensors")).exists());
+    }
+    fs::remove_file(folder.path().join("latest")).unwrap();
+    assert_eq!(latest(folder.path()).unwrap(), Some(path), "the highest step, without a pointer");
+}
+
+#[test]
+fn another_layout_is_named_by_its_first_tensor() {
+    let folder = TempDir::new().unwrap();
+    let path = write(folder.path(), &snapshot(12), "").unwrap();
+    let refused = |layout| match read(&path, &layout).unwrap_err() {
+        error @ CheckpointError::OtherLayout { .. } => error.to_string(),
+        error => panic!("{error}"),
+    };
+    let missing = refused(layout("head.gain", 3));
+    assert!(missing.contains("it has no tensor `head.gain`"), "{missing}");
+    assert!(missing.contains("step-000012.safetensors: a checkpoint of another layout"));
+    let shape = refused(layout("head.bias", 4));
+    assert!(shape.contains("`head.bias` is F32 [3], where the run has F32 [4]"), "{shape}");
+    let mut smaller = Layout::new();
+    smaller.push("head.weight", &[2, 2], Role::Trained, Initialisation::Constant(0.0));
+    let surplus = refused(Arc::new(smaller));
+    assert!(surplus.contains("the run has no tensor `head.bias`"), "{surplus}");
+}
+
+#[test]
+fn parameters_alone_read_back() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("model.safetensors");
+    let parameters = snapshot(1).parameters;
+    write_model(&path, &parameters).unwrap();
+    let found = read_model(&path, &layout("head.bias", 3)).unwrap();
+    assert_eq!(found.digest(), parameters.digest());
+    let missing = read_model(&folder.path().join("none"), &layout("head.bias", 3)).unwrap_err();
+    assert!(missing.to_string().contains("none"));
+}
+
+proptest! {
+    #[test]
+    fn damage_is_an_error_and_never_a_panic(at in any::<prop::sample::Index>(), bit in 0u8..8, cut in any::<bool>()) {
+        let folder = TempDir::new().unwrap();
+        let path = write(folder.path(), &snapshot(12), "name").unwrap();
+        let mut bytes = fs::read(&path).unwrap();
+        let at = at.index(bytes.len());
+        if cut { bytes.truncate(at) } else { bytes[at] ^= 1 << bit }
+        fs::write(&path, bytes).unwrap();
+        let result = read(&path, &layout("head.bias", 3));
+        if cut {
+            prop_assert!(result.is_err());
+        } else if let Ok(found) = result {
+            // Flipped in what no digest covers; the parameters are those that were written.
+            prop_assert_eq!(found.snapshot.parameters.digest(), snapshot(12).parameters.digest());
+        }
+    }
+}

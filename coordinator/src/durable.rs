@@ -1,0 +1,32 @@
+//! Files that are there whole or not at all, whenever the machine stops.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// The ending of a file that is not complete.
+const PARTIAL: &str = "partial";
+
+/// Puts `bytes` at `path`: written beside it, synced, renamed over it, and the folder synced.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
+    name.push(".");
+    name.push(PARTIAL);
+    let partial = path.with_file_name(name);
+    let mut file = File::create(&partial)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    drop(file);
+    fs::rename(&partial, path)?;
+    sync_folder(path.parent().unwrap_or(Path::new(".")))
+}
+
+/// Makes what was created, renamed or removed in a folder last.
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
+    let folder = if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder.into() };
+    match File::open(folder)?.sync_all() {
+        // Not every file system can sync a folder; those that cannot need no such thing.
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+        result => result,
+    }
+}

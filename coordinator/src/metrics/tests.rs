@@ -1,0 +1,108 @@
+use std::fs;
+
+use lyceum_common::ids::MetaStep;
+use lyceum_common::layout::Layout;
+use lyceum_common::parameters::MetaParameters;
+use lyceum_common::report::{Estimate, ReportSums};
+use tempfile::TempDir;
+
+use super::{Metrics, Timing, tensorboard};
+use crate::run::{Report, ReportKind, Snapshot};
+use crate::run_folder::RunFolder;
+
+fn report(kind: ReportKind, step: u64) -> Report {
+    let loss = Estimate { mean: 0.5, interval: 0.125 };
+    let accuracy = Some(Estimate { mean: 0.75, interval: 0.25 });
+    Report { kind, step: MetaStep(step), episodes: 8, loss, accuracy, workers: 2 }
+}
+
+fn timing() -> Timing {
+    Timing { seconds: 1.5, episodes_per_second: 64.0, wall_time: 1e9 }
+}
+
+fn snapshot(step: u64, validated: bool) -> Snapshot {
+    let layout = std::sync::Arc::new(Layout::new());
+    Snapshot {
+        step: MetaStep(step),
+        parameters: MetaParameters::new(layout, Vec::new()).unwrap(),
+        optimizer: Default::default(),
+        best: None,
+        validated,
+        unreported: ReportSums::default(),
+    }
+}
+
+#[test]
+fn a_line_has_what_the_report_has() {
+    let runs = TempDir::new().unwrap();
+    let folder = RunFolder::create(runs.path(), "run", "").unwrap();
+    let mut metrics = Metrics::open(&folder, None, 1e9).unwrap();
+    metrics.write(&report(ReportKind::Training, 10), timing()).unwrap();
+    let line = fs::read_to_string(folder.metrics()).unwrap();
+    assert_eq!(
+        line,
+        concat!(
+            r#"{"step":10,"kind":"training","loss":0.5,"loss_interval":0.125,"accuracy":0.75,"#,
+            r#""accuracy_interval":0.25,"episodes":8,"episodes_per_second":64.0,"workers":2,"#,
+            "\"seconds\":1.5}\n"
+        )
+    );
+}
+
+#[test]
+fn a_resumed_run_has_each_step_once() {
+    let runs = TempDir::new().unwrap();
+    let folder = RunFolder::create(runs.path(), "run", "").unwrap();
+    let mut metrics = Metrics::open(&folder, None, 1e9).unwrap();
+    use ReportKind::{Test, Training, Validation};
+    for (kind, step) in [(Training, 10), (Validation, 10), (Training, 20), (Test, 20)] {
+        metrics.write(&report(kind, step), timing()).unwrap();
+    }
+    let mut text = fs::read_to_string(folder.metrics()).unwrap();
+    text.push_str("{\"step\":5,\"ki");
+    fs::write(folder.metrics(), text).unwrap();
+    let kept = |snapshot| {
+        Metrics::open(&folder, Some(&snapshot), 1e9).unwrap();
+        fs::read_to_string(folder.metrics()).unwrap().lines().count()
+    };
+    assert_eq!(kept(snapshot(20, true)), 3, "the test comes again, and half a line goes");
+    assert_eq!(kept(snapshot(10, true)), 2);
+    assert_eq!(kept(snapshot(10, false)), 1, "the validation comes again");
+    assert_eq!(fs::read_dir(folder.tensorboard()).unwrap().count(), 4, "a file each start");
+}
+
+#[test]
+fn event_files_are_tensorflows_records() {
+    // What TensorFlow's own writer begins every event file with, at the wall time 1e9.
+    let mut event = vec![0x09];
+    event.extend_from_slice(&1e9f64.to_le_bytes());
+    event.extend_from_slice(b"\x1a\x0dbrain.Event:2");
+    let runs = TempDir::new().unwrap();
+    let folder = RunFolder::create(runs.path(), "run", "").unwrap();
+    let mut metrics = Metrics::open(&folder, None, 1e9).unwrap();
+    let path = folder.tensorboard().join("events.out.tfevents.1000000000.0");
+    let header = fs::read(&path).unwrap();
+    assert_eq!(header, tensorboard::record(&event));
+    assert_eq!(header[..8], 24u64.to_le_bytes());
+    // The masked CRC of the length 24, as it stands in TensorFlow's files with this first record.
+    assert_eq!(header[8..12], [0xa3, 0x7f, 0x4b, 0x22]);
+    metrics.write(&report(ReportKind::Test, 3), timing()).unwrap();
+    let all = fs::read(&path).unwrap();
+    let tag = b"test/accuracy\x15\x00\x00\x40\x3f";
+    assert!(all.windows(tag.len()).any(|window| window == tag), "0.75 under its tag");
+}
+
+#[test]
+fn a_new_run_takes_the_next_free_name() {
+    let runs = TempDir::new().unwrap();
+    let names = [(); 3].map(|()| {
+        let folder = RunFolder::create(runs.path(), "run", "name = \"run\"\n").unwrap();
+        let opened = RunFolder::open(folder.path()).unwrap();
+        assert_eq!(opened.config(), "name = \"run\"\n");
+        assert!(folder.checkpoints().is_dir() && folder.tensorboard().is_dir());
+        folder.path().file_name().unwrap().to_owned()
+    });
+    assert_eq!(names, ["run", "run-2", "run-3"]);
+    let missing = RunFolder::open(runs.path().join("none")).unwrap_err();
+    assert!(missing.to_string().contains("none"), "{missing}");
+}

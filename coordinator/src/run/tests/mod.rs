@@ -1,0 +1,5 @@
+//! The farm's rules on a virtual clock, over scripted workers.
+
+mod orders;
+mod rules;
+mod world;

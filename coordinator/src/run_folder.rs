@@ -1,0 +1,136 @@
+//! A run's folder: `runs/NAME/{config.toml, metrics.jsonl, checkpoints/, tensorboard/, model.safetensors}`.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use lyceum_common::layout::Layout;
+use lyceum_common::parameters::MetaParameters;
+
+use crate::checkpoint::{self, Checkpoint, CheckpointError};
+use crate::durable;
+use crate::run::Snapshot;
+
+/// The folder of one run.
+#[derive(Clone, Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+    config: String,
+}
+
+/// Why a run's folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {source}")]
+pub struct RunFolderError {
+    /// The folder or file.
+    pub path: PathBuf,
+    /// What the file system says.
+    pub source: io::Error,
+}
+
+impl RunFolder {
+    /// Creates the folder of a new run below `runs`: NAME, or where that is taken, NAME-2, NAME-3, … `config` is the resolved
+    /// configuration.
+    ///
+    /// # Errors
+    /// Where the file system refuses.
+    pub fn create(runs: &Path, name: &str, config: &str) -> Result<Self, RunFolderError> {
+        fs::create_dir_all(runs).map_err(|source| failed(runs, source))?;
+        let path = (1u64..)
+            .map(|n| runs.join(if n == 1 { name.to_owned() } else { format!("{name}-{n}") }))
+            .find_map(|path| match fs::create_dir(&path) {
+                Ok(()) => Some(Ok(path)),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => None,
+                Err(source) => Some(Err(failed(&path, source))),
+            })
+            .unwrap_or_else(|| Err(failed(runs, io::ErrorKind::AlreadyExists.into())))?;
+        let folder = Self { path, config: config.to_owned() };
+        for part in [folder.checkpoints(), folder.tensorboard()] {
+            fs::create_dir(&part).map_err(|source| failed(&part, source))?;
+        }
+        let file = folder.path.join("config.toml");
+        durable::write(&file, config.as_bytes()).map_err(|source| failed(&file, source))?;
+        Ok(folder)
+    }
+
+    /// Opens the folder of a run that was begun before.
+    ///
+    /// # Errors
+    /// Where it is not there, or has no configuration.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, RunFolderError> {
+        let path = path.into();
+        let file = path.join("config.toml");
+        let config = fs::read_to_string(&file).map_err(|source| failed(&file, source))?;
+        let folder = Self { path, config };
+        for part in [folder.checkpoints(), folder.tensorboard()] {
+            fs::create_dir_all(&part).map_err(|source| failed(&part, source))?;
+        }
+        Ok(folder)
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The text of the resolved configuration.
+    #[must_use]
+    pub fn config(&self) -> &str {
+        &self.config
+    }
+
+    /// The folder of checkpoints.
+    #[must_use]
+    pub fn checkpoints(&self) -> PathBuf {
+        self.path.join("checkpoints")
+    }
+
+    /// The folder of TensorBoard's event files.
+    #[must_use]
+    pub fn tensorboard(&self) -> PathBuf {
+        self.path.join("tensorboard")
+    }
+
+    /// The file of metrics, a line a report.
+    #[must_use]
+    pub fn metrics(&self) -> PathBuf {
+        self.path.join("metrics.jsonl")
+    }
+
+    /// The parameters that a complete run is for.
+    #[must_use]
+    pub fn model(&self) -> PathBuf {
+        self.path.join("model.safetensors")
+    }
+
+    /// Writes a checkpoint.
+    ///
+    /// # Errors
+    /// Where the file system refuses.
+    pub fn save(&self, snapshot: &Snapshot) -> Result<PathBuf, CheckpointError> {
+        checkpoint::write(&self.checkpoints(), snapshot, &self.config)
+    }
+
+    /// Reads the newest checkpoint; none where none was written yet.
+    ///
+    /// # Errors
+    /// Where it cannot be read, is damaged, or is of another layout.
+    pub fn latest(&self, layout: &Arc<Layout>) -> Result<Option<Checkpoint>, CheckpointError> {
+        let path = checkpoint::latest(&self.checkpoints())?;
+        path.map(|path| checkpoint::read(&path, layout)).transpose()
+    }
+
+    /// Writes the parameters that a complete run is for.
+    ///
+    /// # Errors
+    /// Where the file system refuses.
+    pub fn save_model(&self, parameters: &MetaParameters) -> Result<(), CheckpointError> {
+        checkpoint::write_model(&self.model(), parameters)
+    }
+}
+
+fn failed(path: &Path, source: io::Error) -> RunFolderError {
+    RunFolderError { path: path.into(), source }
+}
