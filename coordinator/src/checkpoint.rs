@@ -4,7 +4,7 @@
 //! meta-optimizer's. Metadata: `format`, `step`, `digest`, `config` (the resolved configuration), `run` (the rest, as JSON;
 //! sums are written by their bits).
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -261,8 +261,7 @@ impl Tensors {
         let views = self.0.iter().map(|(name, shape, bytes)| {
             Ok((name, TensorView::new(Dtype::F32, shape.clone(), bytes)?))
         });
-        let metadata: HashMap<String, String> =
-            metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        let metadata = metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
         let bytes = views
             .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
             .and_then(|views| safetensors::serialize(views, Some(metadata)))
@@ -275,7 +274,7 @@ impl Tensors {
 struct File<'p> {
     path: &'p Path,
     bytes: Vec<u8>,
-    metadata: HashMap<String, String>,
+    metadata: BTreeMap<String, String>,
 }
 
 impl<'p> File<'p> {
@@ -283,7 +282,8 @@ impl<'p> File<'p> {
         let bytes = std::fs::read(path).map_err(|source| failed(path, source))?;
         let (_, metadata) =
             SafeTensors::read_metadata(&bytes).map_err(|error| damaged(path, error))?;
-        let metadata = metadata.metadata().clone().unwrap_or_default();
+        let metadata = metadata.metadata().iter().flatten();
+        let metadata = metadata.map(|(key, value)| (key.clone(), value.clone())).collect();
         Ok(Self { path, bytes, metadata })
     }
 

@@ -50,10 +50,10 @@ fn sgd_with_momentum_is_pytorchs() {
 /// The formulas of the papers in f64, one parameter at a time.
 fn adam_by_hand(theta: f64, gradients: [f64; 3], rate: f64, decay: f64) -> f32 {
     let (mut theta, mut m, mut v) = (theta, 0.0, 0.0);
-    for (t, g) in (1..).zip(gradients) {
+    for (t, g) in [1.0, 2.0, 3.0].into_iter().zip(gradients) {
         m = 0.9 * m + 0.1 * g;
         v = 0.999 * v + 0.001 * g * g;
-        let (m, v) = (m / (1.0 - 0.9f64.powi(t)), v / (1.0 - 0.999f64.powi(t)));
+        let (m, v) = (m / (1.0 - libm::pow(0.9, t)), v / (1.0 - libm::pow(0.999, t)));
         theta -= rate * (m / (v.sqrt() + 1e-8) + decay * theta);
     }
     theta as f32

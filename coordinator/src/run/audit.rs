@@ -20,11 +20,11 @@ pub(super) fn is_chosen(share: f64, job: Job, start: u64) -> bool {
         },
     };
     let mut bytes = [0; 24];
-    for (place, value) in bytes.chunks_exact_mut(8).zip([kind, number, start]) {
-        place.copy_from_slice(&u64::to_le_bytes(value));
+    for (place, value) in bytes.as_chunks_mut::<8>().0.iter_mut().zip([kind, number, start]) {
+        *place = u64::to_le_bytes(value);
     }
     let [b0, b1, b2, b3, ..] = Digest::of(&bytes).0;
-    f64::from(u32::from_le_bytes([b0, b1, b2, b3])) < share * 2f64.powi(32)
+    f64::from(u32::from_le_bytes([b0, b1, b2, b3])) < share * (1u64 << 32) as f64
 }
 
 /// A digest of all bits of an answer.
