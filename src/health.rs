@@ -1,0 +1,94 @@
+//! `lyceum health ADDRESS`: asks the standard gRPC health service, for containers, scripts and orchestrators.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use tonic::transport::Endpoint;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+/// Exits with status 0 where the server at ADDRESS says that it serves, else with 1.
+#[derive(Args, Debug)]
+pub(crate) struct Health {
+    /// A coordinator's address, as host:port or http://host:port
+    address: String,
+    /// The gRPC service to ask about; the server as a whole where left out
+    #[arg(long, default_value = "")]
+    service: String,
+    /// How long to wait for an answer, in seconds
+    #[arg(long, default_value_t = 3.0, value_name = "SECONDS")]
+    timeout: f64,
+}
+
+impl Health {
+    /// Asks once, and prints `serving`.
+    ///
+    /// # Errors
+    /// Where the address is none, nothing answers in time, or the answer is another than "serving".
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let Self { address, service, timeout } = self;
+        let timeout =
+            Duration::try_from_secs_f64(timeout).with_context(|| format!("--timeout {timeout}"))?;
+        let url =
+            if address.contains("://") { address.clone() } else { format!("http://{address}") };
+        let endpoint = Endpoint::from_shared(url)
+            .with_context(|| format!("{address} is no address"))?
+            .connect_timeout(timeout)
+            .timeout(timeout);
+        let channel =
+            endpoint.connect().await.with_context(|| format!("nothing answers at {address}"))?;
+        let answer = HealthClient::new(channel)
+            .check(HealthCheckRequest { service })
+            .await
+            .with_context(|| format!("{address} does not tell its health"))?;
+        match answer.into_inner().status() {
+            ServingStatus::Serving => println!("serving"),
+            other => bail!("{address} says {}", other.as_str_name()),
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+    use tokio_stream::wrappers::TcpListenerStream;
+    use tonic_health::ServingStatus;
+
+    use super::Health;
+
+    fn of(address: String, service: &str) -> Health {
+        Health { address, service: service.to_owned(), timeout: 10.0 }
+    }
+
+    #[tokio::test]
+    async fn tells_serving_from_not_serving_and_from_silence() -> anyhow::Result<()> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?.to_string();
+        let (reporter, service) = tonic_health::server::health_reporter();
+        reporter.set_service_status("asleep", ServingStatus::NotServing).await;
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let server = tokio::spawn(
+            tonic::transport::Server::builder()
+                .add_service(service)
+                .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async {
+                    drop(stopped.await)
+                }),
+        );
+
+        of(address.clone(), "").run().await?;
+        of(format!("http://{address}"), "").run().await?;
+        let asleep = of(address.clone(), "asleep").run().await.map_err(|error| error.to_string());
+        assert_eq!(asleep, Err(format!("{address} says NOT_SERVING")));
+        let unknown = of(address.clone(), "unknown").run().await.map_err(|error| error.to_string());
+        assert_eq!(unknown, Err(format!("{address} does not tell its health")));
+
+        drop(stop);
+        server.await??;
+        let silent = of(address.clone(), "").run().await.map_err(|error| error.to_string());
+        assert_eq!(silent, Err(format!("nothing answers at {address}")));
+        Ok(())
+    }
+}
