@@ -96,12 +96,15 @@ fn what_cannot_be_a_class_is_not_written() {
     assert!(matches!(PackBuilder::new(0, 1, 1).in_memory(), Err(PackProblem::Shape { .. })));
 }
 
-fn packs() -> impl Strategy<Value = (u32, u32, u32, Vec<(usize, String, u8, u8)>)> {
+/// Its split, its name, how many images it has, and their first byte.
+type Drawn = (usize, String, u8, u8);
+
+fn packs() -> impl Strategy<Value = (u32, u32, u32, Vec<Drawn>)> {
     let class = (0_usize..3, ".{0,12}", 1_u8..5, any::<u8>());
     (1_u32..5, 1_u32..5, 1_u32..4, prop::collection::vec(class, 0..9))
 }
 
-fn build(rows: u32, columns: u32, channels: u32, classes: &[(usize, String, u8, u8)]) -> Pack {
+fn build(rows: u32, columns: u32, channels: u32, classes: &[Drawn]) -> Pack {
     let mut builder = PackBuilder::new(rows, columns, channels);
     let image = (rows * columns * channels) as usize;
     for (split, name, images, first) in classes {

@@ -37,3 +37,10 @@ fn pixels_alone_do_not_tell_characters_apart() {
     println!("nearest neighbour on pixels, 5-way 1-shot: {:.1} %", 100.0 * accuracy);
     assert!((0.5..0.75).contains(&accuracy), "{accuracy}");
 }
+
+/// The set is the same on every machine; a change here is another data set, and `IMPORTERS` must change with it.
+#[test]
+fn the_default_set_is_pinned() {
+    let digest = "4e0001c6ffc9d22e7cff52e4099c18156c9045cd34456c7debbbda0ffd786c31";
+    assert_eq!(default_set().digest().to_string(), digest);
+}

@@ -23,9 +23,9 @@ fn folder(path: &Path) -> FolderConfig {
     }
 }
 
-fn prepared(config: DataConfig) -> Arc<Pack> {
+fn prepared(config: &DataConfig) -> Arc<Pack> {
     let cache = tempfile::tempdir().unwrap();
-    prepare(&config, cache.path()).unwrap().unwrap()
+    prepare(config, cache.path()).unwrap().unwrap()
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn a_folders_own_split_is_kept() {
         write(&data.path().join(place).join("2.PNG"), &png(4, shade + 100));
         write(&data.path().join(place).join("notes.txt"), b"no image");
     }
-    let pack = prepared(DataConfig::Folder(folder(data.path())));
+    let pack = prepared(&DataConfig::Folder(folder(data.path())));
     assert_eq!(names(&pack, Split::Train), ["a", "b"]);
     assert_eq!(names(&pack, Split::Validation), ["c"]);
     let d = &pack.classes(Split::Test)[0];
@@ -78,7 +78,7 @@ fn a_folder_without_a_split_is_split_by_its_seed() {
         write(&data.path().join(format!("c{class}/1.png")), &png(5, class));
     }
     let config = FolderConfig { invert: true, colour: true, ..folder(data.path()) };
-    let pack = prepared(DataConfig::Folder(config));
+    let pack = prepared(&DataConfig::Folder(config));
     let counts = Split::ALL.map(|split| pack.classes(split).len());
     assert_eq!(counts, [4, 2, 2]);
     let first = &pack.classes(Split::Train)[0];
@@ -104,8 +104,8 @@ fn omniglot_is_the_same_unpacked_as_in_zips() {
             images: ImageOptions::default(),
         })
     };
-    let pack = prepared(config(zips.path()));
-    assert_eq!(pack.digest(), prepared(config(folders.path())).digest());
+    let pack = prepared(&config(zips.path()));
+    assert_eq!(pack.digest(), prepared(&config(folders.path())).digest());
     assert_eq!(names(&pack, Split::Train), ["A/character01"]);
     assert_eq!(names(&pack, Split::Validation), ["B/character01"]);
     assert_eq!(names(&pack, Split::Test), ["C/character01", "D/character01"]);
@@ -123,7 +123,7 @@ fn idx_labels_may_be_of_32_bits() {
     let images = ImageOptions { image_size: 2, rotations: false };
     let config =
         IdxConfig { images_path, labels_path, held_out: [0.0, 1.0], split_seed: 0, images };
-    let pack = prepared(DataConfig::Idx(config));
+    let pack = prepared(&DataConfig::Idx(config));
     assert_eq!(names(&pack, Split::Test), ["7", "300"]);
     assert_eq!(pack.classes(Split::Test)[1].images(), 2);
 }
@@ -132,7 +132,7 @@ fn idx_labels_may_be_of_32_bits() {
 fn glyphs_of_any_size_are_drawn() {
     let images = ImageOptions { image_size: 40, rotations: false };
     let config = GlyphsConfig { classes: [2, 0, 1], images_per_class: 3, seed: 1, images };
-    let pack = prepared(DataConfig::Glyphs(config));
+    let pack = prepared(&DataConfig::Glyphs(config));
     assert_eq!(names(&pack, Split::Test), ["character0002"]);
     assert_eq!(pack.image(&pack.classes(Split::Test)[0], 2).len(), 1600);
 }
