@@ -1,0 +1,123 @@
+//! Submissions on the wire: a header, then the gradients as chunks.
+
+use crate::assignment::{Assignment, Job};
+use crate::reduction::{NodeId, Partial};
+use crate::report::ReportSums;
+
+use super::{Assembly, WireError, generated, to_bytes};
+
+/// The most partials that a range can have: two a level of the highest tree.
+const PARTIALS: usize = 128;
+/// Levels and places beyond these are beyond every tree.
+const LEVELS: u32 = 50;
+
+/// A worker's answer to an assignment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Submission {
+    /// What it answers.
+    pub assignment: Assignment,
+    /// The sums of the range's subtrees, left to right.
+    pub partials: Vec<Partial>,
+}
+
+impl Submission {
+    /// The header and the payload. Chunks of the payload follow the header.
+    #[must_use]
+    pub fn to_wire(&self) -> (generated::Submission, bytes::Bytes) {
+        let payload = to_bytes(self.partials.iter().map(|partial| &partial.gradient[..]));
+        let partials = self.partials.iter().map(|partial| generated::Partial {
+            level: partial.node.level,
+            index: partial.node.index,
+            reports: Some(partial.reports.into()),
+        });
+        let header = generated::Submission {
+            assignment: Some(self.assignment.into()),
+            partials: partials.collect(),
+            size: payload.len() as u64,
+        };
+        (header, payload)
+    }
+}
+
+/// The header of a submission whose payload is still to come.
+#[derive(Debug)]
+pub struct SubmissionHeader {
+    assignment: Assignment,
+    nodes: Vec<(NodeId, ReportSums)>,
+    gradients: Assembly,
+}
+
+impl SubmissionHeader {
+    /// A submission by a worker of a run with `parameters` meta-parameters.
+    ///
+    /// # Errors
+    /// Where a field makes no sense.
+    pub fn new(submission: generated::Submission, parameters: usize) -> Result<Self, WireError> {
+        let generated::Submission { assignment, partials, size } = submission;
+        let assignment: Assignment =
+            assignment.ok_or_else(|| WireError::missing("submission.assignment"))?.try_into()?;
+        if partials.len() > PARTIALS {
+            let problem =
+                format!("{} of them, and no range has more than {PARTIALS}", partials.len());
+            return Err(WireError::new("submission.partials", problem));
+        }
+        let length = match assignment.job {
+            Job::Gradient { .. } => parameters,
+            Job::Evaluation { .. } => 0,
+        };
+        let gradients = Assembly::new(partials.len(), length, size, "submission.size")?;
+        let nodes = partials.into_iter().map(node).collect::<Result<_, _>>()?;
+        Ok(Self { assignment, nodes, gradients })
+    }
+
+    /// Whether the payload is complete.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.gradients.is_complete()
+    }
+
+    /// Takes the next chunk of the payload in.
+    ///
+    /// # Errors
+    /// Where it is empty, too long, or more than was announced.
+    pub fn add(&mut self, chunk: &generated::Chunk) -> Result<(), WireError> {
+        self.gradients.add(chunk)
+    }
+
+    /// The submission.
+    ///
+    /// # Errors
+    /// Where the payload is not complete.
+    pub fn finish(self) -> Result<Submission, WireError> {
+        let gradients = self.gradients.finish()?;
+        let partials = self.nodes.into_iter().zip(gradients);
+        let partials =
+            partials.map(|((node, reports), gradient)| Partial { node, gradient, reports });
+        Ok(Submission { assignment: self.assignment, partials: partials.collect() })
+    }
+}
+
+fn node(partial: generated::Partial) -> Result<(NodeId, ReportSums), WireError> {
+    let generated::Partial { level, index, reports } = partial;
+    if level > LEVELS || index > (1 << LEVELS) >> level {
+        let problem = format!("({level}, {index}) is beyond every tree");
+        return Err(WireError::new("submission.partials.index", problem));
+    }
+    let reports = reports.ok_or_else(|| WireError::missing("submission.partials.reports"))?;
+    Ok((NodeId { level, index }, reports.into()))
+}
+
+impl From<ReportSums> for generated::Reports {
+    fn from(sums: ReportSums) -> Self {
+        let ReportSums { episodes, loss, loss_squared, accuracy, accuracy_squared } = sums;
+        Self { episodes, loss, loss_squared, accuracy, accuracy_squared }
+    }
+}
+
+impl From<generated::Reports> for ReportSums {
+    fn from(reports: generated::Reports) -> Self {
+        let generated::Reports { episodes, loss, loss_squared, accuracy, accuracy_squared } =
+            reports;
+        Self { episodes, loss, loss_squared, accuracy, accuracy_squared }
+    }
+}
