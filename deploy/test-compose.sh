@@ -70,8 +70,8 @@ compose up --no-build --detach --scale worker="$workers" coordinator worker >"$s
     { cat "$scratch/up"; fail "up failed"; }
 
 # Compose starts the workers only once the coordinator is healthy, so its health has been seen by now.
-coordinator=$(compose ps --quiet coordinator)
-started=$(compose ps --quiet worker | wc --lines)
+coordinator=$(compose ps --all --quiet coordinator)
+started=$(compose ps --all --quiet worker | wc --lines)
 [ "$started" = "$workers" ] || fail "$started workers are there, not $workers"
 echo "test-compose: coordinator is $(docker inspect --format '{{.State.Status}}, {{.State.Health.Status}}' "$coordinator")"
 
@@ -81,7 +81,7 @@ compose_digest=$(docker logs "$coordinator" 2>/dev/null | digest)
 [ "$compose_digest" = "$local_digest" ] || fail "the digests differ: $compose_digest in containers, $local_digest without"
 
 # Workers end by themselves with the run.
-for worker in $(compose ps --quiet worker); do
+for worker in $(compose ps --all --quiet worker); do
     status=$(timeout 60 docker wait "$worker") || fail "worker $worker did not end with the run"
     [ "$status" = 0 ] || fail "worker $worker ended with status $status"
 done
