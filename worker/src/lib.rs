@@ -1,5 +1,23 @@
 //! Lyceum's worker: kernels, layers, networks, learners, episodes; and the service that farms them.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`kernels`] | SIMD and nothing else; the one place with `unsafe` |
+//! | `ops`, `layers`, `networks` | programs of primitives, interpreted for values and for tangents |
+//! | `objective`, `trajectory` | a loss of flat parameters, its gradient and Hessian-vector product; an inner loop's path |
+//! | [`learners`] | what is meta-learned and how it adapts, a file each |
+//! | [`episodes`] | where episodes come from |
+//! | [`work`] | the seam to the farm: (meta-parameters, seed) → meta-gradient |
+//! | [`case`] | one episode from a file, to compare with other frameworks |
 #![deny(unsafe_code)]
 
+pub mod case;
 pub mod episodes;
+pub mod kernels;
+mod layers;
+pub mod learners;
+mod networks;
+mod objective;
+mod ops;
+mod trajectory;
 pub mod work;

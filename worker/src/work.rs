@@ -15,6 +15,11 @@ pub trait Work: Send + Sync {
 
     /// Brings a sum of gradients from the order that threads compute in into the layout's order, in place.
     fn restore_layout_order(&self, gradient: &mut Vec<f32>);
+
+    /// Products, each with an addition, that a training episode's meta-gradient takes: for benchmarks.
+    fn products(&self) -> usize {
+        0
+    }
 }
 
 /// One thread's share of a [`Work`]: a workspace, and the version of the meta-parameters that it computes from.

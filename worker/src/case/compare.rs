@@ -1,0 +1,216 @@
+//! How far a result is from what another framework found.
+
+use super::read::{Case, CaseError, CaseResult, Expected};
+
+/// How far single precision may be from double, in norms; see [`Comparison::agrees`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tolerance {
+    /// ‖ĝ − g‖ ≤ this · ‖g‖ over all parameters together.
+    pub gradient: f64,
+    /// ‖ĝₜ − gₜ‖ ≤ this · ‖gₜ‖ + `whole` · ‖g‖ for each tensor.
+    pub tensor: f64,
+    /// The share of the whole gradient's norm: a bias ahead of a batch norm has a gradient of zero.
+    pub whole: f64,
+    /// The loss, relative.
+    pub loss: f64,
+    /// Each output, of the largest one's magnitude.
+    pub output: f64,
+}
+
+impl Tolerance {
+    /// What a single-precision implementation keeps.
+    pub const SINGLE: Self =
+        Self { gradient: 2e-5, tensor: 2e-4, whole: 2e-6, loss: 1e-5, output: 2e-5 };
+}
+
+/// The errors of a result against expectations.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Comparison {
+    /// ‖ĝ − g‖ / ‖g‖.
+    pub gradient_error: f64,
+    /// The tensor that uses most of what its tolerance allows.
+    pub worst_tensor: String,
+    /// How much of it that tensor uses: 1 is all.
+    pub worst_tensor_share: f64,
+    /// |l̂ − l| / |l|.
+    pub loss_error: f64,
+    /// max |ô − o| / max |o|.
+    pub output_error: f64,
+}
+
+impl CaseResult {
+    /// ‖ĝ‖.
+    #[must_use]
+    pub fn gradient_norm(&self) -> f64 {
+        norm(self.meta_gradient.iter().map(|&value| f64::from(value)))
+    }
+
+    /// The errors against what `case` expects; none where it expects nothing.
+    ///
+    /// # Errors
+    /// Where the expectations have other tensors than the result.
+    pub fn compare(
+        &self,
+        case: &Case,
+        tolerance: &Tolerance,
+    ) -> Result<Option<Comparison>, CaseError> {
+        let Some(expected) = &case.expected else { return Ok(None) };
+        let output_error = self.output_error(case, expected)?;
+        let whole =
+            norm(expected.meta_gradient.values().flat_map(|tensor| tensor.values.iter().copied()));
+        let mut squared = 0.0;
+        let mut worst = (String::new(), -1.0);
+        for entry in self.layout.entries() {
+            let found = &self.meta_gradient[entry.range()];
+            let name = format!("expect/meta_gradient/{}", entry.name);
+            let tensor = expected
+                .meta_gradient
+                .get(&entry.name)
+                .filter(|tensor| tensor.values.len() == found.len())
+                .ok_or_else(|| {
+                    case.tensor_error(&name, format!("{} numbers are needed", found.len()))
+                })?;
+            let error = norm(
+                found.iter().zip(&tensor.values).map(|(&found, &wanted)| f64::from(found) - wanted),
+            );
+            squared += error * error;
+            let allowed =
+                tolerance.tensor * norm(tensor.values.iter().copied()) + tolerance.whole * whole;
+            let share = error / allowed;
+            // Not `share > worst`: a NaN is the worst of all.
+            if !(share <= worst.1) {
+                worst = (entry.name.clone(), share);
+            }
+        }
+        Ok(Some(Comparison {
+            gradient_error: squared.sqrt() / whole,
+            worst_tensor: worst.0,
+            worst_tensor_share: worst.1,
+            loss_error: (self.loss - expected.loss).abs() / expected.loss.abs(),
+            output_error,
+        }))
+    }
+
+    fn output_error(&self, case: &Case, expected: &Expected) -> Result<f64, CaseError> {
+        let wanted = &expected.output.values;
+        if wanted.len() != self.output.len() {
+            let problem = format!("{} numbers are needed", self.output.len());
+            return Err(case.tensor_error("expect/output", problem));
+        }
+        let largest = wanted.iter().fold(0.0, |largest: f64, value| largest.max(value.abs()));
+        let differences = self
+            .output
+            .iter()
+            .zip(wanted)
+            .map(|(&found, &wanted)| (f64::from(found) - wanted).abs());
+        // `f64::max` drops NaN, which must fail.
+        let error =
+            differences.fold(0.0, |worst: f64, error| if error <= worst { worst } else { error });
+        Ok(error / largest)
+    }
+}
+
+impl Comparison {
+    /// Whether every error is within `tolerance`, the one that the comparison was made with.
+    #[must_use]
+    pub fn agrees(&self, tolerance: &Tolerance) -> bool {
+        self.gradient_error <= tolerance.gradient
+            && self.worst_tensor_share <= 1.0
+            && self.loss_error <= tolerance.loss
+            && self.output_error <= tolerance.output
+    }
+}
+
+fn norm(values: impl Iterator<Item = f64>) -> f64 {
+    values.map(|value| value * value).sum::<f64>().sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::case::Case;
+
+    fn case(name: &str) -> Case {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/cases");
+        Case::read(&folder.join(name)).unwrap()
+    }
+
+    /// The expectations themselves, rounded to single precision.
+    fn exact(case: &Case) -> CaseResult {
+        let expected = case.expected.as_ref().unwrap();
+        let layout = case.few_shot().unwrap().layout;
+        let single = |values: &[f64]| values.iter().map(|&value| value as f32).collect::<Vec<_>>();
+        let meta_gradient = layout
+            .entries()
+            .iter()
+            .flat_map(|entry| single(&expected.meta_gradient[&entry.name].values))
+            .collect();
+        CaseResult {
+            loss: expected.loss,
+            output: single(&expected.output.values),
+            meta_gradient,
+            layout,
+        }
+    }
+
+    #[test]
+    fn the_expectations_agree_with_themselves_and_one_wrong_number_does_not() {
+        let tolerance = Tolerance::SINGLE;
+        for name in
+            ["maml_stride_1step", "meta_sgd_stride_2step", "maml_sinusoid", "maml_rgb_2step"]
+        {
+            let case = case(name);
+            let mut result = exact(&case);
+            assert!(
+                result.compare(&case, &tolerance).unwrap().unwrap().agrees(&tolerance),
+                "{name}"
+            );
+
+            let entry = result.layout.entries().last().unwrap().clone();
+            result.meta_gradient[entry.offset] = f32::NAN;
+            let comparison = result.compare(&case, &tolerance).unwrap().unwrap();
+            assert_eq!(comparison.worst_tensor, entry.name);
+            assert!(!comparison.agrees(&tolerance), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_kind_of_case_is_read() {
+        for name in [
+            "prototypical",
+            "matching",
+            "siamese",
+            "relation",
+            "learned_optimizer_mlp",
+            "learned_optimizer_quadratic",
+        ] {
+            let case = case(name);
+            assert!(
+                case.expected.as_ref().is_some_and(|expected| !expected.meta_gradient.is_empty()),
+                "{name}"
+            );
+            let error = case.few_shot().unwrap_err().to_string();
+            assert!(
+                error.contains(&case.description.algorithm) && error.contains("meta_sgd"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn images_are_channels_last_and_labels_one_hot() {
+        let case = case("maml_rgb_2step");
+        let few_shot = case.few_shot().unwrap();
+        let x = &case.episode["support.x"].values;
+        let (pixels, pixel) = (33 * 33, 40);
+        for channel in 0..3 {
+            assert_eq!(
+                f64::from(few_shot.episode.support.inputs[3 * pixel + channel]),
+                x[channel * pixels + pixel]
+            );
+        }
+        let targets = &few_shot.episode.support.targets;
+        assert_eq!(targets[..10], [1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0]);
+        assert_eq!(targets.iter().sum::<f32>(), 10.0);
+    }
+}

@@ -1,0 +1,109 @@
+//! Computing a case, with the learners that training uses.
+
+use lyceum_common::config::LearnerConfig;
+use lyceum_common::ids::{EpisodeIndex, MetaStep};
+use lyceum_common::layout::Layout;
+use lyceum_common::seed::Seed;
+
+use super::read::{Case, CaseError, CaseResult, FewShot};
+use crate::episodes::EpisodeSize;
+use crate::kernels::InstructionSet;
+use crate::layers::LossKind;
+use crate::learners::{Learner, Maml, MetaSgd, Reptile, Setting, meta_order};
+use crate::networks::Network;
+
+/// Loss, outputs and meta-gradient of a case.
+///
+/// # Errors
+/// Where the case's algorithm is not known, or its tensors do not fit its description.
+pub fn compute(case: &Case, instruction_set: InstructionSet) -> Result<CaseResult, CaseError> {
+    let few_shot = case.few_shot()?;
+    let outputs = few_shot.classes.unwrap_or(1);
+    let network = Network::new(&few_shot.network, few_shot.shape, outputs)
+        .map_err(|source| CaseError::Model { path: case.path.with_extension("toml"), source })?;
+    let ways = few_shot.classes.unwrap_or(1);
+    let examples = |inputs: &[f32]| inputs.len() / few_shot.shape.len() / ways;
+    let size = EpisodeSize {
+        shots: examples(&few_shot.episode.support.inputs),
+        queries: examples(&few_shot.episode.query.inputs),
+    };
+    let setting = Setting {
+        network: &network,
+        loss: if few_shot.classes.is_some() {
+            LossKind::CrossEntropy
+        } else {
+            LossKind::SquaredError
+        },
+        ways,
+        training: size,
+        evaluation: size,
+        instruction_set,
+        kept_bytes: usize::MAX,
+        inductive: false,
+    };
+    Ok(match &few_shot.learner {
+        LearnerConfig::Maml(maml) => run(&Maml::new(maml, &setting), &network, &few_shot),
+        LearnerConfig::MetaSgd(meta_sgd) => {
+            run(&MetaSgd::new(meta_sgd, &setting), &network, &few_shot)
+        }
+        LearnerConfig::Reptile(reptile) => {
+            run(&Reptile::new(reptile, &setting), &network, &few_shot)
+        }
+    })
+}
+
+fn run<L: Learner<f32>>(learner: &L, network: &Network, case: &FewShot) -> CaseResult {
+    let order = meta_order(network, learner.parameters());
+    let theta: Vec<f32> = order.iter().map(|&place| case.parameters[place as usize]).collect();
+    let mut gradient = vec![0.0; theta.len()];
+    let mut scratch = learner.scratch();
+    // Nothing is drawn: the episode is given, and cases train on whole support sets.
+    let seed = Seed::of_run(0).step(MetaStep(0)).episode(EpisodeIndex(0));
+    let report = learner.meta_gradient(&theta, &case.episode, seed, &mut scratch, &mut gradient);
+    let mut meta_gradient = vec![0.0; gradient.len()];
+    for (&place, &value) in order.iter().zip(&gradient) {
+        meta_gradient[place as usize] = value;
+    }
+    let output = learner.outputs(&scratch).to_vec();
+    CaseResult { loss: report.loss, output, meta_gradient, layout: Layout::clone(&case.layout) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::case::Tolerance;
+
+    #[test]
+    fn every_case_of_a_known_algorithm_is_within_the_tolerances_on_every_instruction_set() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/cases");
+        let names = [
+            "maml_stride_1step",
+            "maml_pool_5step",
+            "maml_rgb_2step",
+            "fomaml_pool_5step",
+            "anil_pool_5step",
+            "reptile_stride_5step",
+            "meta_sgd_stride_2step",
+            "maml_sinusoid",
+        ];
+        for name in names {
+            let case = Case::read(&folder.join(name)).unwrap();
+            let expected = compute(&case, InstructionSet::PORTABLE).unwrap();
+            let comparison = expected.compare(&case, &Tolerance::SINGLE).unwrap().unwrap();
+            println!("{name}: {comparison:?}");
+            assert!(comparison.agrees(&Tolerance::SINGLE), "{name}: {comparison:?}");
+            for set in InstructionSet::available() {
+                let result = compute(&case, set).unwrap();
+                assert!(
+                    crate::kernels::test_support::same_bits(
+                        &result.meta_gradient,
+                        &expected.meta_gradient
+                    ),
+                    "{name} on {set}"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! What a case was computed with: the flat TOML file.
+
+use lyceum_common::config::{
+    Activation, Adapt, Conv4Config, Downsample, Features, InnerOptimizer, LearnerConfig,
+    MamlConfig, MetaSgdConfig, MlpConfig, NetworkConfig, Order, ReptileConfig, Shape,
+};
+use serde::Deserialize;
+
+/// Names of the algorithms whose cases can be computed.
+pub const ALGORITHMS: [&str; 5] = ["maml", "fomaml", "anil", "meta_sgd", "reptile"];
+
+/// The algorithm and the hyper-parameters that a case was computed with. What a key means, and whether it is needed,
+/// depends on the algorithm and the network.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Description {
+    /// The algorithm's name: one of [`ALGORITHMS`] for those that can be computed.
+    pub algorithm: String,
+    /// `conv4` or `mlp`; `relation` for relation networks.
+    pub network: Option<String>,
+    /// How conv4 halves images: `stride` or `max_pool`.
+    pub downsample: Option<String>,
+    /// Channels of conv4's blocks.
+    pub filters: Option<usize>,
+    /// Channels of an image.
+    pub channels: Option<usize>,
+    /// Rows and columns of an image.
+    pub image_size: Option<usize>,
+    /// Sizes of an MLP's hidden layers; for a learned optimizer, of its state.
+    pub hidden: Option<Hidden>,
+    /// An MLP's non-linearity.
+    pub activation: Option<Activation>,
+    /// `mse` for regression; cross-entropy where absent.
+    pub loss: Option<String>,
+    /// Classes; 1 for regression.
+    pub ways: Option<usize>,
+    /// Support examples a class.
+    pub shots: Option<usize>,
+    /// Query examples a class.
+    pub queries: Option<usize>,
+    /// The inner rate, on the mean loss.
+    pub inner_lr: Option<f32>,
+    /// Inner steps.
+    pub inner_steps: Option<usize>,
+    /// What a learned optimizer trains: `quadratic` or `mlp`.
+    pub optimizee: Option<String>,
+    /// A quadratic's dimension.
+    pub dimension: Option<usize>,
+    /// Sizes of an optimizee's layers.
+    pub layers: Option<Vec<usize>>,
+    /// Examples in an optimizee's minibatch.
+    pub batch: Option<usize>,
+    /// Steps that a learned optimizer is unrolled for.
+    pub unroll: Option<usize>,
+    /// What a learned optimizer's output is multiplied by.
+    pub output_scale: Option<f64>,
+    /// The constant p of the preprocessing of gradients.
+    pub preprocess_p: Option<f64>,
+}
+
+/// One size, or several.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub enum Hidden {
+    /// A learned optimizer's.
+    One(usize),
+    /// An MLP's.
+    Several(Vec<usize>),
+}
+
+impl Description {
+    /// The learner, where [`ALGORITHMS`] has it. An error is the key and what is wrong.
+    pub(super) fn learner(&self) -> Result<LearnerConfig, (&'static str, String)> {
+        if !ALGORITHMS.contains(&self.algorithm.as_str()) {
+            let problem = format!("`{}` is not one of {}", self.algorithm, ALGORITHMS.join(", "));
+            return Err(("algorithm", problem));
+        }
+        let inner_steps = needed("inner_steps", self.inner_steps)?;
+        let maml = |order, adapt| -> Result<LearnerConfig, (&'static str, String)> {
+            Ok(LearnerConfig::Maml(MamlConfig {
+                order,
+                adapt,
+                inner_rate: needed("inner_lr", self.inner_lr)?,
+                inner_steps,
+                evaluation_steps: inner_steps,
+                inner_clip: None,
+            }))
+        };
+        match self.algorithm.as_str() {
+            "maml" => maml(Order::Second, Adapt::All),
+            "fomaml" => maml(Order::First, Adapt::All),
+            "anil" => maml(Order::Second, Adapt::Head),
+            // The rates are among the parameters; the range that they began in does not matter.
+            "meta_sgd" => Ok(LearnerConfig::MetaSgd(MetaSgdConfig {
+                initial_rates: [0.0, 0.0],
+                inner_steps,
+                evaluation_steps: inner_steps,
+            })),
+            _reptile => Ok(LearnerConfig::Reptile(ReptileConfig {
+                inner_optimizer: InnerOptimizer::Sgd,
+                inner_rate: needed("inner_lr", self.inner_lr)?,
+                inner_steps,
+                evaluation_steps: inner_steps,
+                training_shots: None,
+                inner_batch: None,
+                evaluation_batch: None,
+            })),
+        }
+    }
+
+    /// The network, and the shape of what it reads.
+    pub(super) fn network(&self) -> Result<(NetworkConfig, Shape), (&'static str, String)> {
+        match needed("network", self.network.as_deref())? {
+            "conv4" => {
+                let downsample = match needed("downsample", self.downsample.as_deref())? {
+                    "stride" => Downsample::Stride,
+                    "max_pool" => Downsample::MaxPool,
+                    other => {
+                        return Err((
+                            "downsample",
+                            format!("`{other}` is neither stride nor max_pool"),
+                        ));
+                    }
+                };
+                let filters = needed("filters", self.filters)?;
+                let size = needed("image_size", self.image_size)?;
+                let channels = needed("channels", self.channels)?;
+                let network = Conv4Config { filters, downsample, features: Features::Flatten };
+                Ok((
+                    NetworkConfig::Conv4(network),
+                    Shape::Image { height: size, width: size, channels },
+                ))
+            }
+            "mlp" => {
+                let hidden = match needed("hidden", self.hidden.clone())? {
+                    Hidden::Several(sizes) => sizes,
+                    Hidden::One(size) => vec![size],
+                };
+                let activation = needed("activation", self.activation)?;
+                Ok((
+                    NetworkConfig::Mlp(MlpConfig { hidden, activation }),
+                    Shape::Vector { length: 1 },
+                ))
+            }
+            other => Err(("network", format!("`{other}` is neither conv4 nor mlp"))),
+        }
+    }
+
+    /// Classes, or none for regression.
+    pub(super) fn classes(&self) -> Result<Option<usize>, (&'static str, String)> {
+        match self.loss.as_deref() {
+            None | Some("cross_entropy") => needed("ways", self.ways).map(Some),
+            Some("mse") => Ok(None),
+            Some(other) => Err(("loss", format!("`{other}` is neither mse nor cross_entropy"))),
+        }
+    }
+}
+
+fn needed<T>(key: &'static str, value: Option<T>) -> Result<T, (&'static str, String)> {
+    value.ok_or_else(|| (key, "the key is missing".to_owned()))
+}

@@ -1,0 +1,53 @@
+//! Batch norm with the batch's own statistics, and a ReLU.
+
+use super::{Feature, Layer, Parameter};
+use crate::kernels::{Grid, Real};
+use crate::ops::{
+    BatchStatistics, InputCotangent, NormaliseRectify, ParameterSums, Pass, Planner, Slot,
+};
+
+/// y = max(0, γ (x − μ) / √(σ² + ε) + β), over all rows of `[rows, channels]`.
+pub(crate) struct BatchNormRelu {
+    grid: Grid,
+    x: Feature,
+    statistics: Slot,
+    /// (γ, β).
+    affine: Parameter,
+    pub(crate) y: Feature,
+}
+
+impl BatchNormRelu {
+    pub(crate) fn plan(planner: &mut Planner, grid: Grid, x: Feature, moves: bool) -> Self {
+        let gamma = Parameter::plan(planner, grid.channels, moves);
+        let beta = Parameter::plan(planner, grid.channels, moves);
+        let affine = Parameter {
+            value: gamma.value.joined(beta.value),
+            gradient: gamma.gradient.joined(beta.gradient),
+        };
+        let statistics = planner.statistics(2 * grid.channels, x.value.moves());
+        let y = Feature::plan(planner, grid.len(), moves || x.value.moves());
+        Self { grid, x, statistics, affine, y }
+    }
+}
+
+impl<T: Real> Layer<T> for BatchNormRelu {
+    fn forward(&self, pass: &mut dyn Pass<T>) {
+        pass.statistics(&BatchStatistics(self.grid), self.x.value, self.statistics);
+        let inputs = [self.x.value, self.statistics, self.affine.value];
+        pass.nonlinear(&NormaliseRectify(self.grid), &inputs, self.y.value);
+    }
+
+    fn backward(&self, pass: &mut dyn Pass<T>) {
+        let dy = self.y.output_cotangent();
+        let [x, statistics, affine] = [self.x.value, self.statistics, self.affine.value];
+        pass.nonlinear(
+            &ParameterSums(self.grid),
+            &[x, statistics, affine, dy],
+            self.affine.gradient,
+        );
+        if let Some(dx) = self.x.cotangent {
+            let inputs = [x, statistics, affine, dy, self.affine.gradient];
+            pass.nonlinear(&InputCotangent(self.grid), &inputs, dx);
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! The loss at a network's end.
+
+use super::{Feature, Layer};
+use crate::kernels::Real;
+use crate::ops::{
+    CrossEntropy, CrossEntropyBackward, Pass, Planner, Slot, SquaredError, SquaredErrorBackward,
+};
+
+/// Which loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LossKind {
+    /// Softmax cross-entropy, the mean over examples.
+    CrossEntropy,
+    /// Squared error, the mean over all outputs.
+    SquaredError,
+}
+
+/// The mean loss of `outputs` against `targets`, both `[rows, width]`.
+pub(crate) struct Loss {
+    kind: LossKind,
+    width: usize,
+    outputs: Feature,
+    pub(crate) targets: Slot,
+    /// The loss, and behind it what the loss keeps for itself.
+    pub(crate) value: Slot,
+}
+
+impl Loss {
+    pub(crate) fn plan(
+        planner: &mut Planner,
+        kind: LossKind,
+        rows: usize,
+        outputs: Feature,
+    ) -> Self {
+        let width = outputs.value.len() / rows;
+        let targets = planner.slot(outputs.value.len(), false);
+        let kept = if kind == LossKind::CrossEntropy { rows } else { 0 };
+        let value = planner.slot(1 + kept, false);
+        Self { kind, width, outputs, targets, value }
+    }
+}
+
+impl<T: Real> Layer<T> for Loss {
+    fn forward(&self, pass: &mut dyn Pass<T>) {
+        let inputs = [self.outputs.value, self.targets];
+        match self.kind {
+            LossKind::CrossEntropy => {
+                pass.nonlinear(&CrossEntropy { ways: self.width }, &inputs, self.value)
+            }
+            LossKind::SquaredError => pass.nonlinear(&SquaredError, &inputs, self.value),
+        }
+    }
+
+    fn backward(&self, pass: &mut dyn Pass<T>) {
+        let inputs = [self.outputs.value, self.targets];
+        let cotangent = self.outputs.output_cotangent();
+        match self.kind {
+            LossKind::CrossEntropy => {
+                pass.nonlinear(&CrossEntropyBackward { ways: self.width }, &inputs, cotangent);
+            }
+            LossKind::SquaredError => pass.nonlinear(&SquaredErrorBackward, &inputs, cotangent),
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! From a run's configuration to the work that a worker farms: the one place that knows every learner.
+
+use std::sync::Arc;
+
+use lyceum_common::config::{LearnerConfig, RunConfig};
+use lyceum_common::model::ModelError;
+use lyceum_common::pack::Pack;
+
+use super::{Learner, Maml, MetaSgd, Problem, Reptile, Setting};
+use crate::episodes::{EpisodeError, EpisodeSize, EpisodeSource, source};
+use crate::kernels::InstructionSet;
+use crate::layers::LossKind;
+use crate::networks::Network;
+use crate::work::Work;
+
+/// Why a worker cannot do a run's work.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The network cannot read the data's examples.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The data has no such episodes.
+    #[error(transparent)]
+    Episodes(#[from] EpisodeError),
+}
+
+/// What a worker chooses for itself. Nothing here but `inductive` changes a bit of a result.
+#[derive(Clone, Copy, Debug)]
+pub struct BuildOptions {
+    /// The instruction set that kernels use.
+    pub instruction_set: InstructionSet,
+    /// In evaluation, batch norm takes the support set's statistics, so that no query example sees another.
+    pub inductive: bool,
+}
+
+impl Default for BuildOptions {
+    fn default() -> Self {
+        Self { instruction_set: InstructionSet::best(), inductive: false }
+    }
+}
+
+/// The work of the run of `config` on `pack` (none for data that is made up on the way).
+///
+/// # Errors
+/// Where network, data and episodes do not fit together.
+pub fn build(
+    config: &RunConfig,
+    pack: Option<Arc<Pack>>,
+    options: BuildOptions,
+) -> Result<Arc<dyn Work>, BuildError> {
+    let classification = config.data.is_classification();
+    let outputs = if classification { config.episode.ways } else { 1 };
+    let network = Network::new(&config.network, config.data.shape(), outputs)?;
+    let source: Arc<dyn EpisodeSource> = Arc::from(source(config, pack)?);
+    let setting = Setting {
+        network: &network,
+        loss: if classification { LossKind::CrossEntropy } else { LossKind::SquaredError },
+        ways: config.episode.ways,
+        training: EpisodeSize::of_training(config),
+        evaluation: EpisodeSize::of_evaluation(config),
+        instruction_set: options.instruction_set,
+        kept_bytes: config.farm.kept_values_megabytes << 20,
+        inductive: options.inductive,
+    };
+    Ok(match &config.learner {
+        LearnerConfig::Maml(maml) => problem(Maml::<f32>::new(maml, &setting), &setting, source),
+        LearnerConfig::MetaSgd(meta_sgd) => {
+            problem(MetaSgd::<f32>::new(meta_sgd, &setting), &setting, source)
+        }
+        LearnerConfig::Reptile(reptile) => {
+            problem(Reptile::<f32>::new(reptile, &setting), &setting, source)
+        }
+    })
+}
+
+fn problem<L: Learner<f32> + 'static>(
+    learner: L,
+    setting: &Setting<'_>,
+    source: Arc<dyn EpisodeSource>,
+) -> Arc<dyn Work> {
+    let order = meta_order(setting.network, learner.parameters());
+    let (training, evaluation) = (setting.training, setting.evaluation);
+    Arc::new(Problem { learner: Arc::new(learner), source, training, evaluation, order })
+}
+
+/// The order of `parameters` meta-parameters: the network's, once for each vector of its length.
+pub(crate) fn meta_order(network: &Network, parameters: usize) -> Arc<[u32]> {
+    let order = network.order();
+    let length = order.len();
+    (0..parameters)
+        .map(|i| order[i % length] + crate::kernels::offset(i / length * length))
+        .collect()
+}

@@ -1,0 +1,127 @@
+//! Meta-SGD (Li et al. 2017): the initialisation θ and a rate α for each parameter are learned together.
+
+use lyceum_common::config::MetaSgdConfig;
+use lyceum_common::report::EpisodeReport;
+use lyceum_common::seed::{OfEpisode, Seed};
+
+use super::stage::StageFrames;
+use super::{Learner, Setting, Stage};
+use crate::episodes::Episode;
+use crate::kernels::Real;
+use crate::kernels::pointwise::{add_scaled, multiply, subtract_product};
+use crate::objective::{Frame, TangentPlane};
+use crate::trajectory::Trajectory;
+
+/// Meta-SGD. Its meta-parameters are (θ, α), one behind the other.
+pub(crate) struct MetaSgd<T> {
+    training: Stage<T>,
+    evaluation: Stage<T>,
+    parameters: usize,
+    kept_bytes: usize,
+}
+
+/// One thread's frames and vectors.
+pub(crate) struct Scratch<T> {
+    trajectory: Trajectory<T>,
+    query: Frame<T>,
+    tangents: TangentPlane<T>,
+    direction: Vec<T>,
+    evaluation: StageFrames<T>,
+}
+
+impl<T: Real> MetaSgd<T> {
+    pub(crate) fn new(config: &MetaSgdConfig, setting: &Setting<'_>) -> Self {
+        let parameters = setting.network.layout().len();
+        let steps = (config.inner_steps, config.evaluation_steps);
+        let (training, evaluation) = Stage::both(setting, steps, &(0..parameters));
+        Self { training, evaluation, parameters, kept_bytes: setting.kept_bytes }
+    }
+}
+
+impl<T: Real> Learner<T> for MetaSgd<T> {
+    type Scratch = Scratch<T>;
+
+    fn scratch(&self) -> Scratch<T> {
+        let Stage { support, query, steps, .. } = &self.training;
+        Scratch {
+            trajectory: Trajectory::new(support, *steps, self.kept_bytes),
+            query: query.frame(),
+            tangents: support.tangent_plane(),
+            direction: vec![T::ZERO; self.parameters],
+            evaluation: self.evaluation.frames(),
+        }
+    }
+
+    fn parameters(&self) -> usize {
+        2 * self.parameters
+    }
+
+    fn meta_gradient(
+        &self,
+        theta: &[T],
+        episode: &Episode,
+        _: Seed<OfEpisode>,
+        scratch: &mut Scratch<T>,
+        out: &mut [T],
+    ) -> EpisodeReport {
+        let (theta, alpha) = theta.split_at(self.parameters);
+        let (lambda, alpha_gradient) = out.split_at_mut(self.parameters);
+        let Stage { support, query, steps, .. } = &self.training;
+        let Scratch { trajectory, query: frame, tangents, direction, .. } = scratch;
+        let set = support.instruction_set();
+        trajectory.start(support, theta, &episode.support);
+        for k in 0..*steps {
+            // θₖ₊₁ = θₖ − α ∘ g(θₖ)
+            trajectory.advance(support, k, |g, theta| subtract_product(set, alpha, g, theta));
+        }
+        query.load(frame, &episode.query);
+        query.set_parameters(frame, trajectory.end());
+        query.gradient(frame);
+        lambda.copy_from_slice(query.gradient_of(frame));
+        alpha_gradient.fill(T::ZERO);
+        for k in (0..*steps).rev() {
+            let values = trajectory.revisit(support, k);
+            // ∂/∂α −= g(θₖ) ∘ λₖ₊₁
+            subtract_product(set, support.gradient_of(values), lambda, alpha_gradient);
+            // λₖ = λₖ₊₁ − H(θₖ) (α ∘ λₖ₊₁)
+            multiply(set, alpha, lambda, direction);
+            let product = support.hessian_vector_product(values, direction, tangents);
+            add_scaled(set, -T::ONE, product, lambda);
+        }
+        query.report(frame)
+    }
+
+    fn evaluate(
+        &self,
+        theta: &[T],
+        episode: &Episode,
+        _: Seed<OfEpisode>,
+        scratch: &mut Scratch<T>,
+    ) -> EpisodeReport {
+        let (theta, alpha) = theta.split_at(self.parameters);
+        let Scratch { evaluation: frames, direction: adapted, .. } = scratch;
+        let Stage { support, steps, .. } = &self.evaluation;
+        adapted.copy_from_slice(theta);
+        support.load(&mut frames.support, &episode.support);
+        for _ in 0..*steps {
+            support.set_parameters(&mut frames.support, adapted);
+            support.gradient(&mut frames.support);
+            subtract_product(
+                support.instruction_set(),
+                alpha,
+                support.gradient_of(&frames.support),
+                adapted,
+            );
+        }
+        self.evaluation.predict(adapted, episode, frames)
+    }
+
+    fn outputs<'s>(&self, scratch: &'s Scratch<T>) -> &'s [T] {
+        self.training.query.outputs_of(&scratch.query)
+    }
+
+    fn products(&self) -> usize {
+        let (gradient, hessian) = self.training.support.products();
+        self.training.steps * (gradient + hessian) + self.training.query.products().0
+    }
+}

@@ -1,0 +1,60 @@
+//! Learners: what is meta-learned, and how it adapts. One file each.
+
+mod build;
+mod maml;
+mod meta_sgd;
+mod problem;
+mod reptile;
+mod stage;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use build::meta_order;
+pub use build::{BuildError, BuildOptions, build};
+pub(crate) use maml::Maml;
+pub(crate) use meta_sgd::MetaSgd;
+pub(crate) use problem::Problem;
+pub(crate) use reptile::Reptile;
+pub(crate) use stage::{Setting, Stage};
+
+use lyceum_common::report::EpisodeReport;
+use lyceum_common::seed::{OfEpisode, Seed};
+
+use crate::episodes::Episode;
+use crate::kernels::Real;
+
+/// What is meta-learned, and how it adapts to an episode. Parameters are in the network's own order.
+pub(crate) trait Learner<T: Real>: Send + Sync {
+    /// What one thread computes in, allocated once.
+    type Scratch: Send;
+
+    fn scratch(&self) -> Self::Scratch;
+
+    /// How many meta-parameters there are.
+    fn parameters(&self) -> usize;
+
+    /// Writes the episode's meta-gradient at θ to `out`.
+    fn meta_gradient(
+        &self,
+        theta: &[T],
+        episode: &Episode,
+        seed: Seed<OfEpisode>,
+        scratch: &mut Self::Scratch,
+        out: &mut [T],
+    ) -> EpisodeReport;
+
+    /// Adapts to the episode as in evaluation and predicts its query set.
+    fn evaluate(
+        &self,
+        theta: &[T],
+        episode: &Episode,
+        seed: Seed<OfEpisode>,
+        scratch: &mut Self::Scratch,
+    ) -> EpisodeReport;
+
+    /// The query set's outputs as the last call of [`Learner::meta_gradient`] left them.
+    fn outputs<'s>(&self, scratch: &'s Self::Scratch) -> &'s [T];
+
+    /// Products, each with an addition, of a meta-gradient.
+    fn products(&self) -> usize;
+}

@@ -1,0 +1,79 @@
+//! A learner on a source of episodes, as the farm sees it.
+
+use std::sync::Arc;
+
+use lyceum_common::ids::Split;
+use lyceum_common::report::EpisodeReport;
+use lyceum_common::seed::{OfEpisode, Seed};
+
+use super::Learner;
+use crate::episodes::{Episode, EpisodeSize, EpisodeSource};
+use crate::work::{Work, WorkThread};
+
+/// (meta-parameters, seed) → meta-gradient, by sampling an episode and handing it to the learner.
+pub(crate) struct Problem<L> {
+    pub(crate) learner: Arc<L>,
+    pub(crate) source: Arc<dyn EpisodeSource>,
+    pub(crate) training: EpisodeSize,
+    pub(crate) evaluation: EpisodeSize,
+    /// For each place that the learner computes with, its place in the layout.
+    pub(crate) order: Arc<[u32]>,
+}
+
+impl<L: Learner<f32> + 'static> Work for Problem<L> {
+    fn parameters(&self) -> usize {
+        self.order.len()
+    }
+
+    fn thread(&self) -> Box<dyn WorkThread> {
+        Box::new(ProblemThread {
+            scratch: self.learner.scratch(),
+            learner: Arc::clone(&self.learner),
+            source: Arc::clone(&self.source),
+            sizes: (self.training, self.evaluation),
+            order: Arc::clone(&self.order),
+            theta: vec![0.0; self.order.len()],
+            episode: Episode::default(),
+        })
+    }
+
+    fn restore_layout_order(&self, gradient: &mut Vec<f32>) {
+        let mut restored = vec![0.0; gradient.len()];
+        for (&place, &value) in self.order.iter().zip(&*gradient) {
+            restored[place as usize] = value;
+        }
+        *gradient = restored;
+    }
+
+    fn products(&self) -> usize {
+        self.learner.products()
+    }
+}
+
+struct ProblemThread<L: Learner<f32>> {
+    learner: Arc<L>,
+    source: Arc<dyn EpisodeSource>,
+    sizes: (EpisodeSize, EpisodeSize),
+    order: Arc<[u32]>,
+    theta: Vec<f32>,
+    episode: Episode,
+    scratch: L::Scratch,
+}
+
+impl<L: Learner<f32>> WorkThread for ProblemThread<L> {
+    fn set_parameters(&mut self, theta: &[f32]) {
+        for (value, &place) in self.theta.iter_mut().zip(&*self.order) {
+            *value = theta[place as usize];
+        }
+    }
+
+    fn meta_gradient(&mut self, seed: Seed<OfEpisode>, gradient: &mut [f32]) -> EpisodeReport {
+        self.source.sample(seed, Split::Train, self.sizes.0, &mut self.episode);
+        self.learner.meta_gradient(&self.theta, &self.episode, seed, &mut self.scratch, gradient)
+    }
+
+    fn evaluate(&mut self, seed: Seed<OfEpisode>, split: Split) -> EpisodeReport {
+        self.source.sample(seed, split, self.sizes.1, &mut self.episode);
+        self.learner.evaluate(&self.theta, &self.episode, seed, &mut self.scratch)
+    }
+}

@@ -1,0 +1,106 @@
+//! What the initialisation learners share: objectives on the support and the query set, in training and in evaluation.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use lyceum_common::report::EpisodeReport;
+
+use crate::episodes::{Episode, EpisodeSize};
+use crate::kernels::InstructionSet;
+use crate::kernels::Real;
+use crate::layers::LossKind;
+use crate::networks::Network;
+use crate::objective::{Frame, Objective};
+
+/// What learners of an initialisation are built from.
+pub(crate) struct Setting<'n> {
+    pub(crate) network: &'n Network,
+    pub(crate) loss: LossKind,
+    /// Classes an episode; one in regression.
+    pub(crate) ways: usize,
+    pub(crate) training: EpisodeSize,
+    pub(crate) evaluation: EpisodeSize,
+    pub(crate) instruction_set: InstructionSet,
+    /// Bytes for values kept for second order.
+    pub(crate) kept_bytes: usize,
+    /// In evaluation, batch norm takes the support set's statistics, so that no query example sees another.
+    pub(crate) inductive: bool,
+}
+
+impl Setting<'_> {
+    /// The objective on `examples` examples, whose Hessian is multiplied along the `adapted` parameters.
+    pub(crate) fn objective<T: Real>(
+        &self,
+        examples: usize,
+        adapted: Range<usize>,
+    ) -> Arc<Objective<T>> {
+        Arc::new(Objective::new(self.network, self.loss, examples, adapted, self.instruction_set))
+    }
+}
+
+/// The support and the query objective of training or of evaluation.
+pub(crate) struct Stage<T> {
+    pub(crate) support: Arc<Objective<T>>,
+    pub(crate) query: Arc<Objective<T>>,
+    pub(crate) steps: usize,
+    inductive: bool,
+}
+
+/// A stage's frames: of the support set, and of the query set.
+pub(crate) struct StageFrames<T> {
+    pub(crate) support: Frame<T>,
+    pub(crate) query: Frame<T>,
+}
+
+impl<T: Real> Stage<T> {
+    /// The stages of training and of evaluation, with as many inner steps as `steps` says.
+    pub(crate) fn both(
+        setting: &Setting<'_>,
+        steps: (usize, usize),
+        adapted: &Range<usize>,
+    ) -> (Self, Self) {
+        let objective =
+            |examples: usize| setting.objective(setting.ways * examples, adapted.clone());
+        let training = Self {
+            support: objective(setting.training.shots),
+            query: objective(setting.training.queries),
+            steps: steps.0,
+            inductive: false,
+        };
+        let same = |shared: &Arc<Objective<T>>, then: usize, now: usize| {
+            if then == now { Arc::clone(shared) } else { objective(now) }
+        };
+        let evaluation = Self {
+            support: same(&training.support, setting.training.shots, setting.evaluation.shots),
+            query: same(&training.query, setting.training.queries, setting.evaluation.queries),
+            steps: steps.1,
+            inductive: setting.inductive,
+        };
+        (training, evaluation)
+    }
+
+    pub(crate) fn frames(&self) -> StageFrames<T> {
+        StageFrames { support: self.support.frame(), query: self.query.frame() }
+    }
+
+    /// Predicts the query set at the adapted parameters `theta`.
+    pub(crate) fn predict(
+        &self,
+        theta: &[T],
+        episode: &Episode,
+        frames: &mut StageFrames<T>,
+    ) -> EpisodeReport {
+        let StageFrames { support, query } = frames;
+        self.query.load(query, &episode.query);
+        self.query.set_parameters(query, theta);
+        if self.inductive {
+            self.support.load(support, &episode.support);
+            self.support.set_parameters(support, theta);
+            self.support.predict(support);
+            self.query.predict_inductively(query, &self.support, support);
+        } else {
+            self.query.predict(query);
+        }
+        self.query.report(query)
+    }
+}

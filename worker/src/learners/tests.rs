@@ -1,0 +1,169 @@
+//! Every learner against finite differences in f64, and the same bits on every instruction set.
+
+use lyceum_common::config::{
+    Activation, Adapt, Conv4Config, Downsample, Features, InnerClip, MamlConfig, MetaSgdConfig,
+    MlpConfig, NetworkConfig, Order, Shape,
+};
+use lyceum_common::ids::{EpisodeIndex, MetaStep};
+use lyceum_common::seed::{OfEpisode, Seed};
+
+use super::{Learner, Maml, MetaSgd, Setting};
+use crate::episodes::{Batch, Episode, EpisodeSize};
+use crate::kernels::InstructionSet;
+use crate::kernels::Real;
+use crate::kernels::test_support::{numbers, same_bits};
+use crate::layers::LossKind;
+use crate::networks::Network;
+
+const WAYS: usize = 3;
+const SIZE: EpisodeSize = EpisodeSize { shots: 2, queries: 2 };
+
+fn conv4(downsample: Downsample, features: Features, size: usize) -> Network {
+    let config = NetworkConfig::Conv4(Conv4Config { filters: 4, downsample, features });
+    Network::new(&config, Shape::Image { height: size, width: size, channels: 2 }, WAYS).unwrap()
+}
+
+fn mlp(activation: Activation) -> Network {
+    let config = NetworkConfig::Mlp(MlpConfig { hidden: vec![7, 5], activation });
+    Network::new(&config, Shape::Vector { length: 6 }, WAYS).unwrap()
+}
+
+fn setting(
+    network: &Network,
+    loss: LossKind,
+    instruction_set: InstructionSet,
+    kept_bytes: usize,
+) -> Setting<'_> {
+    let (training, evaluation) = (SIZE, SIZE);
+    Setting {
+        network,
+        loss,
+        ways: WAYS,
+        training,
+        evaluation,
+        instruction_set,
+        kept_bytes,
+        inductive: false,
+    }
+}
+
+fn seed() -> Seed<OfEpisode> {
+    Seed::of_run(0).step(MetaStep(0)).episode(EpisodeIndex(0))
+}
+
+fn episode(network: &Network) -> Episode {
+    let batch = |salt: u64, shots: usize| {
+        let examples = WAYS * shots;
+        let mut targets = vec![0.0; examples * WAYS];
+        for i in 0..examples {
+            targets[i * WAYS + i / shots] = 1.0;
+        }
+        Batch { inputs: numbers(salt, examples * network.input_len()), targets }
+    };
+    Episode { support: batch(1, SIZE.shots), query: batch(2, SIZE.queries) }
+}
+
+fn parameters<T: Real>(count: usize) -> Vec<T> {
+    numbers(3, count).into_iter().map(|value| T::from_f64(f64::from(value) * 0.3)).collect()
+}
+
+fn maml(order: Order, adapt: Adapt, inner_steps: usize) -> MamlConfig {
+    MamlConfig { order, adapt, inner_rate: 0.1, inner_steps, evaluation_steps: 2, inner_clip: None }
+}
+
+/// The meta-gradient along some directions against central differences of the loss after adaptation.
+fn check<L: Learner<f64>>(learner: &L, network: &Network) {
+    let episode = episode(network);
+    let theta = parameters::<f64>(learner.parameters());
+    let mut scratch = learner.scratch();
+    let mut gradient = vec![f64::NAN; theta.len()];
+    learner.meta_gradient(&theta, &episode, seed(), &mut scratch, &mut gradient);
+    let mut ignored = vec![0.0; theta.len()];
+    for salt in 10..14 {
+        let direction = numbers(salt, theta.len());
+        let mut loss_at = |step: f64| {
+            let moved: Vec<f64> =
+                theta.iter().zip(&direction).map(|(&t, &d)| t + step * f64::from(d)).collect();
+            learner.meta_gradient(&moved, &episode, seed(), &mut scratch, &mut ignored).loss
+        };
+        let h = 1e-6;
+        let difference = (loss_at(h) - loss_at(-h)) / (2.0 * h);
+        let product: f64 = gradient.iter().zip(&direction).map(|(&g, &d)| g * f64::from(d)).sum();
+        let scale = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
+        assert!(
+            (product - difference).abs() < 1e-6 * scale.max(1.0),
+            "{product} is {difference}, of {scale}"
+        );
+    }
+}
+
+#[test]
+fn exact_maml_is_the_derivative_of_the_loss_after_adaptation() {
+    for network in [
+        conv4(Downsample::Stride, Features::Flatten, 9),
+        conv4(Downsample::MaxPool, Features::Flatten, 17),
+        conv4(Downsample::MaxPool, Features::SpatialMean, 33),
+        mlp(Activation::Tanh),
+        mlp(Activation::Sigmoid),
+        mlp(Activation::Relu),
+    ] {
+        let loss = LossKind::CrossEntropy;
+        let setting = setting(&network, loss, InstructionSet::PORTABLE, usize::MAX);
+        check(&Maml::<f64>::new(&maml(Order::Second, Adapt::All, 3), &setting), &network);
+    }
+}
+
+#[test]
+fn anil_has_the_mixed_block_and_squared_error_and_clipping_differentiate() {
+    for network in [conv4(Downsample::MaxPool, Features::Flatten, 17), mlp(Activation::Tanh)] {
+        for loss in [LossKind::CrossEntropy, LossKind::SquaredError] {
+            let setting = setting(&network, loss, InstructionSet::PORTABLE, 0);
+            check(&Maml::<f64>::new(&maml(Order::Second, Adapt::Head, 2), &setting), &network);
+            let clipped = MamlConfig {
+                inner_clip: Some(InnerClip { value: 0.05 }),
+                ..maml(Order::Second, Adapt::All, 2)
+            };
+            check(&Maml::<f64>::new(&clipped, &setting), &network);
+        }
+    }
+}
+
+#[test]
+fn meta_sgd_differentiates_the_initialisation_and_the_rates() {
+    let config = MetaSgdConfig { initial_rates: [0.0, 0.1], inner_steps: 3, evaluation_steps: 3 };
+    for network in [conv4(Downsample::Stride, Features::Flatten, 9), mlp(Activation::Tanh)] {
+        let setting = setting(&network, LossKind::CrossEntropy, InstructionSet::PORTABLE, 0);
+        check(&MetaSgd::<f64>::new(&config, &setting), &network);
+    }
+}
+
+fn bits(network: &Network, instruction_set: InstructionSet, kept_bytes: usize) -> Vec<f32> {
+    let setting = setting(network, LossKind::CrossEntropy, instruction_set, kept_bytes);
+    let learner = Maml::<f32>::new(&maml(Order::Second, Adapt::All, 4), &setting);
+    let theta = parameters::<f32>(learner.parameters());
+    let mut gradient = vec![0.0; theta.len()];
+    learner.meta_gradient(&theta, &episode(network), seed(), &mut learner.scratch(), &mut gradient);
+    gradient
+}
+
+#[test]
+fn every_instruction_set_and_every_budget_give_the_same_bits() {
+    let available: Vec<_> = InstructionSet::available().collect();
+    println!("instruction sets of this machine: {available:?}");
+    for network in [
+        conv4(Downsample::Stride, Features::Flatten, 9),
+        conv4(Downsample::MaxPool, Features::SpatialMean, 17),
+        mlp(Activation::Tanh),
+        mlp(Activation::Sigmoid),
+    ] {
+        let expected = bits(&network, InstructionSet::PORTABLE, 0);
+        assert!(
+            expected.iter().all(|value| value.is_finite())
+                && expected.iter().any(|&value| value != 0.0)
+        );
+        for &instruction_set in &available {
+            assert!(same_bits(&bits(&network, instruction_set, 0), &expected), "{instruction_set}");
+        }
+        assert!(same_bits(&bits(&network, InstructionSet::best(), usize::MAX), &expected));
+    }
+}

@@ -1,0 +1,52 @@
+//! Four convolution blocks and a linear head (Vinyals et al. 2016, Finn et al. 2017).
+
+use lyceum_common::config::{Conv4Config, Downsample, Features};
+use lyceum_common::model::CONV4_BLOCKS;
+
+use super::Plan;
+use crate::kernels::{Grid, Pool, Real};
+use crate::layers::{BatchNormRelu, Convolution, Dense, Feature, MaxPoolLayer, SpatialMean};
+use crate::ops::ConvolutionShape;
+
+/// The layers of `config` on images of (height, width, channels).
+pub(super) fn plan<T: Real>(
+    config: &Conv4Config,
+    (mut height, mut width, mut channels): (usize, usize, usize),
+    outputs: usize,
+    plan: &mut Plan<'_, T>,
+    input: Feature,
+) -> Feature {
+    let (images, filters) = (plan.examples, config.filters);
+    // Parameters are planned in the layout's order, so whether all of the encoder moves is decided by its first.
+    let (encoder, head) = (plan.moves(0), true);
+    let mut x = input;
+    for _ in 0..CONV4_BLOCKS {
+        let stride = if config.downsample == Downsample::Stride { 2 } else { 1 };
+        let shape =
+            ConvolutionShape { images, height, width, inputs: channels, outputs: filters, stride };
+        let convolution = Convolution::plan(plan.planner, shape, x, encoder);
+        (height, width) = shape.output_extent();
+        let grid = Grid { rows: images * height * width, channels: filters };
+        let norm = BatchNormRelu::plan(plan.planner, grid, convolution.y, encoder);
+        x = norm.y;
+        plan.layers.push(Box::new(convolution));
+        plan.layers.push(Box::new(norm));
+        if config.downsample == Downsample::MaxPool {
+            let pool = Pool { images, height, width, channels: filters };
+            let max_pool = MaxPoolLayer::plan(plan.planner, pool, x);
+            (height, width) = (height / 2, width / 2);
+            x = max_pool.y;
+            plan.layers.push(Box::new(max_pool));
+        }
+        channels = filters;
+    }
+    if config.features == Features::SpatialMean {
+        let mean = SpatialMean::plan(plan.planner, height * width, filters, x);
+        x = mean.y;
+        plan.layers.push(Box::new(mean));
+    }
+    let dense = Dense::plan(plan.planner, images, outputs, x, head);
+    let y = dense.y;
+    plan.layers.push(Box::new(dense));
+    y
+}

@@ -1,0 +1,125 @@
+//! Networks: compositions of layers, from a configuration; and the order that their parameters are computed in.
+
+mod conv4;
+mod mlp;
+
+use lyceum_common::config::{NetworkConfig, Shape};
+use lyceum_common::layout::Layout;
+use lyceum_common::model::{ModelError, network_layout};
+
+use crate::kernels::Real;
+use crate::layers::{Feature, Layer};
+use crate::ops::Planner;
+
+/// A network on examples of one shape, with one number of outputs.
+#[derive(Clone, Debug)]
+pub(crate) struct Network {
+    config: NetworkConfig,
+    shape: Shape,
+    outputs: usize,
+    layout: Layout,
+}
+
+/// What a network is planned into, and which of its parameters move in the inner loop.
+pub(crate) struct Plan<'p, T> {
+    pub(crate) planner: &'p mut Planner,
+    pub(crate) examples: usize,
+    pub(crate) adapted: std::ops::Range<usize>,
+    pub(crate) layers: Vec<Box<dyn Layer<T>>>,
+}
+
+impl<T: Real> Plan<'_, T> {
+    /// Whether the parameter at `offset` of the flat vector moves.
+    fn moves(&self, offset: usize) -> bool {
+        self.adapted.contains(&offset)
+    }
+}
+
+impl Network {
+    /// A network and its parameters' layout.
+    ///
+    /// # Errors
+    /// Where the network cannot read such examples.
+    pub(crate) fn new(
+        config: &NetworkConfig,
+        shape: Shape,
+        outputs: usize,
+    ) -> Result<Self, ModelError> {
+        let layout = network_layout(config, shape, outputs)?;
+        Ok(Self { config: config.clone(), shape, outputs, layout })
+    }
+
+    /// Names and shapes of its parameters, as PyTorch has them.
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// How many numbers an example has.
+    pub(crate) fn input_len(&self) -> usize {
+        self.shape.len()
+    }
+
+    /// The head: the last linear layer's weight and bias, at the end of the flat vector.
+    pub(crate) fn head(&self) -> std::ops::Range<usize> {
+        let entries = self.layout.entries();
+        let weight = &entries[entries.len() - 2];
+        weight.offset..self.layout.len()
+    }
+
+    /// Appends the network's layers, from the inputs to the outputs.
+    pub(crate) fn plan<T: Real>(&self, plan: &mut Plan<'_, T>, input: Feature) -> Feature {
+        match (&self.config, self.shape) {
+            (NetworkConfig::Conv4(conv4), Shape::Image { height, width, channels }) => {
+                conv4::plan(conv4, (height, width, channels), self.outputs, plan, input)
+            }
+            (NetworkConfig::Conv4(_), Shape::Vector { .. }) => {
+                unreachable!("a convolution's layout is made for images alone")
+            }
+            (NetworkConfig::Mlp(mlp), _) => mlp::plan(mlp, &self.layout, plan, input),
+        }
+    }
+
+    /// For each place of the flat vector that the worker computes with, its place in the layout. Convolution weights
+    /// `[out, in, 3, 3]` are computed with as `[3, 3, in, out]`, linear ones `[out, in]` as `[in, out]`; a head that
+    /// reads a flattened map has its inputs channels last.
+    pub(crate) fn order(&self) -> Vec<u32> {
+        let mut order = Vec::with_capacity(self.layout.len());
+        for entry in self.layout.entries() {
+            let at = |place: usize| crate::kernels::offset(entry.offset + place);
+            match *entry.shape {
+                [out, input, rows, columns] => {
+                    for tap in 0..rows * columns {
+                        for i in 0..input {
+                            order.extend(
+                                (0..out).map(|o| at((o * input + i) * rows * columns + tap)),
+                            );
+                        }
+                    }
+                }
+                [out, input] => {
+                    let channels = self.flattened_channels(&entry.name).unwrap_or(input);
+                    let positions = input / channels;
+                    for position in 0..positions {
+                        for channel in 0..channels {
+                            let i = channel * positions + position;
+                            order.extend((0..out).map(|o| at(o * input + i)));
+                        }
+                    }
+                }
+                _ => order.extend((0..entry.len()).map(at)),
+            }
+        }
+        order
+    }
+
+    /// The channels of the map that a linear layer of this name reads flattened, if it does.
+    fn flattened_channels(&self, name: &str) -> Option<usize> {
+        match (&self.config, self.shape) {
+            (NetworkConfig::Conv4(conv4), _) if name == "head.weight" => Some(conv4.filters),
+            (NetworkConfig::Mlp(_), Shape::Image { channels, .. }) if name == "layers.0.weight" => {
+                Some(channels)
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Losses: means over the examples of a batch, and their gradients by the network's output.
+
+use super::{Nonlinear, inputs};
+use crate::kernels::pointwise::scaled_difference;
+use crate::kernels::{InstructionSet, Real, log_sum_exp, softmax};
+
+/// (logits, targets) → (loss, and the normaliser ln Σ exp of each row). Targets are distributions, one-hot as a rule.
+pub(crate) struct CrossEntropy {
+    pub(crate) ways: usize,
+}
+
+impl<T: Real> Nonlinear<T> for CrossEntropy {
+    fn value(&self, set: InstructionSet, x: &[&[T]], out: &mut [T]) {
+        let [logits, targets] = inputs(x);
+        let (loss, normalisers) = out.split_at_mut(1);
+        log_sum_exp(set, self.ways, logits, normalisers);
+        let mut total = T::ZERO;
+        let rows = logits.chunks_exact(self.ways).zip(targets.chunks_exact(self.ways));
+        for ((logits, targets), &normaliser) in rows.zip(normalisers.iter()) {
+            for (&logit, &target) in logits.iter().zip(targets) {
+                total = total + target * (normaliser - logit);
+            }
+        }
+        loss[0] = total / T::from_f64(normalisers.len() as f64);
+    }
+
+    fn tangent(&self, _: InstructionSet, _: &[&[T]], _: &[T], _: &[&[T]], _: &mut [T]) {
+        // Nothing in a backward program reads the loss: its cotangent is one.
+    }
+}
+
+/// (logits, targets) → ∂logits = (softmax − targets) / rows.
+pub(crate) struct CrossEntropyBackward {
+    pub(crate) ways: usize,
+}
+
+impl<T: Real> Nonlinear<T> for CrossEntropyBackward {
+    fn value(&self, set: InstructionSet, x: &[&[T]], out: &mut [T]) {
+        let [logits, targets] = inputs(x);
+        softmax(set, self.ways, logits, out);
+        let share = T::ONE / T::from_f64((out.len() / self.ways) as f64);
+        for (out, &target) in out.iter_mut().zip(targets) {
+            *out = (*out - target) * share;
+        }
+    }
+
+    /// p ∘ (ṡ − Σ p ṡ) / rows, with p the softmax.
+    fn tangent(&self, set: InstructionSet, x: &[&[T]], _: &[T], x_dot: &[&[T]], out: &mut [T]) {
+        let ([logits, _], [logits_dot, _]) = (inputs(x), inputs(x_dot));
+        softmax(set, self.ways, logits, out);
+        let share = T::ONE / T::from_f64((out.len() / self.ways) as f64);
+        for (p, s_dot) in out.chunks_exact_mut(self.ways).zip(logits_dot.chunks_exact(self.ways)) {
+            let mut mean = T::ZERO;
+            for (&p, &s_dot) in p.iter().zip(s_dot) {
+                mean = mean + p * s_dot;
+            }
+            for (p, &s_dot) in p.iter_mut().zip(s_dot) {
+                *p = *p * (s_dot - mean) * share;
+            }
+        }
+    }
+}
+
+/// (output, targets) → mean (output − target)².
+pub(crate) struct SquaredError;
+
+impl<T: Real> Nonlinear<T> for SquaredError {
+    fn value(&self, _: InstructionSet, x: &[&[T]], out: &mut [T]) {
+        let [output, targets] = inputs(x);
+        let mut total = T::ZERO;
+        for (&output, &target) in output.iter().zip(targets) {
+            let difference = output - target;
+            total = total + difference * difference;
+        }
+        out[0] = total / T::from_f64(output.len() as f64);
+    }
+
+    fn tangent(&self, _: InstructionSet, _: &[&[T]], _: &[T], _: &[&[T]], _: &mut [T]) {
+        // As in the cross-entropy: nothing reads it.
+    }
+}
+
+/// (output, targets) → ∂output = 2 (output − target) / n.
+pub(crate) struct SquaredErrorBackward;
+
+impl<T: Real> Nonlinear<T> for SquaredErrorBackward {
+    fn value(&self, set: InstructionSet, x: &[&[T]], out: &mut [T]) {
+        let [output, targets] = inputs(x);
+        scaled_difference(set, T::from_f64(2.0 / output.len() as f64), output, targets, out);
+    }
+
+    fn tangent(&self, set: InstructionSet, x: &[&[T]], _: &[T], x_dot: &[&[T]], out: &mut [T]) {
+        let ([output, _], [output_dot, targets_dot]) = (inputs(x), inputs(x_dot));
+        scaled_difference(
+            set,
+            T::from_f64(2.0 / output.len() as f64),
+            output_dot,
+            targets_dot,
+            out,
+        );
+    }
+}

@@ -1,0 +1,91 @@
+//! The primitives that a network's forward and backward passes are programs of, and the interpreters of such programs.
+//!
+//! A program is Rust code that calls a [`Pass`]. One interpreter computes values; another the tangents along a
+//! direction, reading the values that the first one left. The tangent of the backward program along v is the
+//! Hessian-vector product. A linear op is its own tangent, a bilinear one is applied twice, and a non-linear one has a
+//! rule of its own.
+
+mod activation;
+mod batch_normalisation;
+mod convolution;
+mod linear;
+mod loss;
+mod pass;
+mod pool;
+
+pub(crate) use activation::{ActivationBackward, ActivationForward};
+pub(crate) use batch_normalisation::{
+    BatchStatistics, InputCotangent, NormaliseRectify, ParameterSums,
+};
+pub(crate) use convolution::ConvolutionShape;
+pub(crate) use linear::{MeanOverPositions, SpreadOverPositions, SumRows, TransposeTaps};
+pub(crate) use loss::{CrossEntropy, CrossEntropyBackward, SquaredError, SquaredErrorBackward};
+pub(crate) use pass::{Aligned, InductiveValues, Pass, Planner, Slot, Tangents, Values};
+pub(crate) use pool::{MaxPool, MaxPoolBackward};
+
+use crate::kernels::{Gather, InstructionSet, Outer, Real, outer_product, product};
+
+/// out = A x.
+pub(crate) trait Linear<T: Real> {
+    /// Overwrites `out`.
+    fn apply(&self, instruction_set: InstructionSet, x: &[T], out: &mut [T]);
+}
+
+/// out = start + Σ B(a, b).
+pub(crate) trait Bilinear<T: Real> {
+    /// Overwrites `out` with the sum over `terms`, each `(a, b)`, from `start` on (zero where absent). A tangent has
+    /// two terms, `(ȧ, b)` and `(a, ḃ)`, and one sweep over `out`.
+    fn apply(
+        &self,
+        instruction_set: InstructionSet,
+        start: Option<&[T]>,
+        terms: &[(&[T], &[T])],
+        out: &mut [T],
+    );
+}
+
+/// out = f(x₁, …): an op with a tangent rule of its own.
+pub(crate) trait Nonlinear<T: Real> {
+    /// Overwrites `out`.
+    fn value(&self, instruction_set: InstructionSet, x: &[&[T]], out: &mut [T]);
+
+    /// Overwrites `out` with the derivative of f at `x` along `x_dot`; `y` is f's value there.
+    fn tangent(
+        &self,
+        instruction_set: InstructionSet,
+        x: &[&[T]],
+        y: &[T],
+        x_dot: &[&[T]],
+        out: &mut [T],
+    );
+}
+
+impl<T: Real> Bilinear<T> for Gather {
+    fn apply(
+        &self,
+        instruction_set: InstructionSet,
+        start: Option<&[T]>,
+        terms: &[(&[T], &[T])],
+        out: &mut [T],
+    ) {
+        product(instruction_set, self, start, terms, out);
+    }
+}
+
+impl<T: Real> Bilinear<T> for Outer {
+    fn apply(
+        &self,
+        instruction_set: InstructionSet,
+        start: Option<&[T]>,
+        terms: &[(&[T], &[T])],
+        out: &mut [T],
+    ) {
+        assert!(start.is_none(), "a gradient by weights starts from zero");
+        outer_product(instruction_set, self, terms, out);
+    }
+}
+
+/// The inputs of an op that takes exactly `N`.
+fn inputs<'x, T, const N: usize>(x: &[&'x [T]]) -> [&'x [T]; N] {
+    x.try_into().expect("a program gives an op as many inputs as it takes")
+}

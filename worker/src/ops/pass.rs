@@ -1,0 +1,274 @@
+//! Slots, the planes they lie in, and the interpreters.
+
+use std::ops::{Deref, DerefMut, Range};
+
+use super::{Bilinear, Linear, Nonlinear};
+use crate::kernels::{InstructionSet, Real};
+
+/// A place in a plane: the same in the plane of values and in that of tangents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Slot {
+    at: usize,
+    len: usize,
+    moves: bool,
+}
+
+impl Slot {
+    pub(crate) fn len(self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn range(self) -> Range<usize> {
+        self.at..self.at + self.len
+    }
+
+    /// Whether its tangent may be other than zero: images and labels never move, and parameters only where the inner
+    /// loop changes them.
+    pub(crate) fn moves(self) -> bool {
+        self.moves
+    }
+
+    /// This slot and the one right behind it, as one.
+    pub(crate) fn joined(self, next: Self) -> Self {
+        assert_eq!(self.range().end, next.at, "joined slots are neighbours");
+        Self { at: self.at, len: self.len + next.len, moves: self.moves || next.moves }
+    }
+}
+
+/// A cache line's worth of f32.
+const ALIGNMENT: usize = 16;
+
+/// Numbers that begin at a cache line.
+#[derive(Clone, Debug)]
+pub(crate) struct Aligned<T> {
+    numbers: Vec<T>,
+    start: usize,
+    len: usize,
+}
+
+impl<T: Real> Aligned<T> {
+    pub(crate) fn zeros(len: usize) -> Self {
+        let numbers = vec![T::ZERO; len + 2 * ALIGNMENT];
+        let start = numbers.as_ptr().align_offset(64).min(2 * ALIGNMENT);
+        Self { numbers, start, len }
+    }
+}
+
+impl<T> Deref for Aligned<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        &self.numbers[self.start..self.start + self.len]
+    }
+}
+
+impl<T> DerefMut for Aligned<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        &mut self.numbers[self.start..self.start + self.len]
+    }
+}
+
+/// Lays out a plane: the parameters first, then their gradients, then all else in the order it is asked for.
+#[derive(Debug)]
+pub(crate) struct Planner {
+    parameters: usize,
+    next_parameter: usize,
+    len: usize,
+    statistics: Vec<Slot>,
+}
+
+impl Planner {
+    pub(crate) fn new(parameters: usize) -> Self {
+        let len = 2 * parameters.next_multiple_of(ALIGNMENT);
+        Self { parameters, next_parameter: 0, len, statistics: Vec::new() }
+    }
+
+    /// The next parameter of the flat vector, and its gradient.
+    pub(crate) fn parameter(&mut self, len: usize, moves: bool) -> (Slot, Slot) {
+        let at = self.next_parameter;
+        self.next_parameter += len;
+        assert!(
+            self.next_parameter <= self.parameters,
+            "a network plans the parameters of its layout"
+        );
+        let gradient = at + self.parameters.next_multiple_of(ALIGNMENT);
+        (Slot { at, len, moves }, Slot { at: gradient, len, moves: true })
+    }
+
+    pub(crate) fn slot(&mut self, len: usize, moves: bool) -> Slot {
+        let at = self.len;
+        self.len = (at + len).next_multiple_of(ALIGNMENT);
+        Slot { at, len, moves }
+    }
+
+    /// A slot for what belongs to a batch rather than to an example.
+    pub(crate) fn statistics(&mut self, len: usize, moves: bool) -> Slot {
+        let slot = self.slot(len, moves);
+        self.statistics.push(slot);
+        slot
+    }
+
+    /// The length of the plane, the slots of all parameters and of all gradients, and those of statistics.
+    ///
+    /// # Panics
+    /// Where a parameter was not planned.
+    pub(crate) fn finish(self) -> (usize, Slot, Slot, Vec<Slot>) {
+        assert_eq!(
+            self.next_parameter, self.parameters,
+            "a network plans the parameters of its layout"
+        );
+        let parameters = Slot { at: 0, len: self.parameters, moves: true };
+        let gradient = Slot { at: self.parameters.next_multiple_of(ALIGNMENT), ..parameters };
+        (self.len, parameters, gradient, self.statistics)
+    }
+}
+
+/// An interpreter of programs.
+pub(crate) trait Pass<T: Real> {
+    /// out = A x.
+    fn linear(&mut self, op: &dyn Linear<T>, x: Slot, out: Slot);
+    /// out = start + B(a, b).
+    fn bilinear(&mut self, op: &dyn Bilinear<T>, start: Option<Slot>, a: Slot, b: Slot, out: Slot);
+    /// out = f(x₁, …).
+    fn nonlinear(&mut self, op: &dyn Nonlinear<T>, x: &[Slot], out: Slot);
+    /// As `nonlinear`, for what belongs to the batch rather than to an example.
+    fn statistics(&mut self, op: &dyn Nonlinear<T>, x: Slot, out: Slot) {
+        self.nonlinear(op, &[x], out);
+    }
+}
+
+/// The most inputs that an op takes.
+const INPUTS: usize = 5;
+
+/// A plane split in three: what lies before an output, the output, what lies behind.
+struct Around<'p, T> {
+    before: &'p [T],
+    out: &'p mut [T],
+    after: &'p [T],
+    end: usize,
+}
+
+impl<'p, T: Real> Around<'p, T> {
+    fn new(plane: &'p mut [T], out: Slot) -> Self {
+        let (before, rest) = plane.split_at_mut(out.at);
+        let (out_slice, after) = rest.split_at_mut(out.len);
+        Self { before, out: out_slice, after, end: out.range().end }
+    }
+
+    fn read(&self, slot: Slot) -> &'p [T] {
+        if slot.range().end <= self.before.len() {
+            &self.before[slot.range()]
+        } else {
+            &self.after[slot.at - self.end..slot.range().end - self.end]
+        }
+    }
+
+    fn read_all(&self, slots: &[Slot]) -> [&'p [T]; INPUTS] {
+        let mut views: [&'p [T]; INPUTS] = [&[]; INPUTS];
+        for (view, &slot) in views.iter_mut().zip(slots) {
+            *view = self.read(slot);
+        }
+        views
+    }
+}
+
+/// Computes the plane of values.
+pub(crate) struct Values<'p, T> {
+    pub(crate) instruction_set: InstructionSet,
+    pub(crate) values: &'p mut [T],
+}
+
+impl<T: Real> Pass<T> for Values<'_, T> {
+    fn linear(&mut self, op: &dyn Linear<T>, x: Slot, out: Slot) {
+        let around = Around::new(self.values, out);
+        op.apply(self.instruction_set, around.read(x), around.out);
+    }
+
+    fn bilinear(&mut self, op: &dyn Bilinear<T>, start: Option<Slot>, a: Slot, b: Slot, out: Slot) {
+        let around = Around::new(self.values, out);
+        let start = start.map(|start| around.read(start));
+        op.apply(self.instruction_set, start, &[(around.read(a), around.read(b))], around.out);
+    }
+
+    fn nonlinear(&mut self, op: &dyn Nonlinear<T>, x: &[Slot], out: Slot) {
+        let around = Around::new(self.values, out);
+        op.value(self.instruction_set, &around.read_all(x)[..x.len()], around.out);
+    }
+}
+
+/// Computes values, taking statistics from another batch's plane: an example's output then depends on that example
+/// and on the other batch alone.
+pub(crate) struct InductiveValues<'p, T> {
+    pub(crate) values: Values<'p, T>,
+    pub(crate) other: &'p [T],
+    /// The other plane's statistics, in the program's order.
+    pub(crate) statistics: std::slice::Iter<'p, Slot>,
+}
+
+impl<T: Real> Pass<T> for InductiveValues<'_, T> {
+    fn linear(&mut self, op: &dyn Linear<T>, x: Slot, out: Slot) {
+        self.values.linear(op, x, out);
+    }
+
+    fn bilinear(&mut self, op: &dyn Bilinear<T>, start: Option<Slot>, a: Slot, b: Slot, out: Slot) {
+        self.values.bilinear(op, start, a, b, out);
+    }
+
+    fn nonlinear(&mut self, op: &dyn Nonlinear<T>, x: &[Slot], out: Slot) {
+        self.values.nonlinear(op, x, out);
+    }
+
+    fn statistics(&mut self, _: &dyn Nonlinear<T>, _: Slot, out: Slot) {
+        let theirs = self.statistics.next().expect("both batches run one program");
+        self.values.values[out.range()].copy_from_slice(&self.other[theirs.range()]);
+    }
+}
+
+/// Computes the plane of tangents, reading the plane of values. Slots that do not move stay zero.
+pub(crate) struct Tangents<'p, T> {
+    pub(crate) instruction_set: InstructionSet,
+    pub(crate) values: &'p [T],
+    pub(crate) tangents: &'p mut [T],
+}
+
+impl<T: Real> Pass<T> for Tangents<'_, T> {
+    fn linear(&mut self, op: &dyn Linear<T>, x: Slot, out: Slot) {
+        if x.moves {
+            let around = Around::new(self.tangents, out);
+            op.apply(self.instruction_set, around.read(x), around.out);
+        }
+    }
+
+    fn bilinear(&mut self, op: &dyn Bilinear<T>, start: Option<Slot>, a: Slot, b: Slot, out: Slot) {
+        let around = Around::new(self.tangents, out);
+        let start = start.filter(|start| start.moves).map(|start| around.read(start));
+        let along_a = (around.read(a), &self.values[b.range()]);
+        let along_b = (&self.values[a.range()], around.read(b));
+        let terms: &[(&[T], &[T])] = match (a.moves, b.moves) {
+            (true, true) => &[along_a, along_b],
+            (true, false) => &[along_a],
+            (false, true) => &[along_b],
+            (false, false) => return,
+        };
+        op.apply(self.instruction_set, start, terms, around.out);
+    }
+
+    fn nonlinear(&mut self, op: &dyn Nonlinear<T>, x: &[Slot], out: Slot) {
+        if x.iter().any(|x| x.moves) {
+            let around = Around::new(self.tangents, out);
+            let mut values: [&[T]; INPUTS] = [&[]; INPUTS];
+            for (value, x) in values.iter_mut().zip(x) {
+                *value = &self.values[x.range()];
+            }
+            let tangents = around.read_all(x);
+            let y = &self.values[out.range()];
+            op.tangent(
+                self.instruction_set,
+                &values[..x.len()],
+                y,
+                &tangents[..x.len()],
+                around.out,
+            );
+        }
+    }
+}
