@@ -1,9 +1,25 @@
-//! Lyceum's coordinator.
+//! Lyceum's coordinator: a run's state, and what joins it to workers, files and people.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`run`], [`meta_optimizer`] | the state machine: events and the time in, actions out |
+//! | [`checkpoint`], [`metrics`], [`run_folder`] | what is kept on disk |
+//! | [`enterprise`] | all that it takes to serve a run, new or resumed |
+//! | [`server`] | sockets and the services on them |
 #![forbid(unsafe_code)]
 
 pub mod checkpoint;
+mod driver;
 mod durable;
+pub mod enterprise;
 pub mod meta_optimizer;
 pub mod metrics;
+pub mod observation;
+mod recorder;
+mod roster;
 pub mod run;
 pub mod run_folder;
+pub mod server;
+mod service;
+mod status;
+mod stopwatch;

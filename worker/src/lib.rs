@@ -8,6 +8,8 @@
 //! | [`learners`] | what is meta-learned and how it adapts, a file each |
 //! | [`episodes`] | where episodes come from |
 //! | [`work`] | the seam to the farm: (meta-parameters, seed) → meta-gradient |
+//! | [`pool`] | the threads that compute: ranges in, sums out |
+//! | [`session`] | a worker's life with a coordinator |
 //! | [`case`] | one episode from a file, to compare with other frameworks |
 #![deny(unsafe_code)]
 
@@ -19,5 +21,7 @@ pub mod learners;
 mod networks;
 mod objective;
 mod ops;
+pub mod pool;
+pub mod session;
 mod trajectory;
 pub mod work;

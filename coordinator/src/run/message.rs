@@ -1,8 +1,6 @@
 //! What goes into a run and what comes out of it.
 
-use std::fmt;
-
-use lyceum_common::ids::{Digest, EpisodeRange, MetaStep, Split, WorkerId};
+use lyceum_common::ids::{Digest, EpisodeRange, WorkerId};
 use lyceum_common::parameters::MetaParameters;
 use lyceum_common::reduction::Partial;
 
@@ -10,6 +8,7 @@ use super::admission::Refusal;
 use super::outcome::Outcome;
 use super::report::{Progress, Report};
 use super::snapshot::Snapshot;
+pub use lyceum_common::assignment::{Assignment, Job};
 
 /// What happened.
 #[derive(Clone, Debug)]
@@ -31,36 +30,6 @@ pub enum Event {
 pub struct Capability {
     /// How many episodes it computes at once.
     pub threads: u32,
-}
-
-/// What the episodes of an assignment are for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Job {
-    /// The meta-gradient of training episodes of this meta-step.
-    Gradient {
-        /// The meta-step, from 0.
-        step: MetaStep,
-    },
-    /// Loss and accuracy of the episodes of an evaluation.
-    Evaluation {
-        /// The classes that they are drawn from: [`Split::Validation`] or [`Split::Test`].
-        split: Split,
-    },
-}
-
-/// A range of episodes given to a worker: with the run's configuration and the parameters, all that it needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Assignment {
-    /// Its number within the coordinator's life: never given twice.
-    pub id: u64,
-    /// What the episodes are for.
-    pub job: Job,
-    /// The version of the meta-parameters to compute from.
-    pub parameters: Digest,
-    /// Which episodes.
-    pub range: EpisodeRange,
-    /// How many leaves the tree of this reduction has: the episodes of the whole meta-step or evaluation.
-    pub episodes: u64,
 }
 
 /// A worker's answer to an assignment.
@@ -95,17 +64,4 @@ pub enum Action {
     Progress(Progress),
     /// The run is over; nothing follows.
     Finish(Outcome),
-}
-
-impl fmt::Display for Job {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Gradient { step } => write!(f, "meta-step {step}"),
-            Self::Evaluation { split: Split::Validation } => f.write_str("the validation"),
-            Self::Evaluation { split: Split::Test } => f.write_str("the test"),
-            Self::Evaluation { split: Split::Train } => {
-                f.write_str("an evaluation on training classes")
-            }
-        }
-    }
 }

@@ -1,0 +1,173 @@
+//! The one task around a [`Run`]: what arrives becomes events, and what the run asks for is done. Nothing else changes
+//! the run.
+
+use std::time::Instant;
+
+use lyceum_common::ids::WorkerId;
+use tokio::select;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::observation::{Observation, Observer};
+use crate::recorder::{Record, RecordError, Recorder};
+use crate::roster::{Member, Roster};
+use crate::run::{Action, Capability, Event, Outcome, Refusal, Run};
+use crate::service::{Farewell, Incoming};
+use crate::status::{Phase, Status, WorkerStatus};
+use crate::stopwatch::Stopwatch;
+
+pub(crate) struct Driver {
+    pub(crate) run: Run,
+    pub(crate) recorder: Recorder,
+    pub(crate) observer: Observer,
+    pub(crate) status: Status,
+    pub(crate) roster: Roster,
+    pub(crate) stopwatch: Stopwatch,
+}
+
+impl Driver {
+    /// Drives the run to its end, and parts with the workers.
+    pub(crate) async fn drive(
+        mut self,
+        mut incoming: mpsc::Receiver<Incoming>,
+        shutdown: CancellationToken,
+    ) -> Result<Outcome, RecordError> {
+        let outcome = self.until_outcome(&mut incoming, shutdown).await;
+        self.status.phase = Phase::Finished;
+        let farewell = match outcome {
+            Ok(Outcome::Completed(_)) => Farewell::Finished,
+            Ok(Outcome::Stopped { .. }) => Farewell::GoingAway("the run was stopped".into()),
+            Ok(Outcome::Failed(_)) | Err(_) => Farewell::Finished,
+        };
+        self.roster.part_with_all(&farewell);
+        if let Ok(Outcome::Completed(completed)) = &outcome {
+            self.recorder.write(Record::Model(completed.parameters.clone())).await;
+        }
+        // The first error is the one that is told.
+        let outcome = outcome?;
+        self.recorder.finish().await?;
+        Ok(outcome)
+    }
+
+    async fn until_outcome(
+        &mut self,
+        incoming: &mut mpsc::Receiver<Incoming>,
+        shutdown: CancellationToken,
+    ) -> Result<Outcome, RecordError> {
+        let mut stopping = false;
+        loop {
+            while let Some(action) = self.run.poll() {
+                if let Action::Finish(outcome) = action {
+                    return Ok(outcome);
+                }
+                self.perform(action).await;
+            }
+            let event = if let Some(worker) = self.roster.take_lost() {
+                let farewell = Farewell::GoingAway("the worker took no more messages".into());
+                self.part(worker, farewell)
+            } else {
+                let tick = self.run.poll_timeout();
+                select! {
+                    error = self.recorder.failed() => return Err(error),
+                    () = shutdown.cancelled(), if !stopping => {
+                        stopping = true;
+                        Some(Event::Stop)
+                    }
+                    // The services hold the other end for as long as this runs.
+                    Some(incoming) = incoming.recv() => self.take(incoming),
+                    () = reach(tick) => Some(Event::Tick),
+                }
+            };
+            if let Some(event) = event {
+                self.run.handle(Instant::now(), event);
+            }
+        }
+    }
+
+    /// What a message from the services means to the run.
+    fn take(&mut self, incoming: Incoming) -> Option<Event> {
+        match incoming {
+            Incoming::Joined { worker, hello, outbound, listener } => {
+                if self.status.workers.is_empty() {
+                    self.stopwatch.work_begins(Instant::now());
+                }
+                let capability = Capability { threads: hello.threads };
+                self.roster.join(worker, Member::new(outbound, listener));
+                self.status
+                    .workers
+                    .insert(worker, WorkerStatus { hello: hello.clone(), episodes: 0 });
+                tracing::info!(%worker, name = hello.name, threads = hello.threads, "joined");
+                (self.observer)(Observation::Joined(worker, hello));
+                Some(Event::Joined(worker, capability))
+            }
+            Incoming::Left(worker, farewell) => self.part(worker, farewell),
+            Incoming::Submitted(worker, submission) => {
+                if let Some(status) = self.status.workers.get_mut(&worker) {
+                    status.episodes += submission.range.len();
+                }
+                Some(Event::Submitted(worker, submission))
+            }
+            Incoming::Status(reply) => {
+                // Whoever asked may be gone.
+                let _ = reply.send(self.status.clone());
+                None
+            }
+            Incoming::Stop => Some(Event::Stop),
+        }
+    }
+
+    fn part(&mut self, worker: WorkerId, farewell: Farewell) -> Option<Event> {
+        if !self.roster.part(worker, farewell) {
+            return None;
+        }
+        self.status.workers.remove(&worker);
+        tracing::info!(%worker, "left");
+        (self.observer)(Observation::Left(worker));
+        Some(Event::Left(worker))
+    }
+
+    async fn perform(&mut self, action: Action) {
+        match action {
+            Action::Assign(worker, assignment) => {
+                self.status.assigned(&assignment);
+                self.roster.assign(worker, assignment);
+            }
+            Action::Publish(parameters) => {
+                self.status.parameters = parameters.digest();
+                self.roster.publish(&parameters);
+            }
+            Action::Refuse(worker, refusal @ Refusal::Expelled(_)) => {
+                tracing::warn!(%worker, %refusal, "expelled");
+                // The run has parted with it already.
+                let _ = self.part(worker, Farewell::Expelled(refusal.to_string()));
+            }
+            Action::Refuse(worker, refusal) => {
+                tracing::warn!(%worker, %refusal, "refused");
+                self.roster.refuse(worker, refusal.to_string());
+            }
+            Action::Save(snapshot) => self.recorder.write(Record::Snapshot(snapshot)).await,
+            Action::Report(report) => {
+                let timing = self.stopwatch.report(Instant::now(), &report);
+                self.status.step = report.step;
+                self.recorder.write(Record::Report(report, timing)).await;
+                (self.observer)(Observation::Report(report, timing));
+            }
+            Action::Progress(progress) => {
+                self.stopwatch.step(Instant::now());
+                self.status.step = progress.step;
+                self.status.last = Some((progress.loss, progress.accuracy));
+                (self.observer)(Observation::Progress(progress));
+            }
+            // The caller has taken it.
+            Action::Finish(_) => {}
+        }
+    }
+}
+
+/// Waits for an instant; for ever where there is none.
+async fn reach(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => tokio::time::sleep_until(instant.into()).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,166 @@
+//! Serves a run: the services on a socket, and the task that drives the run.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use lyceum_common::ids::Digest;
+use lyceum_common::wire::{FILE_DESCRIPTOR_SET, PackInfo};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+
+use crate::driver::Driver;
+use crate::enterprise::Enterprise;
+use crate::metrics::{Metrics, MetricsError};
+use crate::observation::Observer;
+pub use crate::recorder::RecordError;
+use crate::recorder::Recorder;
+use crate::roster::Roster;
+use crate::run::Outcome;
+use crate::service::{Ending, ServiceParts, services};
+use crate::status::{Phase, Status};
+use crate::stopwatch::Stopwatch;
+
+/// A host that vanished without a word is noticed after twice this.
+const KEEPALIVE: Duration = Duration::from_secs(5);
+/// What HTTP/2 may have on its way before the receiver has taken it: more than a version of most networks.
+const WINDOW: u32 = 8 << 20;
+/// HTTP/2's frames, so that a version of a small network is one.
+const FRAME: u32 = 1 << 20;
+/// How long workers have to hang up after the run is over.
+const PARTING: Duration = Duration::from_secs(5);
+/// Messages from workers that may wait for the run; beyond it their connections wait.
+const INCOMING: usize = 1024;
+
+/// Why an address cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {source}")]
+pub struct BindError {
+    /// The address, as it was given.
+    pub address: String,
+    /// What the system says.
+    pub source: io::Error,
+}
+
+/// Why a run could not be served to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The metrics cannot be opened.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
+    /// A checkpoint or metrics could not be written.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The socket failed.
+    #[error("the server failed: {0}")]
+    Transport(#[from] tonic::transport::Error),
+    /// The protocol's own description is broken: a defect.
+    #[error("reflection: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+    /// The server's task panicked: a defect.
+    #[error("the server ended: {0}")]
+    Ended(#[from] tokio::task::JoinError),
+}
+
+/// Listens on `address`, such as `127.0.0.1:7700`; port 0 takes a free one.
+///
+/// # Errors
+/// Where the address is in use, not this host's, or no address.
+pub async fn bind(address: &str) -> Result<(TcpListener, SocketAddr), BindError> {
+    let failed = |source| BindError { address: address.to_owned(), source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let local = listener.local_addr().map_err(failed)?;
+    Ok((listener, local))
+}
+
+/// Serves a run to workers until it is over, or until `shutdown`: then the last complete meta-step is saved, and the run
+/// can be resumed. Returns when workers have hung up, or have had the time to.
+///
+/// # Errors
+/// Where files cannot be written or the socket fails.
+pub async fn serve(
+    listener: TcpListener,
+    enterprise: Enterprise,
+    observer: Observer,
+    shutdown: CancellationToken,
+) -> Result<Outcome, ServeError> {
+    let now = Instant::now();
+    let Enterprise { config, layout, pack, folder, resumed, run } = enterprise;
+    let wall_time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let metrics = Metrics::open(&folder, resumed.as_ref(), wall_time.as_secs_f64())?;
+    let status = Status {
+        run: config.name.clone(),
+        phase: Phase::default(),
+        step: resumed.as_ref().map(|snapshot| snapshot.step).unwrap_or_default(),
+        steps: config.training.meta_steps,
+        parameters: Digest::of(&[]),
+        last: None,
+        workers: std::collections::BTreeMap::new(),
+    };
+    let driver = Driver {
+        run,
+        recorder: Recorder::start(folder, metrics),
+        observer,
+        status,
+        roster: Roster::default(),
+        stopwatch: Stopwatch::start(now),
+    };
+
+    let (sender, incoming) = mpsc::channel(INCOMING);
+    let (ending, told) = watch::channel(Ending::NotYet);
+    let info = pack
+        .as_ref()
+        .map(|pack| PackInfo { digest: pack.digest(), size: pack.bytes().len() as u64 });
+    let parts = ServiceParts { config, layout, info, pack, incoming: sender, ending: told };
+    let hang_up = CancellationToken::new();
+    let server = tokio::spawn(serve_services(listener, parts, hang_up.clone()));
+
+    let outcome = driver.drive(incoming, shutdown).await;
+    let last_word = match &outcome {
+        Ok(Outcome::Stopped { .. }) => Ending::Stopped,
+        Ok(Outcome::Completed(_) | Outcome::Failed(_)) | Err(_) => Ending::Finished,
+    };
+    ending.send_replace(last_word);
+    hang_up.cancel();
+    let abort = server.abort_handle();
+    match tokio::time::timeout(PARTING, server).await {
+        Ok(served) => served??,
+        Err(_) => abort.abort(),
+    }
+    Ok(outcome?)
+}
+
+async fn serve_services(
+    listener: TcpListener,
+    parts: ServiceParts,
+    hang_up: CancellationToken,
+) -> Result<(), ServeError> {
+    let (farm, control) = services(Arc::new(parts));
+    let (reporter, health) = tonic_health::server::health_reporter();
+    reporter.set_service_status("lyceum.v1.Farm", tonic_health::ServingStatus::Serving).await;
+    reporter.set_service_status("lyceum.v1.Control", tonic_health::ServingStatus::Serving).await;
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()?;
+    Server::builder()
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE))
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
+        .max_frame_size(FRAME)
+        .add_service(health)
+        .add_service(reflection)
+        .add_service(farm)
+        .add_service(control)
+        .serve_with_incoming_shutdown(
+            TcpIncoming::from(listener).with_nodelay(Some(true)),
+            hang_up.cancelled_owned(),
+        )
+        .await?;
+    Ok(())
+}

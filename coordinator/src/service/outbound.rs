@@ -1,0 +1,98 @@
+//! The way to one worker: a bounded queue of messages.
+
+use std::sync::Arc;
+
+use lyceum_common::assignment::Assignment;
+use lyceum_common::parameters::MetaParameters;
+use lyceum_common::wire::{chunks, digest_bytes, pb, to_bytes};
+use pb::coordinator_message::Message;
+use tokio::sync::mpsc;
+use tonic::Status;
+
+/// Messages that may wait for a worker to take them. A version of 100 M parameters is 400.
+const WAITING: usize = 2048;
+
+pub(super) type Outgoing = Result<pb::CoordinatorMessage, Status>;
+
+/// Why and how the coordinator parts with a worker.
+#[derive(Clone, Debug)]
+pub(crate) enum Farewell {
+    /// The run is over: it need not come back.
+    Finished,
+    /// It may come back later.
+    GoingAway(String),
+    /// It is not wanted any more.
+    Expelled(String),
+    /// It sent something that makes no sense.
+    Invalid(String),
+}
+
+/// A version of the meta-parameters, serialised once: sending it copies no number.
+#[derive(Clone, Debug)]
+pub(crate) struct Version(Arc<[pb::CoordinatorMessage]>);
+
+impl Version {
+    pub(crate) fn new(parameters: &MetaParameters) -> Self {
+        let payload = to_bytes([&parameters.values()[..]]);
+        let digest = digest_bytes(parameters.digest());
+        let header = Message::Parameters(pb::Parameters { digest, size: payload.len() as u64 });
+        let chunks = chunks(payload).map(Message::Chunk);
+        Self(std::iter::once(header).chain(chunks).map(wrap).collect())
+    }
+}
+
+/// The worker does not take what it is sent, or is gone.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Congested;
+
+/// The way to one worker.
+#[derive(Debug)]
+pub(crate) struct Outbound(mpsc::Sender<Outgoing>);
+
+impl Outbound {
+    pub(super) fn new() -> (Self, mpsc::Receiver<Outgoing>) {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        (Self(sender), receiver)
+    }
+
+    pub(super) fn welcome(&self, welcome: pb::Welcome) -> Result<(), Congested> {
+        self.send(wrap(Message::Welcome(welcome)))
+    }
+
+    /// Sends an assignment, behind the version that it names where one is given.
+    pub(crate) fn assign(
+        &self,
+        version: Option<&Version>,
+        assignment: Assignment,
+    ) -> Result<(), Congested> {
+        for message in version.iter().flat_map(|version| version.0.iter()) {
+            self.send(message.clone())?;
+        }
+        self.send(wrap(Message::Assignment(assignment.into())))
+    }
+
+    /// Says why a submission was not taken.
+    pub(crate) fn refuse(&self, reason: String) -> Result<(), Congested> {
+        self.send(wrap(Message::Refusal(pb::Refusal { reason })))
+    }
+
+    /// Ends the stream, behind all that waits in it.
+    pub(crate) fn close(self, farewell: Farewell) {
+        let last = match farewell {
+            Farewell::Finished => Ok(wrap(Message::Finished(pb::Finished {}))),
+            Farewell::GoingAway(reason) => Err(Status::unavailable(reason)),
+            Farewell::Expelled(reason) => Err(Status::permission_denied(reason)),
+            Farewell::Invalid(reason) => Err(Status::invalid_argument(reason)),
+        };
+        // A worker that is gone, or takes nothing, cannot be told.
+        let _ = self.0.try_send(last);
+    }
+
+    fn send(&self, message: pb::CoordinatorMessage) -> Result<(), Congested> {
+        self.0.try_send(Ok(message)).map_err(|_| Congested)
+    }
+}
+
+fn wrap(message: Message) -> pb::CoordinatorMessage {
+    pb::CoordinatorMessage { message: Some(message) }
+}

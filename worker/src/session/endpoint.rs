@@ -1,0 +1,45 @@
+//! The coordinator's address, and how its connection is kept.
+
+use std::error::Error;
+use std::time::Duration;
+
+use tonic::transport::Endpoint;
+
+use super::SessionError;
+
+/// A host that vanished without a word is noticed after twice this.
+const KEEPALIVE: Duration = Duration::from_secs(5);
+/// How long a connection may take.
+const CONNECT: Duration = Duration::from_secs(5);
+/// What HTTP/2 may have on its way before the receiver has taken it: more than a version of most networks.
+const WINDOW: u32 = 8 << 20;
+
+pub(super) fn parse(address: &str) -> Result<Endpoint, SessionError> {
+    let url =
+        if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
+    let wrong = |problem| SessionError::Address { url: address.to_owned(), problem };
+    let endpoint = Endpoint::from_shared(url).map_err(|error| wrong(describe(&error)))?;
+    if endpoint.uri().host().is_none_or(str::is_empty) {
+        return Err(wrong("it names no host".into()));
+    }
+    Ok(endpoint
+        .connect_timeout(CONNECT)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(KEEPALIVE)
+        .keep_alive_timeout(KEEPALIVE)
+        .keep_alive_while_idle(true)
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW))
+}
+
+/// An error and what is behind it: the transport's own messages say little.
+pub(super) fn describe(error: &dyn Error) -> String {
+    let mut texts = vec![error.to_string()];
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        texts.push(error.to_string());
+        cause = error.source();
+    }
+    texts.dedup();
+    texts.join(": ")
+}

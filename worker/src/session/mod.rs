@@ -1,0 +1,172 @@
+//! A worker's life with a coordinator: dial, join, fetch, work; and dial again when the connection is lost.
+
+mod endpoint;
+mod membership;
+mod pack_cache;
+
+use std::error::Error;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lyceum_common::config::RunConfig;
+use lyceum_common::pack::Pack;
+use lyceum_common::wire::WireError;
+use tokio::select;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::pool::ComputeError;
+use crate::work::Work;
+use membership::{Engine, Membership};
+pub use pack_cache::PackCacheError;
+
+/// The pause before the first new attempt; each is twice as long as the one before.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// How a worker joins.
+#[derive(Clone, Debug)]
+pub struct SessionOptions {
+    /// The coordinator's address: `http://host:port`, or `host:port`.
+    pub coordinator: String,
+    /// The worker's name, for people.
+    pub name: String,
+    /// How many threads compute.
+    pub threads: NonZeroUsize,
+    /// What they compute with, for people.
+    pub instruction_set: String,
+    /// The folder for data packs that were fetched.
+    pub cache: PathBuf,
+    /// How long to try for a coordinator that never answered. One that did is tried for ever.
+    pub wait: Duration,
+}
+
+/// How a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The run is over.
+    Finished,
+    /// This worker was told to stop.
+    Stopped,
+}
+
+/// Makes a run's learning problem from its configuration and data pack.
+pub type Builder =
+    dyn Fn(&RunConfig, Option<Arc<Pack>>) -> Result<Arc<dyn Work>, Box<dyn Error + Send + Sync>> + Send + Sync;
+
+/// Why a session ended without the run's end.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// The coordinator's address is none.
+    #[error("{url} is no address of a coordinator: {problem}")]
+    Address {
+        /// The address as given.
+        url: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// No coordinator answered in time.
+    #[error("no coordinator at {url}: {problem}")]
+    Unreachable {
+        /// Its address.
+        url: String,
+        /// What the last attempt met with.
+        problem: String,
+    },
+    /// The coordinator does not want this worker.
+    #[error("the coordinator at {url} refuses this worker: {reason}")]
+    Refused {
+        /// Its address.
+        url: String,
+        /// What it says.
+        reason: String,
+    },
+    /// The coordinator's messages make no sense.
+    #[error("the coordinator sent {0}")]
+    Wire(#[from] WireError),
+    /// The data pack cannot be kept.
+    #[error(transparent)]
+    PackCache(#[from] PackCacheError),
+    /// The run's learning problem cannot be made.
+    #[error("the run cannot be worked on: {0}")]
+    Build(Box<dyn Error + Send + Sync>),
+    /// The learning problem has other meta-parameters than the run.
+    #[error("the run has {expected} meta-parameters, and this worker's learner {found}: are both of one version?")]
+    OtherLayout {
+        /// The run's.
+        expected: usize,
+        /// This worker's.
+        found: usize,
+    },
+    /// The system gives no threads.
+    #[error("compute threads: {0}")]
+    Threads(#[from] std::io::Error),
+    /// A learner or a kernel panicked.
+    #[error(transparent)]
+    Compute(#[from] ComputeError),
+}
+
+/// Why a membership ended before the run.
+enum Interruption {
+    /// Trying again makes no sense.
+    Fatal(SessionError),
+    /// The connection is lost, or there was none.
+    Lost(String),
+}
+
+impl<E: Into<SessionError>> From<E> for Interruption {
+    fn from(error: E) -> Self {
+        Self::Fatal(error.into())
+    }
+}
+
+/// Works for a coordinator until its run is over, or until `shutdown`.
+///
+/// # Errors
+/// Where no coordinator answers at first, or trying again makes no sense.
+pub async fn run(
+    options: &SessionOptions,
+    build: &Builder,
+    shutdown: CancellationToken,
+) -> Result<Ended, SessionError> {
+    let endpoint = endpoint::parse(&options.coordinator)?;
+    let begin = Instant::now();
+    let mut engine: Option<Engine> = None;
+    let mut joined_ever = false;
+    let mut pause = FIRST_PAUSE;
+    let ended = loop {
+        let mut membership = Membership { options, build, engine: &mut engine, joined: false };
+        let ended = select! {
+            ended = membership.run(&endpoint) => ended,
+            () = shutdown.cancelled() => break Ok(Ended::Stopped),
+        };
+        let joined = membership.joined;
+        if let Some(engine) = &engine {
+            engine.pool.abandon();
+        }
+        let problem = match ended {
+            Ok(()) => break Ok(Ended::Finished),
+            Err(Interruption::Fatal(error)) => break Err(error),
+            Err(Interruption::Lost(problem)) => problem,
+        };
+        joined_ever |= joined;
+        if !joined_ever && begin.elapsed() + pause > options.wait {
+            break Err(SessionError::Unreachable { url: options.coordinator.clone(), problem });
+        }
+        if joined {
+            pause = FIRST_PAUSE;
+        }
+        tracing::info!(coordinator = options.coordinator, problem, ?pause, "trying again");
+        select! {
+            () = sleep(pause) => {}
+            () = shutdown.cancelled() => break Ok(Ended::Stopped),
+        }
+        pause = (2 * pause).min(LONGEST_PAUSE);
+    };
+    // Threads end with the episode that they are at; nobody here is to wait for them.
+    let _ = tokio::task::spawn_blocking(move || drop(engine)).await;
+    ended
+}
