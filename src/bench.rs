@@ -1,0 +1,173 @@
+//! `lyceum bench`: how fast this machine trains, against what it can multiply and add.
+
+mod workload;
+
+use std::num::NonZeroUsize;
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use lyceum_common::assignment::Job;
+use lyceum_common::ids::{EpisodeRange, MetaStep};
+use lyceum_common::model::{learner_layout, network_layout};
+use lyceum_common::reduction::{Partial, Reduction};
+use lyceum_common::seed::{OfRun, Seed};
+use lyceum_coordinator::meta_optimizer::MetaOptimizer;
+use lyceum_worker::kernels::{InstructionSet, multiply_adds};
+use lyceum_worker::learners::{BuildOptions, build};
+use lyceum_worker::pool::{Computation, Pool};
+use serde::Serialize;
+
+use workload::Workload;
+
+/// Times named workloads: whole meta-steps, with sampling, aggregation and an Adam step.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Bench {
+    /// maml-1q, maml-15q, maml-5step, fomaml-5step, reptile or sinusoid; all where none is named.
+    #[arg(value_name = "WORKLOAD")]
+    workloads: Vec<String>,
+    /// Compute threads.
+    #[arg(long, default_value = "1")]
+    threads: NonZeroUsize,
+    /// Seconds for each workload, and for the machine's peak beside it.
+    #[arg(long, default_value_t = 5.0)]
+    seconds: f64,
+    /// avx512, avx2, neon or portable; the fastest that the machine has where absent.
+    #[arg(long, value_name = "NAME")]
+    instruction_set: Option<InstructionSet>,
+    /// One JSON object a line.
+    #[arg(long)]
+    json: bool,
+}
+
+/// One line of results.
+#[derive(Debug, Serialize)]
+struct Measurement {
+    workload: &'static str,
+    threads: usize,
+    instruction_set: &'static str,
+    tasks_per_second: f64,
+    /// 10⁹ products and sums of convolutions and linear layers a second.
+    gflops: f64,
+    /// The same on registers alone, measured before and after.
+    peak_gflops: f64,
+    share_of_peak: f64,
+}
+
+impl Bench {
+    pub(crate) fn run(&self) -> anyhow::Result<()> {
+        let workloads = workload::named(&self.workloads)?;
+        anyhow::ensure!(self.seconds > 0.0 && self.seconds.is_finite(), "--seconds: must be above zero");
+        if !self.json {
+            println!("{:<14} {:>7} {:>12} {:>10} {:>10} {:>8}", "workload", "threads", "tasks/s", "GFLOP/s", "peak", "share");
+        }
+        for workload in workloads {
+            let line = self.measure(&workload)?;
+            if self.json {
+                println!("{}", serde_json::to_string(&line)?);
+            } else {
+                println!(
+                    "{:<14} {:>7} {:>12.1} {:>10.1} {:>10.1} {:>7.1}%",
+                    line.workload, line.threads, line.tasks_per_second, line.gflops, line.peak_gflops,
+                    100.0 * line.share_of_peak
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn measure(&self, workload: &Workload) -> anyhow::Result<Measurement> {
+        let instruction_set = self.instruction_set.unwrap_or_else(InstructionSet::best);
+        let slice = Duration::from_secs_f64(self.seconds / 10.0);
+        let before = peak(instruction_set, self.threads, slice);
+        let (tasks_per_second, products) = self.train(workload, instruction_set)?;
+        let peak = before.max(peak(instruction_set, self.threads, slice));
+        let gflops = 2e-9 * products as f64 * tasks_per_second;
+        Ok(Measurement {
+            workload: workload.name,
+            threads: self.threads.get(),
+            instruction_set: instruction_set.name(),
+            tasks_per_second,
+            gflops,
+            peak_gflops: peak,
+            share_of_peak: gflops / peak,
+        })
+    }
+
+    /// Meta-steps until the time is over: tasks a second, and products a task.
+    fn train(&self, workload: &Workload, instruction_set: InstructionSet) -> anyhow::Result<(f64, usize)> {
+        let config = &workload.config;
+        let cache = tempfile::tempdir().context("no temporary folder")?;
+        let pack = lyceum_common::data::prepare(&config.data, cache.path())?;
+        let outputs = if config.data.is_classification() { config.episode.ways } else { 1 };
+        let network = network_layout(&config.network, config.data.shape(), outputs)?;
+        let layout = learner_layout(&config.learner, &network);
+        let work = build(config, pack, BuildOptions { instruction_set, inductive: false })?;
+        let products = work.products();
+        let pool = Pool::new(work, self.threads).context("no compute threads")?;
+        let mut optimizer = MetaOptimizer::new(&config.meta_optimizer, config.training.meta_steps, &layout);
+        let run = Seed::of_run(config.seed);
+        let mut theta: Arc<[f32]> = layout.initialise(run.initialisation()).into();
+        let mut step = MetaStep(0);
+        let mut meta_step = || -> anyhow::Result<()> {
+            let root = gradient(&pool, &theta, run, step, config.training.meta_batch)?;
+            let share = 1.0 / config.training.meta_batch as f32;
+            let mean: Vec<f32> = root.gradient.iter().map(|value| value * share).collect();
+            pool.recycle(root.gradient);
+            theta = optimizer.apply(step, &theta, &mean).into();
+            step = step.next();
+            Ok(())
+        };
+        meta_step()?;
+        let (started, limit) = (Instant::now(), Duration::from_secs_f64(self.seconds));
+        let mut steps = 0;
+        while steps == 0 || started.elapsed() < limit {
+            meta_step()?;
+            steps += 1;
+        }
+        let tasks = (steps * config.training.meta_batch) as f64;
+        Ok((tasks / started.elapsed().as_secs_f64(), products))
+    }
+}
+
+/// The sum of a meta-step's gradients.
+fn gradient(
+    pool: &Pool,
+    theta: &Arc<[f32]>,
+    run: Seed<OfRun>,
+    step: MetaStep,
+    episodes: u64,
+) -> anyhow::Result<Partial> {
+    let (sender, receiver) = mpsc::channel();
+    let computation = Computation {
+        job: Job::Gradient { step },
+        parameters: Arc::clone(theta),
+        seed: run,
+        episodes,
+        range: EpisodeRange::new(0, episodes),
+    };
+    pool.submit(computation, move |computed| drop(sender.send(computed)));
+    let mut reduction = Reduction::whole(episodes);
+    for partial in receiver.recv().context("the pool gave no answer")?? {
+        reduction.add(partial);
+    }
+    reduction.into_root().context("an episode is missing")
+}
+
+/// 10⁹ products and sums a second on registers, on as many threads.
+fn peak(instruction_set: InstructionSet, threads: NonZeroUsize, time: Duration) -> f64 {
+    let spin = move || {
+        let started = Instant::now();
+        let mut done = 0;
+        while started.elapsed() < time {
+            let (count, total) = multiply_adds(instruction_set, 20_000);
+            done += count;
+            assert!(total.is_finite(), "a contraction stays finite");
+        }
+        2e-9 * done as f64 / started.elapsed().as_secs_f64()
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads.get()).map(|_| scope.spawn(spin)).collect();
+        threads.into_iter().filter_map(|thread| thread.join().ok()).sum()
+    })
+}

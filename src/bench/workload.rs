@@ -1,0 +1,108 @@
+//! The named workloads: what the field commonly runs, so that anyone can compare.
+
+use lyceum_common::config::{
+    Activation, AdamConfig, Adapt, Conv4Config, DataConfig, Downsample, EpisodeConfig, FarmConfig, Features,
+    GlyphsConfig, InnerOptimizer, LearnerConfig, MamlConfig, MetaOptimizerConfig, MlpConfig, NetworkConfig, Order,
+    ReptileConfig, Rule, RunConfig, Schedule, SinusoidConfig, TrainingConfig,
+};
+
+/// A named configuration.
+pub(super) struct Workload {
+    pub(super) name: &'static str,
+    pub(super) config: RunConfig,
+}
+
+const NAMES: [&str; 6] = ["maml-1q", "maml-15q", "maml-5step", "fomaml-5step", "reptile", "sinusoid"];
+
+/// The workloads of these names; all where there are none.
+pub(super) fn named(names: &[String]) -> anyhow::Result<Vec<Workload>> {
+    if names.is_empty() {
+        return Ok(NAMES.into_iter().filter_map(workload).collect());
+    }
+    let known = |name: &String| {
+        let found = NAMES.into_iter().find(|known| known == name).and_then(workload);
+        found.ok_or_else(|| anyhow::anyhow!("no workload `{name}`; there are {}", NAMES.join(", ")))
+    };
+    names.iter().map(known).collect()
+}
+
+fn workload(name: &'static str) -> Option<Workload> {
+    let images = |queries: usize, learner: LearnerConfig, meta_batch: u64| {
+        let conv4 = Conv4Config { filters: 64, downsample: Downsample::Stride, features: Features::Flatten };
+        let data = DataConfig::Glyphs(GlyphsConfig { classes: [60, 5, 5], ..GlyphsConfig::default() });
+        config(name, data, (5, 1, queries), NetworkConfig::Conv4(conv4), learner, meta_batch)
+    };
+    let config = match name {
+        "maml-1q" => images(1, maml(Order::Second, 1), 32),
+        "maml-15q" => images(15, maml(Order::Second, 1), 32),
+        "maml-5step" => images(15, maml(Order::Second, 5), 32),
+        "fomaml-5step" => images(15, maml(Order::First, 5), 32),
+        "reptile" => images(1, reptile(), 5),
+        "sinusoid" => {
+            let mlp = MlpConfig { hidden: vec![40, 40], activation: Activation::Relu };
+            let data = DataConfig::Sinusoid(SinusoidConfig::default());
+            config(name, data, (1, 10, 10), NetworkConfig::Mlp(mlp), maml(Order::Second, 1), 25)
+        }
+        _ => return None,
+    };
+    Some(Workload { name, config })
+}
+
+fn maml(order: Order, inner_steps: usize) -> LearnerConfig {
+    LearnerConfig::Maml(MamlConfig {
+        order,
+        adapt: Adapt::All,
+        inner_rate: 0.01,
+        inner_steps,
+        evaluation_steps: inner_steps,
+        inner_clip: None,
+    })
+}
+
+/// Ten steps on batches of ten images.
+fn reptile() -> LearnerConfig {
+    LearnerConfig::Reptile(ReptileConfig {
+        inner_optimizer: InnerOptimizer::Sgd,
+        inner_rate: 0.01,
+        inner_steps: 10,
+        evaluation_steps: 10,
+        training_shots: Some(10),
+        inner_batch: Some(10),
+        evaluation_batch: None,
+    })
+}
+
+fn config(
+    name: &str,
+    data: DataConfig,
+    (ways, shots, queries): (usize, usize, usize),
+    network: NetworkConfig,
+    learner: LearnerConfig,
+    meta_batch: u64,
+) -> RunConfig {
+    RunConfig {
+        name: name.to_owned(),
+        seed: 0,
+        data,
+        episode: EpisodeConfig { ways, shots, queries, evaluation_queries: None },
+        network,
+        learner,
+        meta_optimizer: MetaOptimizerConfig {
+            rule: Rule::Adam(AdamConfig::default()),
+            rate: 1e-3,
+            schedule: Schedule::Constant,
+            clip_norm: None,
+            clip_value: None,
+        },
+        training: TrainingConfig {
+            meta_steps: u64::MAX,
+            meta_batch,
+            validate_every: 0,
+            validation_episodes: 0,
+            test_episodes: 0,
+            checkpoint_every: 0,
+            report_every: 0,
+        },
+        farm: FarmConfig::default(),
+    }
+}

@@ -1,0 +1,78 @@
+//! What a compute thread allocates: nothing in the steady state, and for more inner steps no more than is stated.
+
+use std::sync::Arc;
+
+use lyceum_common::config::{RunConfig, load};
+use lyceum_common::ids::{EpisodeIndex, MetaStep, Split};
+use lyceum_common::pack::Pack;
+use lyceum_common::seed::{OfEpisode, Seed};
+use lyceum_worker::learners::{BuildOptions, build};
+use lyceum_worker::work::Work;
+
+fn config(preset: &str, overrides: &[&str]) -> RunConfig {
+    let glyphs = ["data.glyphs.classes=[8, 5, 5]", "data.glyphs.images.image_size=20", "network.conv4.filters=16"];
+    let small = if preset == "glyphs-maml" { &glyphs[..] } else { &[] };
+    let overrides: Vec<String> = small.iter().chain(overrides).map(|&text| text.to_owned()).collect();
+    load(preset, &overrides).unwrap()
+}
+
+fn work(config: &RunConfig) -> Arc<dyn Work> {
+    let cache = tempfile::tempdir().unwrap();
+    let pack: Option<Arc<Pack>> = lyceum_common::data::prepare(&config.data, cache.path()).unwrap();
+    build(config, pack, BuildOptions::default()).unwrap()
+}
+
+fn seed(episode: u64) -> Seed<OfEpisode> {
+    Seed::of_run(0).step(MetaStep(0)).episode(EpisodeIndex(episode))
+}
+
+#[test]
+fn a_thread_allocates_nothing_after_its_first_episode() {
+    let learners: [&[&str]; 4] = [
+        &["learner.maml.inner_steps=3"],
+        &["learner.maml.inner_steps=3", "farm.kept_values_megabytes=0"],
+        &["learner.meta_sgd={ inner_steps = 2, evaluation_steps = 2 }"],
+        &["learner.reptile={ inner_optimizer.adam = {}, inner_rate = 0.01, inner_steps = 4, evaluation_steps = 4, \
+           training_shots = 4, inner_batch = 7 }"],
+    ];
+    for learner in learners {
+        let work = work(&config("glyphs-maml", learner));
+        let theta = vec![0.1; work.parameters()];
+        let mut gradient = vec![0.0; work.parameters()];
+        let mut thread = work.thread();
+        let mut episode = |number: u64| {
+            thread.set_parameters(&theta);
+            thread.meta_gradient(seed(number), &mut gradient);
+            thread.evaluate(seed(number), Split::Test);
+        };
+        episode(0);
+        let allocated = allocation_counter::measure(|| (1..4).for_each(&mut episode));
+        assert_eq!(allocated.count_total, 0, "{learner:?}: {allocated:?}");
+    }
+}
+
+/// The most bytes that a thread holds, over its setting up and an episode.
+fn peak(inner_steps: usize, megabytes: usize) -> (u64, usize) {
+    let steps = format!("learner.maml.inner_steps={inner_steps}");
+    let budget = format!("farm.kept_values_megabytes={megabytes}");
+    let work = work(&config("glyphs-maml", &[&steps, &budget]));
+    let theta = vec![0.1; work.parameters()];
+    let mut gradient = vec![0.0; work.parameters()];
+    let allocated = allocation_counter::measure(|| {
+        let mut thread = work.thread();
+        thread.set_parameters(&theta);
+        thread.meta_gradient(seed(0), &mut gradient);
+    });
+    (allocated.bytes_max, work.parameters())
+}
+
+#[test]
+fn twenty_inner_steps_take_the_stored_parameters_and_the_budget_at_most() {
+    let (one, parameters) = peak(1, 0);
+    let stored = (19 * 4 * parameters) as u64;
+    let (twenty, _) = peak(20, 0);
+    assert_eq!(twenty - one, stored, "with no budget, the parameters of nineteen more steps and nothing else");
+    let (kept, _) = peak(20, 2);
+    assert!(kept > twenty, "a budget is made use of");
+    assert!(kept - one <= stored + (2 << 20), "{kept} is more than {one}, {stored} and two megabytes");
+}
