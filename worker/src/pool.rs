@@ -390,3 +390,6 @@ fn message(panic: &(dyn Any + Send)) -> String {
         .unwrap_or("no message")
         .to_owned()
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,8 @@ mod assignment;
 mod handshake;
 mod payload;
 mod submission;
+#[cfg(test)]
+mod tests;
 
 pub use handshake::{Hello, PackInfo, VersionMismatch, Welcome, check_version};
 pub use payload::{Assembly, CHUNK_BYTES, chunks, to_bytes};

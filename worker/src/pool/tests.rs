@@ -1,0 +1,190 @@
+use std::sync::atomic::AtomicUsize;
+
+use lyceum_common::ids::MetaStep;
+use lyceum_common::reduction::subtrees;
+use lyceum_common::seed::{OfEpisode, Purpose};
+use proptest::prelude::*;
+
+use super::*;
+
+const PARAMETERS: usize = 5;
+
+/// Gradients drawn from the seed, in reverse order.
+struct StubThread {
+    stub: Arc<Counts>,
+    theta: Vec<f32>,
+}
+
+/// What was asked of the stub, and what it panics on.
+#[derive(Default)]
+struct Counts {
+    versions: AtomicUsize,
+    panic_on: Option<u32>,
+}
+
+struct StubWork(Arc<Counts>);
+
+fn word(seed: Seed<OfEpisode>) -> u32 {
+    seed.stream(Purpose::Images).bits()
+}
+
+impl Work for StubWork {
+    fn parameters(&self) -> usize {
+        PARAMETERS
+    }
+
+    fn thread(&self) -> Box<dyn WorkThread> {
+        Box::new(StubThread { stub: Arc::clone(&self.0), theta: Vec::new() })
+    }
+
+    fn restore_layout_order(&self, gradient: &mut Vec<f32>) {
+        gradient.reverse();
+    }
+}
+
+impl WorkThread for StubThread {
+    fn set_parameters(&mut self, theta: &[f32]) {
+        self.stub.versions.fetch_add(1, Ordering::Relaxed);
+        self.theta = theta.to_vec();
+    }
+
+    fn meta_gradient(&mut self, seed: Seed<OfEpisode>, gradient: &mut [f32]) -> EpisodeReport {
+        let word = word(seed);
+        assert_ne!(Some(word), self.stub.panic_on, "no such gradient");
+        let mut draws = seed.stream(Purpose::Images);
+        for (gradient, theta) in gradient.iter_mut().zip(self.theta.iter().rev()) {
+            *gradient = theta + draws.uniform(-1e3, 1e3);
+        }
+        EpisodeReport { loss: f64::from(word), accuracy: 0.5 }
+    }
+
+    fn evaluate(&mut self, seed: Seed<OfEpisode>, split: Split) -> EpisodeReport {
+        let loss = f64::from(word(seed)) + if split == Split::Test { 0.25 } else { 0.5 };
+        EpisodeReport { loss, accuracy: f64::from(self.theta[0]) }
+    }
+}
+
+fn pool(threads: usize) -> (Pool, Arc<Counts>) {
+    pool_with(threads, Counts::default())
+}
+
+fn pool_with(threads: usize, counts: Counts) -> (Pool, Arc<Counts>) {
+    let counts = Arc::new(counts);
+    let work = Arc::new(StubWork(Arc::clone(&counts)));
+    (Pool::new(work, NonZeroUsize::new(threads).unwrap()).unwrap(), counts)
+}
+
+fn theta() -> Arc<[f32]> {
+    [1.0, 2.0, 3.0, 4.0, 5.0].into()
+}
+
+fn computation(theta: &Arc<[f32]>, step: u64, episodes: u64, range: EpisodeRange) -> Computation {
+    let job = Job::Gradient { step: MetaStep(step) };
+    Computation { job, parameters: Arc::clone(theta), seed: Seed::of_run(9), episodes, range }
+}
+
+fn compute(pool: &Pool, computation: Computation) -> Computed {
+    let (sender, receiver) = mpsc::channel();
+    pool.submit(computation, move |computed| sender.send(computed).unwrap());
+    receiver.recv().unwrap()
+}
+
+/// The naive twin: one episode after the other, summed by the tree, on this thread.
+fn expected(episodes: u64, range: EpisodeRange) -> Vec<Partial> {
+    let mut reduction = Reduction::new(episodes, range);
+    let work = StubWork(Arc::default());
+    let mut thread = work.thread();
+    thread.set_parameters(&theta());
+    for episode in range.indices() {
+        let mut gradient = vec![0.0; PARAMETERS];
+        let seed = Seed::of_run(9).step(MetaStep(2)).episode(EpisodeIndex(episode));
+        let reports = thread.meta_gradient(seed, &mut gradient).into();
+        gradient.reverse();
+        reduction.add(Partial { node: NodeId::leaf(episode), gradient, reports });
+    }
+    let mut partials = reduction.into_partials();
+    partials.sort_by_key(|partial| partial.node.episodes(episodes).start);
+    partials
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn any_range_has_the_same_bits_on_any_number_of_threads(
+        threads in 1usize..4, episodes in 1u64..40, start in 0u64..40, length in 0u64..40
+    ) {
+        let start = start % episodes;
+        let range = EpisodeRange::new(start, start + 1 + length % (episodes - start));
+        let (pool, _) = pool(threads);
+        let partials = compute(&pool, computation(&theta(), 2, episodes, range)).unwrap();
+        let nodes: Vec<_> = partials.iter().map(|partial| partial.node).collect();
+        prop_assert_eq!(nodes, subtrees(episodes, range));
+        prop_assert_eq!(partials, expected(episodes, range));
+    }
+}
+
+#[test]
+fn a_version_is_set_once_a_thread_and_buffers_are_used_again() {
+    let (pool, counts) = pool(1);
+    let theta = theta();
+    for step in 0..10 {
+        let range = EpisodeRange::new(0, 8);
+        let partials = compute(&pool, computation(&theta, step, 8, range)).unwrap();
+        partials.into_iter().for_each(|partial| pool.recycle(partial.gradient));
+    }
+    assert_eq!(counts.versions.load(Ordering::Relaxed), 1);
+    // A leaf under way, and one waiting on each of the three levels below the root.
+    assert!(lock(&pool.shared.spare).len() <= 4);
+}
+
+#[test]
+fn evaluations_are_those_of_the_run_and_do_not_depend_on_threads() {
+    let sums = [1, 2, 3].map(|threads| {
+        let (pool, _) = pool(threads);
+        pool.evaluate(theta(), Seed::of_run(4), Split::Test, 101).unwrap()
+    });
+    assert_eq!(sums[0], sums[1]);
+    assert_eq!(sums[0], sums[2]);
+    assert_eq!(sums[0].episodes, 101);
+    assert_eq!(sums[0].accuracy, 101.0);
+    let (pool, _) = pool(2);
+    assert_ne!(pool.evaluate(theta(), Seed::of_run(4), Split::Validation, 101), Ok(sums[0]));
+    assert_eq!(pool.evaluate(theta(), Seed::of_run(4), Split::Test, 0), Ok(ReportSums::default()));
+}
+
+#[test]
+fn a_panic_is_an_error_and_hangs_nobody() {
+    let panics_at = EpisodeIndex(5);
+    let panic_on = Some(word(Seed::of_run(9).step(MetaStep(0)).episode(panics_at)));
+    let (pool, _) = pool_with(3, Counts { panic_on, ..Counts::default() });
+    let range = EpisodeRange::new(0, 16);
+    let error = compute(&pool, computation(&theta(), 0, 16, range)).unwrap_err();
+    assert!(matches!(&error, ComputeError::Panicked { episode: 5, .. }), "{error:?}");
+    assert!(error.to_string().contains("no such gradient"), "{error}");
+    assert_eq!(compute(&pool, computation(&theta(), 1, 16, range)).unwrap_err(), error);
+}
+
+#[test]
+fn what_waits_is_told_when_it_is_abandoned() {
+    let (pool, _) = pool(1);
+    let (sender, receiver) = mpsc::channel();
+    for step in 0..50 {
+        let sender = sender.clone();
+        let range = EpisodeRange::new(0, 64);
+        pool.submit(computation(&theta(), step, 64, range), move |computed| {
+            sender.send(computed.is_err()).unwrap();
+        });
+    }
+    pool.abandon();
+    drop(sender);
+    assert_eq!(receiver.iter().count(), 50);
+    assert!(compute(&pool, computation(&theta(), 2, 4, EpisodeRange::new(0, 4))).is_ok());
+}
+
+#[test]
+fn parameters_of_another_length_are_refused() {
+    let (pool, _) = pool(1);
+    let short: Arc<[f32]> = [1.0].into();
+    let error = compute(&pool, computation(&short, 0, 4, EpisodeRange::new(0, 4))).unwrap_err();
+    assert_eq!(error, ComputeError::WrongLength { expected: PARAMETERS, found: 1 });
+}
