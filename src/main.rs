@@ -1,12 +1,28 @@
 //! The `lyceum` command: it composes the coordinator and the worker, and holds no logic of its own.
 
 mod bench;
+mod config;
+mod coordinator;
+mod evaluate;
+mod gradient;
+mod health;
+mod place;
+mod progress;
+mod serve;
+mod signals;
+mod summary;
+mod train;
+mod worker;
+
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 /// Distributed, task-parallel meta-training.
+///
+/// `lyceum train` trains on this machine; `lyceum coordinator` and `lyceum worker` are its parts on a cluster.
 #[derive(Debug, Parser)]
-#[command(version, about)]
+#[command(version)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -14,12 +30,44 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Times named workloads against the machine's peak.
+    /// Trains on this machine: a coordinator and workers in one process, over loopback gRPC
+    Train(train::Train),
+    /// Holds a run and farms its episodes to workers that dial in
+    Coordinator(coordinator::Coordinator),
+    /// Computes episodes for a coordinator
+    Worker(worker::Worker),
+    /// Tests a trained model on held-out classes
+    Evaluate(evaluate::Evaluate),
+    /// Computes one episode from a file, to compare with another framework
+    Gradient(gradient::Gradient),
+    /// Prints a configuration with every default spelled out
+    Config(config::Config),
+    /// Times named workloads against the machine's peak
     Bench(bench::Bench),
+    /// Asks a coordinator whether it serves
+    Health(health::Health),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Cli::parse().command {
-        Command::Bench(bench) => bench.run(),
+#[tokio::main]
+async fn main() -> ExitCode {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("LYCEUM_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let ended = match Cli::parse().command {
+        Command::Train(train) => train.run().await,
+        Command::Coordinator(coordinator) => coordinator.run().await,
+        Command::Worker(worker) => worker.run().await,
+        Command::Evaluate(evaluate) => tokio::task::block_in_place(|| evaluate.run()),
+        Command::Gradient(gradient) => gradient.run(),
+        Command::Config(config) => config.run(),
+        Command::Bench(bench) => tokio::task::block_in_place(|| bench.run()),
+        Command::Health(health) => health.run().await,
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }

@@ -1,0 +1,17 @@
+//! `lyceum config`: a configuration with every default spelled out.
+
+use crate::place::Configuration;
+
+/// Prints the resolved configuration as TOML.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Config {
+    #[command(flatten)]
+    configuration: Configuration,
+}
+
+impl Config {
+    pub(crate) fn run(&self) -> anyhow::Result<()> {
+        print!("{}", self.configuration.load()?.to_toml());
+        Ok(())
+    }
+}

@@ -1,0 +1,140 @@
+//! `lyceum evaluate`: a trained model on held-out classes.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::Context as _;
+use lyceum_common::ids::Split;
+use lyceum_common::parameters::MetaParameters;
+use lyceum_common::seed::Seed;
+use lyceum_coordinator::checkpoint::read_model;
+use lyceum_coordinator::enterprise::layout_of;
+use lyceum_worker::learners::{BuildOptions, build};
+use lyceum_worker::pool::Pool;
+
+use crate::place::{Places, open_run};
+use crate::serve::is_transductive;
+use crate::summary::Summary;
+use crate::worker::default_threads;
+
+/// Adapts the trained model to episodes of classes that it never saw, and tests it on their query sets.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Evaluate {
+    /// The run's folder, or its name below --runs
+    run: PathBuf,
+    /// Episodes
+    #[arg(long, default_value = "1000")]
+    episodes: u64,
+    /// Classes an episode; the run's where absent, and for networks with a head of that many outputs the only choice
+    #[arg(long)]
+    ways: Option<usize>,
+    /// Support examples a class; the run's where absent
+    #[arg(long)]
+    shots: Option<usize>,
+    /// Query examples a class; the run's where absent
+    #[arg(long)]
+    queries: Option<usize>,
+    /// Inner steps; the run's where absent
+    #[arg(long)]
+    steps: Option<usize>,
+    /// Batch norm takes the support set's statistics, so that each query example is on its own
+    #[arg(long)]
+    inductive: bool,
+    /// The classes that episodes are drawn from
+    #[arg(long, value_enum, default_value = "test")]
+    split: SplitName,
+    /// The folder that the data set lies in, where it is another one than in training
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Compute threads; the machine's cores where absent
+    #[arg(long)]
+    threads: Option<NonZeroUsize>,
+    #[command(flatten)]
+    places: Places,
+    /// Ends with one JSON object on the last line of standard output
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum SplitName {
+    Train,
+    Validation,
+    Test,
+}
+
+impl From<SplitName> for Split {
+    fn from(name: SplitName) -> Self {
+        match name {
+            SplitName::Train => Self::Train,
+            SplitName::Validation => Self::Validation,
+            SplitName::Test => Self::Test,
+        }
+    }
+}
+
+impl Evaluate {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        anyhow::ensure!(self.episodes > 0, "--episodes: must be above zero");
+        let (folder, mut config) = open_run(&self.places.runs, &self.run)?;
+        let trained_ways = config.episode.ways;
+        if let Some(folder) = self.data {
+            config.data.set_folder(folder).context("--data")?;
+        }
+        config.episode.ways = self.ways.unwrap_or(trained_ways);
+        anyhow::ensure!(
+            config.episode.ways == trained_ways,
+            "--ways {}: this model's head has {trained_ways} outputs",
+            config.episode.ways
+        );
+        config.episode.shots = self.shots.unwrap_or(config.episode.shots);
+        config.episode.evaluation_queries = self.queries.or(config.episode.evaluation_queries);
+        if let Some(steps) = self.steps {
+            config.learner.set_evaluation_steps(steps);
+        }
+        config.validate()?;
+        let layout = layout_of(&config)?;
+        let parameters = if folder.model().is_file() {
+            read_model(&folder.model(), &layout)?
+        } else {
+            latest(&folder, &layout)?
+        };
+        let pack = self.places.cache.pack(&config)?;
+        let options = BuildOptions { inductive: self.inductive, ..BuildOptions::default() };
+        let work = build(&config, pack, options)?;
+        let threads = self.threads.unwrap_or_else(|| default_threads(NonZeroUsize::MIN));
+        let pool = Pool::new(work, threads).context("no compute threads")?;
+        let started = Instant::now();
+        let seed = Seed::of_run(config.seed);
+        let sums = pool.evaluate(Arc::clone(parameters.values()), seed, self.split.into(), self.episodes)?;
+        let seconds = started.elapsed().as_secs_f64();
+        let accuracy = config.data.is_classification().then(|| sums.mean_accuracy());
+        let summary = Summary {
+            digest: parameters.digest().to_string(),
+            accuracy: None,
+            interval: None,
+            episodes: 0,
+            loss: None,
+            transductive: is_transductive(&config) && !self.inductive,
+            selected_step: None,
+            validated: None,
+            steps: None,
+            seconds,
+            episodes_per_second: self.episodes as f64 / seconds,
+            run: folder.path().display().to_string(),
+        };
+        summary.with_test(self.episodes, sums.mean_loss(), accuracy).print(self.json)
+    }
+}
+
+/// The best parameters so far of a run that is not over.
+fn latest(
+    folder: &lyceum_coordinator::run_folder::RunFolder,
+    layout: &Arc<lyceum_common::layout::Layout>,
+) -> anyhow::Result<MetaParameters> {
+    let checkpoint = folder.latest(layout)?;
+    let snapshot = checkpoint.with_context(|| format!("{}: no checkpoint yet", folder.path().display()))?.snapshot;
+    Ok(snapshot.best.map_or(snapshot.parameters, |best| best.parameters))
+}

@@ -1,0 +1,79 @@
+//! Where things lie: runs, and packs that were prepared.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use lyceum_common::config::RunConfig;
+use lyceum_common::pack::Pack;
+use lyceum_coordinator::run_folder::RunFolder;
+
+/// Which configuration, and what is changed in it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Configuration {
+    /// A preset's name, or a TOML file
+    #[arg(value_name = "CONFIG", default_value = lyceum_common::config::presets::DEFAULT)]
+    config: String,
+    /// Overrides a key, as in `--set learner.maml.inner_rate=0.1`
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+    /// The folder that the data set lies in
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
+impl Configuration {
+    /// The resolved configuration, checked.
+    pub(crate) fn load(&self) -> anyhow::Result<RunConfig> {
+        let mut config = lyceum_common::config::load(&self.config, &self.overrides)?;
+        if let Some(folder) = &self.data {
+            config.data.set_folder(folder.clone()).context("--data")?;
+        }
+        config.validate().with_context(|| format!("configuration {}", self.config))?;
+        Ok(config)
+    }
+}
+
+/// Where runs' folders and prepared data go.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Places {
+    /// Where runs' folders go
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    pub(crate) runs: PathBuf,
+    #[command(flatten)]
+    pub(crate) cache: Cache,
+}
+
+/// Where prepared data goes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Cache {
+    /// Where prepared data is kept; `lyceum` in the user's cache folder where absent
+    #[arg(long, value_name = "DIR", env = "LYCEUM_CACHE")]
+    cache: Option<PathBuf>,
+}
+
+impl Cache {
+    /// The folder: as given, or in the user's cache folder, or in the system's temporary one.
+    pub(crate) fn folder(&self) -> PathBuf {
+        let users = || {
+            let set = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+            set.or_else(|| Some(std::env::home_dir()?.join(".cache"))).unwrap_or_else(std::env::temp_dir)
+        };
+        self.cache.clone().unwrap_or_else(|| users().join("lyceum"))
+    }
+
+    /// The data pack of a run; none where its episodes are made up on the way.
+    pub(crate) fn pack(&self, config: &RunConfig) -> anyhow::Result<Option<std::sync::Arc<Pack>>> {
+        Ok(lyceum_common::data::prepare(&config.data, &self.folder())?)
+    }
+}
+
+/// The folder of a run: a path, or a name below `runs`.
+pub(crate) fn open_run(runs: &Path, run: &Path) -> anyhow::Result<(RunFolder, RunConfig)> {
+    let path = if run.is_dir() { run.to_owned() } else { runs.join(run) };
+    anyhow::ensure!(path.is_dir(), "no run {} here, nor below {}", run.display(), runs.display());
+    let folder = RunFolder::open(path)?;
+    let file = folder.path().join("config.toml");
+    let config = RunConfig::from_toml(folder.config()).with_context(|| file.display().to_string())?;
+    config.validate().with_context(|| file.display().to_string())?;
+    Ok((folder, config))
+}

@@ -1,0 +1,101 @@
+//! Serving a run to its end: what `train` and `coordinator` have in common.
+
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context as _, bail};
+use lyceum_common::config::{NetworkConfig, RunConfig};
+use lyceum_coordinator::enterprise::Enterprise;
+use lyceum_coordinator::run::Outcome;
+use lyceum_coordinator::run_folder::RunFolder;
+use lyceum_coordinator::server;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::place::{Configuration, Places, open_run};
+use crate::progress;
+use crate::summary::Summary;
+
+/// A run to serve, new or resumed.
+pub(crate) struct Job {
+    pub(crate) config: RunConfig,
+    enterprise: Enterprise,
+}
+
+impl Job {
+    /// A new run of a configuration, or one that goes on.
+    pub(crate) fn new(configuration: &Configuration, places: &Places, resume: Option<&Path>) -> anyhow::Result<Self> {
+        let Some(run) = resume else {
+            let config = configuration.load()?;
+            let pack = places.cache.pack(&config)?;
+            check_episodes(&config, pack.clone())?;
+            let folder = RunFolder::create(&places.runs, &config.name, &config.to_toml())?;
+            let enterprise = Enterprise::begin(config.clone(), pack, folder)?;
+            return Ok(Self { config, enterprise });
+        };
+        let (folder, config) = open_run(&places.runs, run)?;
+        let pack = places.cache.pack(&config)?;
+        let enterprise = Enterprise::resume(config.clone(), pack, folder)?;
+        eprintln!("resuming {} at meta-step {}", enterprise.folder().path().display(), enterprise.step());
+        Ok(Self { config, enterprise })
+    }
+
+    /// Serves it until it is over or stopped, and prints what it came to.
+    pub(crate) async fn serve(
+        self,
+        listener: TcpListener,
+        shutdown: CancellationToken,
+        json: bool,
+    ) -> anyhow::Result<()> {
+        let Self { config, enterprise } = self;
+        let path = enterprise.folder().path().to_owned();
+        let begin = enterprise.step();
+        let observer = progress::observer(&config, begin);
+        let started = Instant::now();
+        match server::serve(listener, enterprise, observer, shutdown).await? {
+            Outcome::Completed(completed) => {
+                let seconds = started.elapsed().as_secs_f64();
+                let steps = config.training.meta_steps;
+                let trained = steps.saturating_sub(begin.0) * config.training.meta_batch;
+                let summary = Summary {
+                    digest: completed.parameters.digest().to_string(),
+                    accuracy: None,
+                    interval: None,
+                    episodes: 0,
+                    loss: None,
+                    transductive: is_transductive(&config),
+                    selected_step: Some(completed.step.0),
+                    validated: Some(completed.selected),
+                    steps: Some(steps),
+                    seconds,
+                    episodes_per_second: trained as f64 / seconds,
+                    run: path.display().to_string(),
+                };
+                let summary = match completed.test {
+                    Some(test) => summary.with_test(test.episodes, test.loss, test.accuracy),
+                    None => summary,
+                };
+                summary.print(json)
+            }
+            Outcome::Stopped { step } => {
+                eprintln!("stopped after meta-step {step}; go on with: lyceum train --resume {}", path.display());
+                Ok(())
+            }
+            Outcome::Failed(error) => bail!(error),
+        }
+    }
+}
+
+/// Whether an evaluation of this network lets query examples see one another, through batch norm.
+pub(crate) fn is_transductive(config: &RunConfig) -> bool {
+    matches!(config.network, NetworkConfig::Conv4(_))
+}
+
+/// Refuses episodes that the data does not have before a run's folder is there, rather than in every worker.
+fn check_episodes(
+    config: &RunConfig,
+    pack: Option<std::sync::Arc<lyceum_common::pack::Pack>>,
+) -> anyhow::Result<()> {
+    lyceum_worker::episodes::source(config, pack).map(drop).context("episodes")?;
+    Ok(())
+}

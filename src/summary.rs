@@ -1,0 +1,73 @@
+//! What a run or an evaluation ends with: a small table, or one JSON object.
+
+use lyceum_common::report::Estimate;
+use serde::Serialize;
+
+/// The end of a run or of an evaluation.
+#[derive(Debug, Serialize)]
+pub(crate) struct Summary {
+    /// The digest of the parameters that were tested.
+    pub(crate) digest: String,
+    /// The mean share of query examples labelled right; absent in regression.
+    pub(crate) accuracy: Option<f64>,
+    /// The half-width of the accuracy's 95 % interval; in regression the loss's.
+    pub(crate) interval: Option<f64>,
+    /// Test episodes.
+    pub(crate) episodes: u64,
+    /// The mean query loss.
+    pub(crate) loss: Option<f64>,
+    /// Whether batch norm saw the query examples together.
+    pub(crate) transductive: bool,
+    /// The meta-step whose parameters these are, and whether validation selected it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) selected_step: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) validated: Option<bool>,
+    /// Meta-steps of the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) steps: Option<u64>,
+    /// How long it took.
+    pub(crate) seconds: f64,
+    /// Training episodes a second; in an evaluation its own.
+    pub(crate) episodes_per_second: f64,
+    /// The run's folder.
+    pub(crate) run: String,
+}
+
+impl Summary {
+    /// Takes a test's estimates in.
+    pub(crate) fn with_test(mut self, episodes: u64, loss: Estimate, accuracy: Option<Estimate>) -> Self {
+        self.episodes = episodes;
+        self.loss = Some(loss.mean);
+        self.accuracy = accuracy.map(|accuracy| accuracy.mean);
+        self.interval = Some(accuracy.unwrap_or(loss).interval);
+        self
+    }
+
+    /// Prints it: with `json` as the last line of standard output, else as a table.
+    pub(crate) fn print(&self, json: bool) -> anyhow::Result<()> {
+        if json {
+            println!("{}", serde_json::to_string(self)?);
+            return Ok(());
+        }
+        let interval = self.interval.unwrap_or(0.0);
+        let row = |name: &str, value: String| println!("{name:<16} {value}");
+        match (self.accuracy, self.loss) {
+            (Some(accuracy), _) => {
+                row("test accuracy", format!("{:.2} % ± {:.2} (95 % interval)", 100.0 * accuracy, 100.0 * interval));
+            }
+            (None, Some(loss)) => row("test loss", format!("{loss:.4} ± {interval:.4} (95 % interval)")),
+            (None, None) => row("test", "none".to_owned()),
+        }
+        row("episodes", self.episodes.to_string());
+        row("transductive", if self.transductive { "yes" } else { "no" }.to_owned());
+        if let Some(step) = self.selected_step {
+            let how = if self.validated == Some(true) { "by validation" } else { "the last" };
+            row("selected step", format!("{step} ({how})"));
+        }
+        row("parameters", self.digest.clone());
+        row("time", format!("{:.1} s, {:.0} episodes/s", self.seconds, self.episodes_per_second));
+        row("run", self.run.clone());
+        Ok(())
+    }
+}

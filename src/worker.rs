@@ -1,0 +1,88 @@
+//! `lyceum worker`: computes episodes for a coordinator.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use lyceum_worker::kernels::InstructionSet;
+use lyceum_worker::learners::{BuildOptions, build};
+use lyceum_worker::session::{self, Ended, SessionError, SessionOptions};
+use tokio_util::sync::CancellationToken;
+
+use crate::place::Cache;
+use crate::signals;
+
+/// Joins a coordinator, works for it, and rejoins where the connection is lost.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Worker {
+    /// The coordinator's address, as host:port or http://host:port
+    #[arg(long, value_name = "URL")]
+    coordinator: String,
+    /// Compute threads; the machine's cores where absent
+    #[arg(long)]
+    threads: Option<NonZeroUsize>,
+    /// A name for people
+    #[arg(long, default_value = "worker")]
+    name: String,
+    /// Seconds to try for a coordinator that never answered
+    #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
+    wait: f64,
+    #[command(flatten)]
+    cache: Cache,
+}
+
+impl Worker {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let shutdown = signals::shutdown()?;
+        let threads = self.threads.unwrap_or_else(|| default_threads(NonZeroUsize::MIN));
+        let wait =
+            Duration::try_from_secs_f64(self.wait).with_context(|| format!("--wait {}", self.wait))?;
+        let local =
+            Local { coordinator: self.coordinator, name: self.name, threads, cache: self.cache.folder() };
+        match session::run(&local.options(wait), &builder, shutdown).await? {
+            Ended::Finished => eprintln!("the run is over"),
+            Ended::Stopped => eprintln!("stopped"),
+        }
+        Ok(())
+    }
+}
+
+/// A worker of this process.
+pub(crate) struct Local {
+    pub(crate) coordinator: String,
+    pub(crate) name: String,
+    pub(crate) threads: NonZeroUsize,
+    pub(crate) cache: PathBuf,
+}
+
+impl Local {
+    /// Works until the run is over.
+    pub(crate) async fn work(&self, shutdown: CancellationToken) -> Result<Ended, SessionError> {
+        session::run(&self.options(Duration::from_secs(10)), &builder, shutdown).await
+    }
+
+    fn options(&self, wait: Duration) -> SessionOptions {
+        SessionOptions {
+            coordinator: self.coordinator.clone(),
+            name: self.name.clone(),
+            threads: self.threads,
+            instruction_set: InstructionSet::best().name().to_owned(),
+            cache: self.cache.clone(),
+            wait,
+        }
+    }
+}
+
+/// The machine's cores, shared among `workers`; one at least.
+pub(crate) fn default_threads(workers: NonZeroUsize) -> NonZeroUsize {
+    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    NonZeroUsize::new(cores.get() / workers).unwrap_or(NonZeroUsize::MIN)
+}
+
+fn builder(
+    config: &lyceum_common::config::RunConfig,
+    pack: Option<std::sync::Arc<lyceum_common::pack::Pack>>,
+) -> Result<std::sync::Arc<dyn lyceum_worker::work::Work>, Box<dyn std::error::Error + Send + Sync>> {
+    Ok(build(config, pack, BuildOptions::default())?)
+}
