@@ -10,8 +10,8 @@ if ! docker info >/dev/null 2>&1; then
 fi
 
 workers=3
-# A run of seconds. LYCEUM_TEST_ARGUMENTS may name another.
-arguments=${LYCEUM_TEST_ARGUMENTS:---set training.meta_steps=20 --set training.validate_every=10 --set training.validation_episodes=16 --set training.test_episodes=32}
+# A run of seconds, long enough that every worker joins it. LYCEUM_TEST_ARGUMENTS may name another.
+arguments=${LYCEUM_TEST_ARGUMENTS:---set training.meta_steps=400 --set training.validate_every=200 --set training.validation_episodes=16 --set training.test_episodes=32}
 scratch=$(mktemp --directory)
 
 if docker compose version >/dev/null 2>&1; then

@@ -57,9 +57,15 @@ struct Measurement {
 impl Bench {
     pub(crate) fn run(&self) -> anyhow::Result<()> {
         let workloads = workload::named(&self.workloads)?;
-        anyhow::ensure!(self.seconds > 0.0 && self.seconds.is_finite(), "--seconds: must be above zero");
+        anyhow::ensure!(
+            self.seconds > 0.0 && self.seconds.is_finite(),
+            "--seconds: must be above zero"
+        );
         if !self.json {
-            println!("{:<14} {:>7} {:>12} {:>10} {:>10} {:>8}", "workload", "threads", "tasks/s", "GFLOP/s", "peak", "share");
+            println!(
+                "{:<14} {:>7} {:>12} {:>10} {:>10} {:>8}",
+                "workload", "threads", "tasks/s", "GFLOP/s", "peak", "share"
+            );
         }
         for workload in workloads {
             let line = self.measure(&workload)?;
@@ -68,7 +74,11 @@ impl Bench {
             } else {
                 println!(
                     "{:<14} {:>7} {:>12.1} {:>10.1} {:>10.1} {:>7.1}%",
-                    line.workload, line.threads, line.tasks_per_second, line.gflops, line.peak_gflops,
+                    line.workload,
+                    line.threads,
+                    line.tasks_per_second,
+                    line.gflops,
+                    line.peak_gflops,
                     100.0 * line.share_of_peak
                 );
             }
@@ -95,7 +105,11 @@ impl Bench {
     }
 
     /// Meta-steps until the time is over: tasks a second, and products a task.
-    fn train(&self, workload: &Workload, instruction_set: InstructionSet) -> anyhow::Result<(f64, usize)> {
+    fn train(
+        &self,
+        workload: &Workload,
+        instruction_set: InstructionSet,
+    ) -> anyhow::Result<(f64, usize)> {
         let config = &workload.config;
         let cache = tempfile::tempdir().context("no temporary folder")?;
         let pack = lyceum_common::data::prepare(&config.data, cache.path())?;
@@ -105,7 +119,8 @@ impl Bench {
         let work = build(config, pack, BuildOptions { instruction_set, inductive: false })?;
         let products = work.products();
         let pool = Pool::new(work, self.threads).context("no compute threads")?;
-        let mut optimizer = MetaOptimizer::new(&config.meta_optimizer, config.training.meta_steps, &layout);
+        let mut optimizer =
+            MetaOptimizer::new(&config.meta_optimizer, config.training.meta_steps, &layout);
         let run = Seed::of_run(config.seed);
         let mut theta: Arc<[f32]> = layout.initialise(run.initialisation()).into();
         let mut step = MetaStep(0);

@@ -108,7 +108,8 @@ impl Evaluate {
         let pool = Pool::new(work, threads).context("no compute threads")?;
         let started = Instant::now();
         let seed = Seed::of_run(config.seed);
-        let sums = pool.evaluate(Arc::clone(parameters.values()), seed, self.split.into(), self.episodes)?;
+        let sums =
+            pool.evaluate(Arc::clone(parameters.values()), seed, self.split.into(), self.episodes)?;
         let seconds = started.elapsed().as_secs_f64();
         let accuracy = config.data.is_classification().then(|| sums.mean_accuracy());
         let summary = Summary {
@@ -135,6 +136,8 @@ fn latest(
     layout: &Arc<lyceum_common::layout::Layout>,
 ) -> anyhow::Result<MetaParameters> {
     let checkpoint = folder.latest(layout)?;
-    let snapshot = checkpoint.with_context(|| format!("{}: no checkpoint yet", folder.path().display()))?.snapshot;
+    let snapshot = checkpoint
+        .with_context(|| format!("{}: no checkpoint yet", folder.path().display()))?
+        .snapshot;
     Ok(snapshot.best.map_or(snapshot.parameters, |best| best.parameters))
 }

@@ -73,14 +73,19 @@ fn print(line: &Line, errors: Option<&Comparison>) {
     println!("gradient norm  {:.9}", line.gradient_norm);
     if let Some(errors) = errors {
         println!("gradient error {:.2e} of the norm", errors.gradient_error);
-        println!("worst tensor   {} ({:.1} % of its tolerance)", errors.worst_tensor, 100.0 * errors.worst_tensor_share);
+        println!(
+            "worst tensor   {} ({:.1} % of its tolerance)",
+            errors.worst_tensor,
+            100.0 * errors.worst_tensor_share
+        );
         println!("loss error     {:.2e}", errors.loss_error);
         println!("output error   {:.2e} of the largest", errors.output_error);
     }
 }
 
 fn write(path: &Path, result: &CaseResult) -> anyhow::Result<()> {
-    let bytes = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+    let bytes =
+        |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
     let loss = (vec![1], bytes(&[result.loss as f32]));
     let mut tensors = BTreeMap::from([("loss".to_owned(), loss)]);
     tensors.insert("output".to_owned(), (vec![result.output.len()], bytes(&result.output)));

@@ -56,7 +56,8 @@ impl Cache {
     pub(crate) fn folder(&self) -> PathBuf {
         let users = || {
             let set = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-            set.or_else(|| Some(std::env::home_dir()?.join(".cache"))).unwrap_or_else(std::env::temp_dir)
+            set.or_else(|| Some(std::env::home_dir()?.join(".cache")))
+                .unwrap_or_else(std::env::temp_dir)
         };
         self.cache.clone().unwrap_or_else(|| users().join("lyceum"))
     }
@@ -73,7 +74,8 @@ pub(crate) fn open_run(runs: &Path, run: &Path) -> anyhow::Result<(RunFolder, Ru
     anyhow::ensure!(path.is_dir(), "no run {} here, nor below {}", run.display(), runs.display());
     let folder = RunFolder::open(path)?;
     let file = folder.path().join("config.toml");
-    let config = RunConfig::from_toml(folder.config()).with_context(|| file.display().to_string())?;
+    let config =
+        RunConfig::from_toml(folder.config()).with_context(|| file.display().to_string())?;
     config.validate().with_context(|| file.display().to_string())?;
     Ok((folder, config))
 }

@@ -13,11 +13,18 @@ const SMOOTHING: f64 = 0.05;
 
 /// An observer that shows a run of `config`, from meta-step `begin` on.
 pub(crate) fn observer(config: &RunConfig, begin: MetaStep) -> Observer {
-    if std::io::stderr().is_terminal() { bar(config, begin) } else { lines(config.training.meta_steps) }
+    if std::io::stderr().is_terminal() {
+        bar(config, begin)
+    } else {
+        lines(config.training.meta_steps)
+    }
 }
 
 fn bar(config: &RunConfig, begin: MetaStep) -> Observer {
-    let bar = ProgressBar::with_draw_target(Some(config.training.meta_steps), ProgressDrawTarget::stderr());
+    let bar = ProgressBar::with_draw_target(
+        Some(config.training.meta_steps),
+        ProgressDrawTarget::stderr(),
+    );
     let template = "{bar:30} {pos}/{len} {msg} · {eta} left";
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
@@ -30,9 +37,15 @@ fn bar(config: &RunConfig, begin: MetaStep) -> Observer {
             bar.set_position(progress.step.0);
             smooth.take(&progress);
             let rate = bar.per_sec() * progress.episodes as f64;
-            bar.set_message(format!("{} · {rate:.0} episodes/s · {} workers", smooth.text(), progress.workers));
+            bar.set_message(format!(
+                "{} · {rate:.0} episodes/s · {} workers",
+                smooth.text(),
+                progress.workers
+            ));
         }
-        Observation::Report(report, _) if report.kind != lyceum_coordinator::run::ReportKind::Training => {
+        Observation::Report(report, _)
+            if report.kind != lyceum_coordinator::run::ReportKind::Training =>
+        {
             bar.println(line(&report));
         }
         Observation::Report(..) | Observation::Joined(..) | Observation::Left(_) => {}
@@ -41,13 +54,18 @@ fn bar(config: &RunConfig, begin: MetaStep) -> Observer {
 
 fn lines(steps: u64) -> Observer {
     Box::new(move |observation| match observation {
-        Observation::Joined(worker, hello) => eprintln!("{worker} joined: {} ({} threads)", hello.name, hello.threads),
+        Observation::Joined(worker, hello) => {
+            eprintln!("{worker} joined: {} ({} threads)", hello.name, hello.threads)
+        }
         Observation::Left(worker) => eprintln!("{worker} left"),
         Observation::Report(report, timing) => {
-            let left = (steps.saturating_sub(report.step.0)) as f64 * timing.seconds / report.step.0.max(1) as f64;
+            let left = (steps.saturating_sub(report.step.0)) as f64 * timing.seconds
+                / report.step.0.max(1) as f64;
             eprintln!(
                 "{} · {:.0} episodes/s · {} workers · {left:.0} s left",
-                line(&report), timing.episodes_per_second, report.workers
+                line(&report),
+                timing.episodes_per_second,
+                report.workers
             );
         }
         Observation::Progress(_) => {}
@@ -59,7 +77,12 @@ fn line(report: &Report) -> String {
     let accuracy = report.accuracy.map_or_else(String::new, |accuracy| {
         format!(" · accuracy {:.2} % ± {:.2}", 100.0 * accuracy.mean, 100.0 * accuracy.interval)
     });
-    format!("{} at step {} · loss {:.4}{accuracy}", report.kind.name(), report.step, report.loss.mean)
+    format!(
+        "{} at step {} · loss {:.4}{accuracy}",
+        report.kind.name(),
+        report.step,
+        report.loss.mean
+    )
 }
 
 /// Loss and accuracy, smoothed over meta-steps.
@@ -71,7 +94,8 @@ struct Smooth {
 
 impl Smooth {
     fn take(&mut self, progress: &Progress) {
-        let mix = |old: Option<f64>, new: f64| Some(old.map_or(new, |old| old + SMOOTHING * (new - old)));
+        let mix =
+            |old: Option<f64>, new: f64| Some(old.map_or(new, |old| old + SMOOTHING * (new - old)));
         self.loss = mix(self.loss, progress.loss);
         if let Some(accuracy) = progress.accuracy {
             self.accuracy = mix(self.accuracy, accuracy);
@@ -80,6 +104,7 @@ impl Smooth {
 
     fn text(&self) -> String {
         let loss = format!("loss {:.4}", self.loss.unwrap_or(f64::NAN));
-        self.accuracy.map_or(loss.clone(), |accuracy| format!("{loss} · accuracy {:.1} %", 100.0 * accuracy))
+        self.accuracy
+            .map_or(loss.clone(), |accuracy| format!("{loss} · accuracy {:.1} %", 100.0 * accuracy))
     }
 }

@@ -24,7 +24,11 @@ pub(crate) struct Job {
 
 impl Job {
     /// A new run of a configuration, or one that goes on.
-    pub(crate) fn new(configuration: &Configuration, places: &Places, resume: Option<&Path>) -> anyhow::Result<Self> {
+    pub(crate) fn new(
+        configuration: &Configuration,
+        places: &Places,
+        resume: Option<&Path>,
+    ) -> anyhow::Result<Self> {
         let Some(run) = resume else {
             let config = configuration.load()?;
             let pack = places.cache.pack(&config)?;
@@ -36,7 +40,11 @@ impl Job {
         let (folder, config) = open_run(&places.runs, run)?;
         let pack = places.cache.pack(&config)?;
         let enterprise = Enterprise::resume(config.clone(), pack, folder)?;
-        eprintln!("resuming {} at meta-step {}", enterprise.folder().path().display(), enterprise.step());
+        eprintln!(
+            "resuming {} at meta-step {}",
+            enterprise.folder().path().display(),
+            enterprise.step()
+        );
         Ok(Self { config, enterprise })
     }
 
@@ -78,7 +86,10 @@ impl Job {
                 summary.print(json)
             }
             Outcome::Stopped { step } => {
-                eprintln!("stopped after meta-step {step}; go on with: lyceum train --resume {}", path.display());
+                eprintln!(
+                    "stopped after meta-step {step}; go on with: lyceum train --resume {}",
+                    path.display()
+                );
                 Ok(())
             }
             Outcome::Failed(error) => bail!(error),

@@ -36,7 +36,12 @@ pub(crate) struct Summary {
 
 impl Summary {
     /// Takes a test's estimates in.
-    pub(crate) fn with_test(mut self, episodes: u64, loss: Estimate, accuracy: Option<Estimate>) -> Self {
+    pub(crate) fn with_test(
+        mut self,
+        episodes: u64,
+        loss: Estimate,
+        accuracy: Option<Estimate>,
+    ) -> Self {
         self.episodes = episodes;
         self.loss = Some(loss.mean);
         self.accuracy = accuracy.map(|accuracy| accuracy.mean);
@@ -54,9 +59,14 @@ impl Summary {
         let row = |name: &str, value: String| println!("{name:<16} {value}");
         match (self.accuracy, self.loss) {
             (Some(accuracy), _) => {
-                row("test accuracy", format!("{:.2} % ± {:.2} (95 % interval)", 100.0 * accuracy, 100.0 * interval));
+                row(
+                    "test accuracy",
+                    format!("{:.2} % ± {:.2} (95 % interval)", 100.0 * accuracy, 100.0 * interval),
+                );
             }
-            (None, Some(loss)) => row("test loss", format!("{loss:.4} ± {interval:.4} (95 % interval)")),
+            (None, Some(loss)) => {
+                row("test loss", format!("{loss:.4} ± {interval:.4} (95 % interval)"))
+            }
             (None, None) => row("test", "none".to_owned()),
         }
         row("episodes", self.episodes.to_string());

@@ -4,7 +4,6 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use lyceum_coordinator::server;
-use lyceum_worker::session::SessionError;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -70,7 +69,7 @@ impl Train {
         };
         if failed.is_cancelled() {
             while let Some(session) = sessions.join_next().await {
-                session?.map_err(SessionError::from)?;
+                session??;
             }
         }
         served

@@ -36,10 +36,14 @@ impl Worker {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let shutdown = signals::shutdown()?;
         let threads = self.threads.unwrap_or_else(|| default_threads(NonZeroUsize::MIN));
-        let wait =
-            Duration::try_from_secs_f64(self.wait).with_context(|| format!("--wait {}", self.wait))?;
-        let local =
-            Local { coordinator: self.coordinator, name: self.name, threads, cache: self.cache.folder() };
+        let wait = Duration::try_from_secs_f64(self.wait)
+            .with_context(|| format!("--wait {}", self.wait))?;
+        let local = Local {
+            coordinator: self.coordinator,
+            name: self.name,
+            threads,
+            cache: self.cache.folder(),
+        };
         match session::run(&local.options(wait), &builder, shutdown).await? {
             Ended::Finished => eprintln!("the run is over"),
             Ended::Stopped => eprintln!("stopped"),
@@ -83,6 +87,7 @@ pub(crate) fn default_threads(workers: NonZeroUsize) -> NonZeroUsize {
 fn builder(
     config: &lyceum_common::config::RunConfig,
     pack: Option<std::sync::Arc<lyceum_common::pack::Pack>>,
-) -> Result<std::sync::Arc<dyn lyceum_worker::work::Work>, Box<dyn std::error::Error + Send + Sync>> {
+) -> Result<std::sync::Arc<dyn lyceum_worker::work::Work>, Box<dyn std::error::Error + Send + Sync>>
+{
     Ok(build(config, pack, BuildOptions::default())?)
 }

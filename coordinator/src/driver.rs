@@ -34,10 +34,10 @@ impl Driver {
     ) -> Result<Outcome, RecordError> {
         let outcome = self.until_outcome(&mut incoming, shutdown).await;
         self.status.phase = Phase::Finished;
-        let farewell = match outcome {
-            Ok(Outcome::Completed(_)) => Farewell::Finished,
+        let farewell = match &outcome {
+            Ok(Outcome::Completed(_) | Outcome::Failed(_)) => Farewell::Finished,
             Ok(Outcome::Stopped { .. }) => Farewell::GoingAway("the run was stopped".into()),
-            Ok(Outcome::Failed(_)) | Err(_) => Farewell::Finished,
+            Err(error) => Farewell::GoingAway(error.to_string()),
         };
         self.roster.part_with_all(&farewell);
         if let Ok(Outcome::Completed(completed)) = &outcome {

@@ -121,8 +121,8 @@ pub async fn serve(
 
     let outcome = driver.drive(incoming, shutdown).await;
     let last_word = match &outcome {
-        Ok(Outcome::Stopped { .. }) => Ending::Stopped,
-        Ok(Outcome::Completed(_) | Outcome::Failed(_)) | Err(_) => Ending::Finished,
+        Ok(Outcome::Completed(_) | Outcome::Failed(_)) => Ending::Finished,
+        Ok(Outcome::Stopped { .. }) | Err(_) => Ending::Stopped,
     };
     ending.send_replace(last_word);
     hang_up.cancel();

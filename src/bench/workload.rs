@@ -1,9 +1,10 @@
 //! The named workloads: what the field commonly runs, so that anyone can compare.
 
 use lyceum_common::config::{
-    Activation, AdamConfig, Adapt, Conv4Config, DataConfig, Downsample, EpisodeConfig, FarmConfig, Features,
-    GlyphsConfig, InnerOptimizer, LearnerConfig, MamlConfig, MetaOptimizerConfig, MlpConfig, NetworkConfig, Order,
-    ReptileConfig, Rule, RunConfig, Schedule, SinusoidConfig, TrainingConfig,
+    Activation, AdamConfig, Adapt, Conv4Config, DataConfig, Downsample, EpisodeConfig, FarmConfig,
+    Features, GlyphsConfig, InnerOptimizer, LearnerConfig, MamlConfig, MetaOptimizerConfig,
+    MlpConfig, NetworkConfig, Order, ReptileConfig, Rule, RunConfig, Schedule, SinusoidConfig,
+    TrainingConfig,
 };
 
 /// A named configuration.
@@ -12,7 +13,8 @@ pub(super) struct Workload {
     pub(super) config: RunConfig,
 }
 
-const NAMES: [&str; 6] = ["maml-1q", "maml-15q", "maml-5step", "fomaml-5step", "reptile", "sinusoid"];
+const NAMES: [&str; 6] =
+    ["maml-1q", "maml-15q", "maml-5step", "fomaml-5step", "reptile", "sinusoid"];
 
 /// The workloads of these names; all where there are none.
 pub(super) fn named(names: &[String]) -> anyhow::Result<Vec<Workload>> {
@@ -28,8 +30,13 @@ pub(super) fn named(names: &[String]) -> anyhow::Result<Vec<Workload>> {
 
 fn workload(name: &'static str) -> Option<Workload> {
     let images = |queries: usize, learner: LearnerConfig, meta_batch: u64| {
-        let conv4 = Conv4Config { filters: 64, downsample: Downsample::Stride, features: Features::Flatten };
-        let data = DataConfig::Glyphs(GlyphsConfig { classes: [60, 5, 5], ..GlyphsConfig::default() });
+        let conv4 = Conv4Config {
+            filters: 64,
+            downsample: Downsample::Stride,
+            features: Features::Flatten,
+        };
+        let data =
+            DataConfig::Glyphs(GlyphsConfig { classes: [60, 5, 5], ..GlyphsConfig::default() });
         config(name, data, (5, 1, queries), NetworkConfig::Conv4(conv4), learner, meta_batch)
     };
     let config = match name {

@@ -10,9 +10,14 @@ use lyceum_worker::learners::{BuildOptions, build};
 use lyceum_worker::work::Work;
 
 fn config(preset: &str, overrides: &[&str]) -> RunConfig {
-    let glyphs = ["data.glyphs.classes=[8, 5, 5]", "data.glyphs.images.image_size=20", "network.conv4.filters=16"];
+    let glyphs = [
+        "data.glyphs.classes=[8, 5, 5]",
+        "data.glyphs.images.image_size=20",
+        "network.conv4.filters=16",
+    ];
     let small = if preset == "glyphs-maml" { &glyphs[..] } else { &[] };
-    let overrides: Vec<String> = small.iter().chain(overrides).map(|&text| text.to_owned()).collect();
+    let overrides: Vec<String> =
+        small.iter().chain(overrides).map(|&text| text.to_owned()).collect();
     load(preset, &overrides).unwrap()
 }
 
@@ -32,8 +37,10 @@ fn a_thread_allocates_nothing_after_its_first_episode() {
         &["learner.maml.inner_steps=3"],
         &["learner.maml.inner_steps=3", "farm.kept_values_megabytes=0"],
         &["learner.meta_sgd={ inner_steps = 2, evaluation_steps = 2 }"],
-        &["learner.reptile={ inner_optimizer.adam = {}, inner_rate = 0.01, inner_steps = 4, evaluation_steps = 4, \
-           training_shots = 4, inner_batch = 7 }"],
+        &[
+            "learner.reptile={ inner_optimizer.adam = {}, inner_rate = 0.01, inner_steps = 4, evaluation_steps = 4, \
+           training_shots = 4, inner_batch = 7 }",
+        ],
     ];
     for learner in learners {
         let work = work(&config("glyphs-maml", learner));
@@ -71,8 +78,15 @@ fn twenty_inner_steps_take_the_stored_parameters_and_the_budget_at_most() {
     let (one, parameters) = peak(1, 0);
     let stored = (19 * 4 * parameters) as u64;
     let (twenty, _) = peak(20, 0);
-    assert_eq!(twenty - one, stored, "with no budget, the parameters of nineteen more steps and nothing else");
+    assert_eq!(
+        twenty - one,
+        stored,
+        "with no budget, the parameters of nineteen more steps and nothing else"
+    );
     let (kept, _) = peak(20, 2);
     assert!(kept > twenty, "a budget is made use of");
-    assert!(kept - one <= stored + (2 << 20), "{kept} is more than {one}, {stored} and two megabytes");
+    assert!(
+        kept - one <= stored + (2 << 20),
+        "{kept} is more than {one}, {stored} and two megabytes"
+    );
 }

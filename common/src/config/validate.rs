@@ -118,7 +118,7 @@ impl FarmConfig {
 }
 
 /// Refuses a number outside `low..=high`, and NaN.
-fn within<T: PartialOrd + std::fmt::Display>(
+fn within<T: Copy + PartialOrd + std::fmt::Display>(
     key: &str,
     value: T,
     low: T,

@@ -77,8 +77,7 @@ impl CaseResult {
             let allowed =
                 tolerance.tensor * norm(tensor.values.iter().copied()) + tolerance.whole * whole;
             let share = error / allowed;
-            // Not `share > worst`: a NaN is the worst of all.
-            if !(share <= worst.1) {
+            if share > worst.1 || share.is_nan() {
                 worst = (entry.name.clone(), share);
             }
         }

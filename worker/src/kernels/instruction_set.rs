@@ -150,8 +150,8 @@ impl Real for f64 {
     const ONE: Self = 1.0;
     const EXP_TERMS: usize = 13;
     const LN_TERMS: usize = 10;
-    const EXP_LIMIT: f64 = 708.0;
-    const TANH_LIMIT: f64 = 20.0;
+    const EXP_LIMIT: Self = 708.0;
+    const TANH_LIMIT: Self = 20.0;
 
     fn from_f64(value: f64) -> Self {
         value

@@ -179,10 +179,10 @@ unsafe fn tile<L: Lanes, const ROWS: usize, const COLUMNS: usize>(
                 for (j, d) in d.iter_mut().enumerate() {
                     *d = load::<L>(dy.add(j * LANES), last);
                 }
-                for i in 0..ROWS {
+                for (i, sums) in sums.iter_mut().enumerate() {
                     let x = L::splat(*x.add(i));
-                    for j in 0..COLUMNS {
-                        sums[i][j] = sums[i][j].mul_add(x, d[j]);
+                    for (sum, d) in sums.iter_mut().zip(d) {
+                        *sum = sum.mul_add(x, d);
                     }
                 }
             }

@@ -22,10 +22,12 @@ macro_rules! portable_lanes {
 
             #[inline(always)]
             unsafe fn load_first(from: *const $scalar, count: usize) -> Self {
-                // SAFETY: the caller gives `count` readable numbers.
-                Self(std::array::from_fn(|i| {
-                    if i < count { unsafe { from.add(i).read() } } else { 0.0 }
-                }))
+                let mut lanes = [0.0; LANES];
+                for (i, lane) in lanes.iter_mut().enumerate().take(count) {
+                    // SAFETY: the caller gives `count` readable numbers.
+                    *lane = unsafe { from.add(i).read() };
+                }
+                Self(lanes)
             }
 
             #[inline(always)]

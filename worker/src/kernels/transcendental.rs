@@ -179,7 +179,8 @@ mod tests {
 
     #[test]
     fn f64_agrees_with_the_system_library() {
-        let checks: [(Function, fn(f64) -> f64); 4] = [
+        type Exact = fn(f64) -> f64;
+        let checks: [(Function, Exact); 4] = [
             (Function::Exp, f64::exp),
             (Function::Tanh, f64::tanh),
             (Function::Sigmoid, |x| 1.0 / (1.0 + (-x).exp())),

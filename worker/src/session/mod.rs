@@ -54,8 +54,9 @@ pub enum Ended {
 }
 
 /// Makes a run's learning problem from its configuration and data pack.
-pub type Builder =
-    dyn Fn(&RunConfig, Option<Arc<Pack>>) -> Result<Arc<dyn Work>, Box<dyn Error + Send + Sync>> + Send + Sync;
+pub type Builder = dyn Fn(&RunConfig, Option<Arc<Pack>>) -> Result<Arc<dyn Work>, Box<dyn Error + Send + Sync>>
+    + Send
+    + Sync;
 
 /// Why a session ended without the run's end.
 #[derive(Debug, thiserror::Error)]
@@ -94,7 +95,9 @@ pub enum SessionError {
     #[error("the run cannot be worked on: {0}")]
     Build(Box<dyn Error + Send + Sync>),
     /// The learning problem has other meta-parameters than the run.
-    #[error("the run has {expected} meta-parameters, and this worker's learner {found}: are both of one version?")]
+    #[error(
+        "the run has {expected} meta-parameters, and this worker's learner {found}: are both of one version?"
+    )]
     OtherLayout {
         /// The run's.
         expected: usize,

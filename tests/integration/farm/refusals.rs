@@ -1,0 +1,139 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use lyceum_common::config::RunConfig;
+use lyceum_common::pack::Pack;
+use lyceum_common::wire::pb;
+use lyceum_coordinator::observation::Observation;
+use lyceum_coordinator::run::Outcome;
+use lyceum_coordinator::server;
+use lyceum_worker::session::{self, Ended, SessionError};
+use lyceum_worker::work::Work;
+use pb::coordinator_message::Message as Down;
+use pb::worker_message::Message as Up;
+use tokio_util::sync::CancellationToken;
+use tonic::Code;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+
+use super::foreign::Foreign;
+use super::support::{Coordinator, config, options, undisturbed, worker};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_version_of_the_protocol_is_refused() {
+    let coordinator = Coordinator::start(config(&[])).await;
+    let status = Foreign::join(&coordinator.address, 99, 0).await.map(drop).unwrap_err();
+    assert_eq!(status.code(), Code::FailedPrecondition);
+    assert!(
+        status.message().contains("version 99") && status.message().contains("version 1"),
+        "{status}"
+    );
+    coordinator.shutdown.cancel();
+    assert!(matches!(coordinator.outcome().await.0, Outcome::Stopped { .. }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rubbish_is_refused_and_changes_no_bit() {
+    let config = config(&["farm.assignment=3"]);
+    let expected = undisturbed(config.clone()).await;
+    let mut coordinator = Coordinator::start(config).await;
+
+    // An answer of the right form, and of other parameters, is refused, and the worker stays.
+    let mut liar = Foreign::join(&coordinator.address, 1, 0).await.unwrap();
+    let Some(Down::Assignment(assignment)) = liar.next_but_parameters().await.unwrap() else {
+        panic!("no assignment");
+    };
+    let other = pb::Assignment { parameters: vec![0; 32].into(), ..assignment };
+    let submission = pb::Submission { assignment: Some(other), partials: Vec::new(), size: 0 };
+    liar.send(Up::Submission(submission)).await;
+    let reason = loop {
+        match liar.next_but_parameters().await.unwrap() {
+            Some(Down::Refusal(refusal)) => break refusal.reason,
+            Some(Down::Assignment(_)) => {}
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(reason.contains("parameters"), "{reason}");
+
+    // One that makes no sense ends the membership, with the field named.
+    let nonsense = pb::Submission { assignment: None, partials: Vec::new(), size: 1 << 60 };
+    liar.send(Up::Submission(nonsense)).await;
+    let status = loop {
+        match liar.next_but_parameters().await {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("the stream ended without a reason"),
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(status.code(), Code::InvalidArgument);
+    assert!(status.message().contains("submission.assignment"), "{status}");
+    coordinator.see(|seen| matches!(seen, Observation::Left(_))).await;
+
+    let honest = worker(&coordinator, "honest", 2);
+    assert_eq!(coordinator.completed().await.parameters.digest(), expected);
+    assert_eq!(honest.await.unwrap().unwrap(), Ended::Finished);
+}
+
+fn no_work(
+    _: &RunConfig,
+    _: Option<Arc<Pack>>,
+) -> Result<Arc<dyn Work>, Box<dyn std::error::Error + Send + Sync>> {
+    Err("nothing can be built here".into())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_coordinator_that_is_not_there_is_named() {
+    let (listener, address) = server::bind("127.0.0.1:0").await.unwrap();
+    drop(listener);
+    let mut options = options(&address.to_string(), "lost", 1, std::path::Path::new("unused"));
+    options.wait = Duration::from_millis(150);
+    let error = session::run(&options, &no_work, CancellationToken::new()).await.unwrap_err();
+    assert!(matches!(error, SessionError::Unreachable { .. }), "{error:?}");
+    assert!(error.to_string().contains(&address.to_string()), "{error}");
+
+    options.coordinator = "http://".into();
+    let error = session::run(&options, &no_work, CancellationToken::new()).await.unwrap_err();
+    assert!(matches!(error, SessionError::Address { .. }), "{error:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_cannot_build_the_run_says_why() {
+    let coordinator = Coordinator::start(config(&[])).await;
+    let options = options(&coordinator.address, "lost", 1, coordinator.folder.path());
+    let error = session::run(&options, &no_work, CancellationToken::new()).await.unwrap_err();
+    assert_eq!(error.to_string(), "the run cannot be worked on: nothing can be built here");
+    coordinator.shutdown.cancel();
+    assert!(matches!(coordinator.outcome().await.0, Outcome::Stopped { .. }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_in_use_is_named() {
+    let (_listener, address) = server::bind("127.0.0.1:0").await.unwrap();
+    let error = server::bind(&address.to_string()).await.unwrap_err();
+    assert!(error.to_string().contains(&address.to_string()), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_says_where_it_is_and_stops_when_told() {
+    let mut coordinator = Coordinator::start(config(&["training.meta_steps=1000000"])).await;
+    let url = format!("http://{}", coordinator.address);
+    let channel =
+        tonic::transport::Endpoint::from_shared(url.clone()).unwrap().connect().await.unwrap();
+    let mut health = HealthClient::new(channel);
+    let serving = tonic_health::pb::health_check_response::ServingStatus::Serving;
+    for service in ["", "lyceum.v1.Farm"] {
+        let request = HealthCheckRequest { service: service.into() };
+        assert_eq!(health.check(request).await.unwrap().into_inner().status(), serving);
+    }
+    let worker = worker(&coordinator, "w", 2);
+    coordinator.see(|seen| matches!(seen, Observation::Progress(_))).await;
+    let mut control = pb::ControlClient::connect(url).await.unwrap();
+    let status = control.status(pb::StatusRequest {}).await.unwrap().into_inner();
+    assert_eq!((status.run.as_str(), status.meta_steps), ("sinusoid-maml", 1_000_000));
+    assert!(status.meta_step >= 1 && status.last.is_some());
+    assert_eq!(status.workers.len(), 1);
+    assert_eq!((status.workers[0].name.as_str(), status.workers[0].threads), ("w", 2));
+    control.stop(pb::StopRequest {}).await.unwrap();
+    assert!(matches!(coordinator.outcome().await.0, Outcome::Stopped { .. }));
+    worker.abort();
+}

@@ -1,0 +1,114 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use lyceum_common::ids::MetaStep;
+use lyceum_coordinator::observation::Observation;
+use lyceum_coordinator::run::Outcome;
+use lyceum_worker::session::Ended;
+use tokio::sync::oneshot;
+
+use super::support::{Coordinator, config, undisturbed, worker, worker_with};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_workers_come_to_the_bits_of_one() {
+    let expected = undisturbed(config(&[])).await;
+    let coordinator = Coordinator::start(config(&["farm.assignment=3"])).await;
+    let workers = [1, 2, 3].map(|threads| worker(&coordinator, &format!("w{threads}"), threads));
+    let folder = coordinator.folder.path().join(&coordinator.config.name);
+    let (outcome, _folder) = coordinator.outcome().await;
+    let Outcome::Completed(completed) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(completed.parameters.digest(), expected);
+    assert_eq!(completed.test.unwrap().episodes, 50);
+    for file in ["config.toml", "metrics.jsonl", "checkpoints/latest", "model.safetensors"] {
+        assert!(folder.join(file).exists(), "the run's folder has no {file}");
+    }
+    for worker in workers {
+        assert_eq!(worker.await.unwrap().unwrap(), Ended::Finished);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_vanishes_and_one_that_comes_late_change_no_bit() {
+    let expected = undisturbed(config(&[])).await;
+    // Small ranges, so that both workers have one; no lease ends within the test.
+    let config = config(&["farm.assignment=2", "farm.lease_seconds=3600"]);
+    let mut coordinator = Coordinator::start(config).await;
+    let _steady = worker(&coordinator, "steady", 1);
+
+    // At its 20th episode it says so, and then holds its range until it is let go, which is after it has vanished.
+    let (reached, at_twenty) = oneshot::channel();
+    let reached = Mutex::new(Some(reached));
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let (held, episodes) = (Mutex::new(held), AtomicUsize::new(0));
+    let hook = Arc::new(move || {
+        if episodes.fetch_add(1, Ordering::Relaxed) == 20 {
+            reached.lock().unwrap().take().unwrap().send(()).unwrap();
+            let _ = held.lock().unwrap().recv();
+        }
+    });
+    let doomed = worker_with(&coordinator, "doomed", 1, hook);
+    at_twenty.await.unwrap();
+    doomed.abort();
+    drop(release);
+    assert!(doomed.await.unwrap_err().is_cancelled());
+
+    let left = coordinator.see(|seen| matches!(seen, Observation::Left(_))).await;
+    assert!(matches!(left, Observation::Left(_)), "the worker was missed while the run went on");
+    let late = worker(&coordinator, "late", 2);
+    let joined = coordinator
+        .see(|seen| matches!(seen, Observation::Joined(_, hello) if hello.name == "late"))
+        .await;
+    assert!(matches!(joined, Observation::Joined(..)));
+    assert_eq!(coordinator.completed().await.parameters.digest(), expected);
+    assert_eq!(late.await.unwrap().unwrap(), Ended::Finished);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_stopped_and_resumed_comes_to_the_same_bits_and_its_worker_rejoins() {
+    let expected = undisturbed(config(&[])).await;
+    let mut coordinator = Coordinator::start(config(&[])).await;
+    let worker = worker(&coordinator, "patient", 2);
+    coordinator
+        .see(|seen| matches!(seen, Observation::Progress(progress) if progress.step >= MetaStep(7)))
+        .await;
+    coordinator.shutdown.cancel();
+    let (config, address) = (coordinator.config.clone(), coordinator.address.clone());
+    let (outcome, folder) = coordinator.outcome().await;
+    let Outcome::Stopped { step } = outcome else { panic!("{outcome:?}") };
+    assert!(step >= MetaStep(7) && step < MetaStep(30), "stopped at {step}");
+
+    let resumed = Coordinator::resume(config, folder, &address).await;
+    assert_eq!(resumed.completed().await.parameters.digest(), expected);
+    assert_eq!(worker.await.unwrap().unwrap(), Ended::Finished);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pack_is_fetched_once_and_large_parameters_go_in_chunks() {
+    let overrides = [
+        "data.glyphs.classes=[12, 8, 8]",
+        "data.glyphs.images_per_class=18",
+        "network.conv4.filters=128",
+        "training.meta_steps=3",
+        "training.meta_batch=5",
+        "training.validate_every=2",
+        "training.validation_episodes=3",
+        "training.test_episodes=3",
+    ]
+    .map(str::to_owned);
+    let config = lyceum_common::config::load("glyphs-maml", &overrides).unwrap();
+    let layout = lyceum_coordinator::enterprise::layout_of(&config).unwrap();
+    assert!(4 * layout.len() > lyceum_common::wire::CHUNK_BYTES, "the parameters fit one chunk");
+    let mut digests = Vec::new();
+    for threads in [1, 2] {
+        let coordinator = Coordinator::start(config.clone()).await;
+        let cache = coordinator.folder.path().join("w");
+        let worker = worker(&coordinator, "w", threads);
+        let (outcome, _folder) = coordinator.outcome().await;
+        let Outcome::Completed(completed) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(worker.await.unwrap().unwrap(), Ended::Finished);
+        let packs = std::fs::read_dir(cache).unwrap().count();
+        assert_eq!(packs, 1, "one pack, and nothing left beside it");
+        digests.push(completed.parameters.digest());
+    }
+    assert_eq!(digests[0], digests[1]);
+}

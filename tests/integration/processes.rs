@@ -1,0 +1,252 @@
+//! The command itself, in real processes: the same bits whatever happens to workers, and errors that name the culprit.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+/// How long a line may take to come before the test gives up.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A run of a few seconds.
+const RUN: [&str; 9] = [
+    "training.meta_steps=80",
+    "training.meta_batch=8",
+    "training.validate_every=40",
+    "training.validation_episodes=8",
+    "training.test_episodes=16",
+    "training.report_every=1",
+    "data.glyphs.classes=[12, 6, 6]",
+    "data.glyphs.images.image_size=16",
+    "network.conv4.filters=8",
+];
+
+fn lyceum(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lyceum"));
+    command.args(arguments).current_dir(folder).env("LYCEUM_CACHE", folder.join("cache"));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn with_run<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
+    let overrides = RUN.iter().flat_map(|&change| ["--set", change]);
+    arguments.iter().copied().chain(overrides).collect()
+}
+
+fn digest(output: &Output) -> String {
+    let text = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}{errors}");
+    let last = text.lines().last().unwrap_or_else(|| panic!("nothing was printed: {errors}"));
+    let object: serde_json::Value = serde_json::from_str(last).unwrap();
+    object["digest"].as_str().unwrap().to_owned()
+}
+
+fn train(folder: &Path, arguments: &[&str]) -> String {
+    let mut all = vec!["train", "--json"];
+    all.extend(arguments);
+    digest(&lyceum(folder, &with_run(&all)).output().unwrap())
+}
+
+/// A process whose standard error is read line by line; killed when the test is over.
+struct Process {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Process {
+    fn start(folder: &Path, arguments: &[&str]) -> Self {
+        let mut child = lyceum(folder, arguments).spawn().unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                // The test may have seen enough.
+                let _ = sender.send(line);
+            }
+        });
+        Self { child, lines }
+    }
+
+    /// The next line that contains `text`.
+    fn line_with(&self, text: &str) -> String {
+        loop {
+            let line = self
+                .lines
+                .recv_timeout(PATIENCE)
+                .unwrap_or_else(|_| panic!("no line with `{text}` came"));
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
+    fn end(mut self) -> Output {
+        let stdout = self.child.stdout.take().map(|mut stdout| {
+            let mut text = Vec::new();
+            std::io::Read::read_to_end(&mut stdout, &mut text).unwrap();
+            text
+        });
+        let status = self.child.wait().unwrap();
+        let stderr = self.lines.iter().collect::<Vec<_>>().join("\n").into_bytes();
+        Output { status, stdout: stdout.unwrap_or_default(), stderr }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[cfg(unix)]
+fn interrupt(process: &Process) {
+    let done =
+        Command::new("kill").args(["-INT", &process.child.id().to_string()]).status().unwrap();
+    assert!(done.success());
+}
+
+#[test]
+fn threads_workers_and_a_killed_worker_change_no_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let expected = train(folder, &["--threads", "1"]);
+    assert_eq!(train(folder, &["--threads", "2"]), expected);
+    assert_eq!(train(folder, &["--workers", "3", "--threads", "1"]), expected);
+
+    let arguments = with_run(&["coordinator", "--listen", "127.0.0.1:0", "--json"]);
+    let coordinator = Process::start(folder, &arguments);
+    let address = coordinator.line_with("listening on ").replace("listening on ", "");
+    let worker =
+        || Process::start(folder, &["worker", "--coordinator", &address, "--threads", "1"]);
+    let (mut first, second) = (worker(), worker());
+    coordinator.line_with("worker-1 joined");
+    coordinator.line_with("training at step 10 ");
+    first.child.kill().unwrap();
+    assert!(!first.child.wait().unwrap().success(), "it was at work when it was killed");
+    coordinator.line_with(" left");
+    coordinator.line_with("training at step ");
+    let late = worker();
+    coordinator.line_with("worker-2 joined");
+    assert_eq!(digest(&coordinator.end()), expected);
+    assert!(
+        second.end().status.success() && late.end().status.success(),
+        "workers end with the run"
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_run_that_was_stopped_goes_on_to_the_same_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let expected = train(folder, &["--threads", "1"]);
+    let arguments = with_run(&["train", "--threads", "1", "--runs", "stopped"]);
+    let run = Process::start(folder, &arguments);
+    run.line_with("training at step 15 ");
+    interrupt(&run);
+    let ended = run.end();
+    assert!(ended.status.success());
+    assert!(String::from_utf8_lossy(&ended.stderr).contains("stopped after meta-step"));
+    let resumed =
+        lyceum(folder, &["train", "--resume", "stopped/glyphs-maml", "--json"]).output().unwrap();
+    assert_eq!(digest(&resumed), expected);
+    let metrics =
+        std::fs::read_to_string(folder.join("stopped/glyphs-maml/metrics.jsonl")).unwrap();
+    let steps = metrics.lines().filter(|line| line.contains("\"training\"")).count();
+    assert_eq!(steps, 80, "each step is there once");
+}
+
+/// The arguments are refused with a message that contains every one of `culprits`.
+fn refused(folder: &Path, arguments: &[&str], culprits: &[&str]) {
+    let output = lyceum(folder, arguments).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "{arguments:?} went through");
+    for culprit in culprits {
+        assert!(errors.contains(culprit), "{arguments:?}: `{culprit}` is not in: {errors}");
+    }
+    assert!(!errors.contains("panicked"), "{errors}");
+}
+
+#[test]
+fn bad_input_is_refused_by_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    refused(folder, &["train", "--set", "episode.way=5"], &["episode.way", "ways"]);
+    refused(
+        folder,
+        &["train", "--set", "learner.maml.inner_rate=-1"],
+        &["learner.maml.inner_rate"],
+    );
+    refused(folder, &["train", "--set", "episode.ways=5000"], &["5000"]);
+    refused(folder, &["train", "--set", "episode.evaluation_queries=60"], &["60", "20"]);
+    refused(folder, &["train", "no-such-preset"], &["no-such-preset"]);
+    refused(folder, &["train", "omniglot-maml-5w1s", "--data", "nowhere"], &["nowhere"]);
+    refused(folder, &["train", "--resume", "nothing"], &["nothing"]);
+    refused(folder, &["worker", "--coordinator", "127.0.0.1:1", "--wait", "0.5"], &["127.0.0.1:1"]);
+    refused(folder, &["bench", "maml-9q"], &["maml-9q", "maml-15q"]);
+
+    let omniglot = folder.join("omniglot");
+    std::fs::create_dir(&omniglot).unwrap();
+    std::fs::write(omniglot.join("images_background.zip"), b"PK\x03\x04 and no more").unwrap();
+    std::fs::write(omniglot.join("images_evaluation.zip"), b"").unwrap();
+    let lake = ["--set", "data.omniglot.split={ lake = { validation_alphabets = 1 } }"];
+    refused(
+        folder,
+        &["train", "omniglot-maml-5w1s", "--data", "omniglot", lake[0], lake[1]],
+        &["images_background.zip"],
+    );
+
+    std::fs::create_dir_all(folder.join("images/train/a")).unwrap();
+    std::fs::write(folder.join("images/train/a/1.png"), b"no image").unwrap();
+    let data = "data={ folder = { path = \"images\" } }";
+    refused(folder, &["train", "--set", data], &["1.png"]);
+
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    refused(folder, &["coordinator", "--listen", &address], &[&address]);
+}
+
+#[test]
+fn a_checkpoint_of_another_layout_is_refused_by_its_tensor() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    train(folder, &["--threads", "1", "--set", "training.checkpoint_every=20"]);
+    let config = folder.join("runs/glyphs-maml/config.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    assert!(text.contains("filters = 8"));
+    std::fs::write(&config, text.replace("filters = 8", "filters = 4")).unwrap();
+    for command in ["evaluate", "train"] {
+        let resume: &[&str] =
+            if command == "train" { &["train", "--resume"] } else { &["evaluate"] };
+        let arguments: Vec<_> = resume.iter().copied().chain(["runs/glyphs-maml"]).collect();
+        refused(folder, &arguments, &[".safetensors", "encoder.0.conv.weight"]);
+    }
+}
+
+#[test]
+fn reference_cases_are_within_their_tolerances() {
+    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+    for name in [
+        "maml_stride_1step",
+        "maml_pool_5step",
+        "maml_rgb_2step",
+        "fomaml_pool_5step",
+        "anil_pool_5step",
+        "reptile_stride_5step",
+        "meta_sgd_stride_2step",
+        "maml_sinusoid",
+    ] {
+        let out = tempfile::NamedTempFile::new().unwrap();
+        let arguments = ["gradient", name, "--json", "--out", out.path().to_str().unwrap()];
+        let output = lyceum(&cases, &arguments).output().unwrap();
+        let line: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert!(output.status.success(), "{name}: {line}");
+        assert!(line["gradient_error"].as_f64().unwrap() < 2e-5, "{name}: {line}");
+        let written = std::fs::read(out.path()).unwrap();
+        let tensors = safetensors::SafeTensors::deserialize(&written).unwrap();
+        assert!(tensors.names().iter().any(|name| name.starts_with("meta_gradient/")), "{name}");
+    }
+}
