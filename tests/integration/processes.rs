@@ -11,9 +11,9 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A run of a few seconds.
 const RUN: [&str; 9] = [
-    "training.meta_steps=80",
+    "training.meta_steps=1200",
     "training.meta_batch=8",
-    "training.validate_every=40",
+    "training.validate_every=600",
     "training.validation_episodes=8",
     "training.test_episodes=16",
     "training.report_every=1",
@@ -122,14 +122,15 @@ fn threads_workers_and_a_killed_worker_change_no_bit() {
     let worker =
         || Process::start(folder, &["worker", "--coordinator", &address, "--threads", "1"]);
     let (mut first, second) = (worker(), worker());
-    coordinator.line_with("worker-1 joined");
+    coordinator.line_with(" joined");
+    coordinator.line_with(" joined");
     coordinator.line_with("training at step 10 ");
     first.child.kill().unwrap();
     assert!(!first.child.wait().unwrap().success(), "it was at work when it was killed");
     coordinator.line_with(" left");
     coordinator.line_with("training at step ");
     let late = worker();
-    coordinator.line_with("worker-2 joined");
+    coordinator.line_with(" joined");
     assert_eq!(digest(&coordinator.end()), expected);
     assert!(
         second.end().status.success() && late.end().status.success(),
@@ -156,7 +157,7 @@ fn a_run_that_was_stopped_goes_on_to_the_same_bits() {
     let metrics =
         std::fs::read_to_string(folder.join("stopped/glyphs-maml/metrics.jsonl")).unwrap();
     let steps = metrics.lines().filter(|line| line.contains("\"training\"")).count();
-    assert_eq!(steps, 80, "each step is there once");
+    assert_eq!(steps, 1200, "each step is there once");
 }
 
 /// The arguments are refused with a message that contains every one of `culprits`.
@@ -181,7 +182,7 @@ fn bad_input_is_refused_by_its_name() {
         &["learner.maml.inner_rate"],
     );
     refused(folder, &["train", "--set", "episode.ways=5000"], &["5000"]);
-    refused(folder, &["train", "--set", "episode.evaluation_queries=60"], &["60", "20"]);
+    refused(folder, &["train", "--set", "episode.evaluation_queries=60"], &["61", "20"]);
     refused(folder, &["train", "no-such-preset"], &["no-such-preset"]);
     refused(folder, &["train", "omniglot-maml-5w1s", "--data", "nowhere"], &["nowhere"]);
     refused(folder, &["train", "--resume", "nothing"], &["nothing"]);
@@ -213,7 +214,7 @@ fn bad_input_is_refused_by_its_name() {
 fn a_checkpoint_of_another_layout_is_refused_by_its_tensor() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    train(folder, &["--threads", "1", "--set", "training.checkpoint_every=20"]);
+    train(folder, &["--threads", "1", "--set", "training.checkpoint_every=600"]);
     let config = folder.join("runs/glyphs-maml/config.toml");
     let text = std::fs::read_to_string(&config).unwrap();
     assert!(text.contains("filters = 8"));

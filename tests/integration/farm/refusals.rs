@@ -1,3 +1,5 @@
+//! What is refused, and in which words; and what a run answers to those who ask.
+
 use std::sync::Arc;
 use std::time::Duration;
 

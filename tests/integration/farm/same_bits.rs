@@ -1,3 +1,5 @@
+//! Whoever works, and whatever happens to them: the same digest.
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -67,7 +69,15 @@ async fn a_worker_that_vanishes_and_one_that_comes_late_change_no_bit() {
 async fn a_run_stopped_and_resumed_comes_to_the_same_bits_and_its_worker_rejoins() {
     let expected = undisturbed(config(&[])).await;
     let mut coordinator = Coordinator::start(config(&[])).await;
-    let worker = worker(&coordinator, "patient", 2);
+    // It holds an episode of the ninth meta-step until the run is stopped, however fast the eight before it went.
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let (held, episodes) = (Mutex::new(held), AtomicUsize::new(0));
+    let hook = Arc::new(move || {
+        if episodes.fetch_add(1, Ordering::Relaxed) == 8 * 24 {
+            let _ = held.lock().unwrap().recv();
+        }
+    });
+    let worker = worker_with(&coordinator, "patient", 2, hook);
     coordinator
         .see(|seen| matches!(seen, Observation::Progress(progress) if progress.step >= MetaStep(7)))
         .await;
@@ -76,6 +86,7 @@ async fn a_run_stopped_and_resumed_comes_to_the_same_bits_and_its_worker_rejoins
     let (outcome, folder) = coordinator.outcome().await;
     let Outcome::Stopped { step } = outcome else { panic!("{outcome:?}") };
     assert!(step >= MetaStep(7) && step < MetaStep(30), "stopped at {step}");
+    drop(release);
 
     let resumed = Coordinator::resume(config, folder, &address).await;
     assert_eq!(resumed.completed().await.parameters.digest(), expected);
