@@ -14,8 +14,8 @@ use lyceum_common::reduction::{Partial, Reduction};
 use lyceum_common::seed::{OfRun, Seed};
 use lyceum_coordinator::meta_optimizer::MetaOptimizer;
 use lyceum_worker::kernels::{InstructionSet, multiply_adds};
-use lyceum_worker::learners::{BuildOptions, build};
 use lyceum_worker::pool::{Computation, Pool};
+use lyceum_worker::work::{BuildOptions, build};
 use serde::Serialize;
 
 use workload::Workload;

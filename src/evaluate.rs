@@ -11,8 +11,8 @@ use lyceum_common::parameters::MetaParameters;
 use lyceum_common::seed::Seed;
 use lyceum_coordinator::checkpoint::read_model;
 use lyceum_coordinator::enterprise::layout_of;
-use lyceum_worker::learners::{BuildOptions, build};
 use lyceum_worker::pool::Pool;
+use lyceum_worker::work::{BuildOptions, build};
 
 use crate::place::{Places, open_run};
 use crate::serve::is_transductive;

@@ -16,7 +16,7 @@ use serde::Serialize;
 pub(crate) struct Gradient {
     /// The case's path without an ending: NAME.toml and NAME.safetensors are read
     case: PathBuf,
-    /// Writes loss, output and meta_gradient/<name> as safetensors
+    /// Writes `loss`, `output` and `meta_gradient/NAME` as safetensors
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// avx512, avx2, neon or portable; the fastest that the machine has where absent

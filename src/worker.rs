@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use lyceum_worker::kernels::InstructionSet;
-use lyceum_worker::learners::{BuildOptions, build};
 use lyceum_worker::session::{self, Ended, SessionError, SessionOptions};
+use lyceum_worker::work::{BuildOptions, build};
 use tokio_util::sync::CancellationToken;
 
 use crate::place::Cache;

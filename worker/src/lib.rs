@@ -5,7 +5,7 @@
 //! | [`kernels`] | SIMD and nothing else; the one place with `unsafe` |
 //! | `ops`, `layers`, `networks` | programs of primitives, interpreted for values and for tangents |
 //! | `objective`, `trajectory` | a loss of flat parameters, its gradient and Hessian-vector product; an inner loop's path |
-//! | [`learners`] | what is meta-learned and how it adapts, a file each |
+//! | `learners` | what is meta-learned and how it adapts, a file each |
 //! | [`episodes`] | where episodes come from |
 //! | [`work`] | the seam to the farm: (meta-parameters, seed) → meta-gradient |
 //! | [`pool`] | the threads that compute: ranges in, sums out |
@@ -17,7 +17,7 @@ pub mod case;
 pub mod episodes;
 pub mod kernels;
 mod layers;
-pub mod learners;
+mod learners;
 mod networks;
 mod objective;
 mod ops;

@@ -6,8 +6,7 @@ use lyceum_common::config::{RunConfig, load};
 use lyceum_common::ids::{EpisodeIndex, MetaStep, Split};
 use lyceum_common::pack::Pack;
 use lyceum_common::seed::{OfEpisode, Seed};
-use lyceum_worker::learners::{BuildOptions, build};
-use lyceum_worker::work::Work;
+use lyceum_worker::work::{BuildOptions, Work, build};
 
 fn config(preset: &str, overrides: &[&str]) -> RunConfig {
     let glyphs = [

@@ -1,5 +1,5 @@
 //! How a meta-gradient becomes an update of the meta-parameters: a chain of transforms, each a step of the rule, as in
-//! optax. `Adam` is [`ScaleByAdam`](adam::ScaleByAdam) and [`ScaleByRate`](schedule::ScaleByRate), one behind the other.
+//! optax. `Adam` is `ScaleByAdam` and `ScaleByRate`, one behind the other.
 //!
 //! All sums have a fixed order, and no power or cosine is the platform's, so an update is the same bits everywhere.
 

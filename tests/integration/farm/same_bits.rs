@@ -1,7 +1,7 @@
 //! Whoever works, and whatever happens to them: the same digest.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 
 use lyceum_common::ids::MetaStep;
 use lyceum_coordinator::observation::Observation;
@@ -9,7 +9,24 @@ use lyceum_coordinator::run::Outcome;
 use lyceum_worker::session::Ended;
 use tokio::sync::oneshot;
 
+use super::stub::Hook;
 use super::support::{Coordinator, config, undisturbed, worker, worker_with};
+
+/// A hook that says so at episode `at`, and then holds it until the sender is dropped.
+fn gate(at: usize) -> (Hook, oneshot::Receiver<()>, mpsc::Sender<()>) {
+    let (reached, when_reached) = oneshot::channel();
+    let (release, held) = mpsc::channel();
+    let (reached, held) = (Mutex::new(Some(reached)), Mutex::new(held));
+    let episodes = AtomicUsize::new(0);
+    let hook = Arc::new(move || {
+        if episodes.fetch_add(1, Ordering::Relaxed) == at {
+            // The test may not want to know.
+            let _ = reached.lock().unwrap().take().unwrap().send(());
+            let _ = held.lock().unwrap().recv();
+        }
+    });
+    (hook, when_reached, release)
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn three_workers_come_to_the_bits_of_one() {
@@ -35,21 +52,12 @@ async fn a_worker_that_vanishes_and_one_that_comes_late_change_no_bit() {
     // Small ranges, so that both workers have one; no lease ends within the test.
     let config = config(&["farm.assignment=2", "farm.lease_seconds=3600"]);
     let mut coordinator = Coordinator::start(config).await;
-    let _steady = worker(&coordinator, "steady", 1);
-
-    // At its 20th episode it says so, and then holds its range until it is let go, which is after it has vanished.
-    let (reached, at_twenty) = oneshot::channel();
-    let reached = Mutex::new(Some(reached));
-    let (release, held) = std::sync::mpsc::channel::<()>();
-    let (held, episodes) = (Mutex::new(held), AtomicUsize::new(0));
-    let hook = Arc::new(move || {
-        if episodes.fetch_add(1, Ordering::Relaxed) == 20 {
-            reached.lock().unwrap().take().unwrap().send(()).unwrap();
-            let _ = held.lock().unwrap().recv();
-        }
-    });
+    let (hook, at_twenty, release) = gate(20);
     let doomed = worker_with(&coordinator, "doomed", 1, hook);
     at_twenty.await.unwrap();
+    // The run cannot end without the late one: the steady one waits for it.
+    let (hook, _, steady_release) = gate(30);
+    let steady = worker_with(&coordinator, "steady", 1, hook);
     doomed.abort();
     drop(release);
     assert!(doomed.await.unwrap_err().is_cancelled());
@@ -61,8 +69,10 @@ async fn a_worker_that_vanishes_and_one_that_comes_late_change_no_bit() {
         .see(|seen| matches!(seen, Observation::Joined(_, hello) if hello.name == "late"))
         .await;
     assert!(matches!(joined, Observation::Joined(..)));
+    drop(steady_release);
     assert_eq!(coordinator.completed().await.parameters.digest(), expected);
     assert_eq!(late.await.unwrap().unwrap(), Ended::Finished);
+    assert_eq!(steady.await.unwrap().unwrap(), Ended::Finished);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -70,13 +80,7 @@ async fn a_run_stopped_and_resumed_comes_to_the_same_bits_and_its_worker_rejoins
     let expected = undisturbed(config(&[])).await;
     let mut coordinator = Coordinator::start(config(&[])).await;
     // It holds an episode of the ninth meta-step until the run is stopped, however fast the eight before it went.
-    let (release, held) = std::sync::mpsc::channel::<()>();
-    let (held, episodes) = (Mutex::new(held), AtomicUsize::new(0));
-    let hook = Arc::new(move || {
-        if episodes.fetch_add(1, Ordering::Relaxed) == 8 * 24 {
-            let _ = held.lock().unwrap().recv();
-        }
-    });
+    let (hook, _, release) = gate(8 * 24);
     let worker = worker_with(&coordinator, "patient", 2, hook);
     coordinator
         .see(|seen| matches!(seen, Observation::Progress(progress) if progress.step >= MetaStep(7)))

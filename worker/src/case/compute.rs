@@ -9,7 +9,7 @@ use super::read::{Case, CaseError, CaseResult, FewShot};
 use crate::episodes::EpisodeSize;
 use crate::kernels::InstructionSet;
 use crate::layers::LossKind;
-use crate::learners::{Learner, Maml, MetaSgd, Reptile, Setting, meta_order};
+use crate::learners::{Learner, Maml, MetaSgd, Reptile, Setting};
 use crate::networks::Network;
 
 /// Loss, outputs and meta-gradient of a case.
@@ -53,7 +53,7 @@ pub fn compute(case: &Case, instruction_set: InstructionSet) -> Result<CaseResul
 }
 
 fn run<L: Learner<f32>>(learner: &L, network: &Network, case: &FewShot) -> CaseResult {
-    let order = meta_order(network, learner.parameters());
+    let order = network.meta_order(learner.parameters());
     let theta: Vec<f32> = order.iter().map(|&place| case.parameters[place as usize]).collect();
     let mut gradient = vec![0.0; theta.len()];
     let mut scratch = learner.scratch();

@@ -1,19 +1,14 @@
 //! Learners: what is meta-learned, and how it adapts. One file each.
 
-mod build;
 mod maml;
 mod meta_sgd;
-mod problem;
 mod reptile;
 mod stage;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use build::meta_order;
-pub use build::{BuildError, BuildOptions, build};
 pub(crate) use maml::Maml;
 pub(crate) use meta_sgd::MetaSgd;
-pub(crate) use problem::Problem;
 pub(crate) use reptile::Reptile;
 pub(crate) use stage::{Setting, Stage};
 

@@ -112,6 +112,15 @@ impl Network {
         order
     }
 
+    /// The order of `parameters` meta-parameters: the network's, once for each vector of its length.
+    pub(crate) fn meta_order(&self, parameters: usize) -> Vec<u32> {
+        let order = self.order();
+        let length = order.len();
+        (0..parameters)
+            .map(|i| order[i % length] + crate::kernels::offset(i / length * length))
+            .collect()
+    }
+
     /// The channels of the map that a linear layer of this name reads flattened, if it does.
     fn flattened_channels(&self, name: &str) -> Option<usize> {
         match (&self.config, self.shape) {

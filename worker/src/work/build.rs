@@ -6,12 +6,13 @@ use lyceum_common::config::{LearnerConfig, RunConfig};
 use lyceum_common::model::ModelError;
 use lyceum_common::pack::Pack;
 
-use super::{Learner, Maml, MetaSgd, Problem, Reptile, Setting};
+use super::Work;
+use super::problem::Problem;
 use crate::episodes::{EpisodeError, EpisodeSize, EpisodeSource, source};
 use crate::kernels::InstructionSet;
 use crate::layers::LossKind;
+use crate::learners::{Learner, Maml, MetaSgd, Reptile, Setting};
 use crate::networks::Network;
-use crate::work::Work;
 
 /// Why a worker cannot do a run's work.
 #[derive(Debug, thiserror::Error)]
@@ -78,16 +79,7 @@ fn problem<L: Learner<f32> + 'static>(
     setting: &Setting<'_>,
     source: Arc<dyn EpisodeSource>,
 ) -> Arc<dyn Work> {
-    let order = meta_order(setting.network, learner.parameters());
+    let order = setting.network.meta_order(learner.parameters()).into();
     let (training, evaluation) = (setting.training, setting.evaluation);
     Arc::new(Problem { learner: Arc::new(learner), source, training, evaluation, order })
-}
-
-/// The order of `parameters` meta-parameters: the network's, once for each vector of its length.
-pub(crate) fn meta_order(network: &Network, parameters: usize) -> Arc<[u32]> {
-    let order = network.order();
-    let length = order.len();
-    (0..parameters)
-        .map(|i| order[i % length] + crate::kernels::offset(i / length * length))
-        .collect()
 }

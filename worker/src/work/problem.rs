@@ -6,9 +6,9 @@ use lyceum_common::ids::Split;
 use lyceum_common::report::EpisodeReport;
 use lyceum_common::seed::{OfEpisode, Seed};
 
-use super::Learner;
+use super::{Work, WorkThread};
 use crate::episodes::{Episode, EpisodeSize, EpisodeSource};
-use crate::work::{Work, WorkThread};
+use crate::learners::Learner;
 
 /// (meta-parameters, seed) → meta-gradient, by sampling an episode and handing it to the learner.
 pub(crate) struct Problem<L> {

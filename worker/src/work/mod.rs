@@ -1,6 +1,11 @@
 //! The seam between the farm and the learners: (meta-parameters, seed) → meta-gradient. The farm knows no learner, a
 //! learner no farm.
 
+mod build;
+mod problem;
+
+pub use build::{BuildError, BuildOptions, build};
+
 use lyceum_common::ids::Split;
 use lyceum_common::report::EpisodeReport;
 use lyceum_common::seed::{OfEpisode, Seed};
