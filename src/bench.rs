@@ -18,6 +18,7 @@ use lyceum_worker::pool::{Computation, Pool};
 use lyceum_worker::work::{BuildOptions, build};
 use serde::Serialize;
 
+use crate::output::print;
 use workload::Workload;
 
 /// Times named workloads: whole meta-steps, with sampling, aggregation and an Adam step.
@@ -54,6 +55,20 @@ struct Measurement {
     share_of_peak: f64,
 }
 
+impl Measurement {
+    fn row(&self) -> String {
+        format!(
+            "{:<14} {:>7} {:>12.1} {:>10.1} {:>10.1} {:>7.1}%",
+            self.workload,
+            self.threads,
+            self.tasks_per_second,
+            self.gflops,
+            self.peak_gflops,
+            100.0 * self.share_of_peak
+        )
+    }
+}
+
 impl Bench {
     pub(crate) fn run(&self) -> anyhow::Result<()> {
         let workloads = workload::named(&self.workloads)?;
@@ -62,26 +77,14 @@ impl Bench {
             "--seconds: must be above zero"
         );
         if !self.json {
-            println!(
+            print(&format!(
                 "{:<14} {:>7} {:>12} {:>10} {:>10} {:>8}",
                 "workload", "threads", "tasks/s", "GFLOP/s", "peak", "share"
-            );
+            ))?;
         }
         for workload in workloads {
             let line = self.measure(&workload)?;
-            if self.json {
-                println!("{}", serde_json::to_string(&line)?);
-            } else {
-                println!(
-                    "{:<14} {:>7} {:>12.1} {:>10.1} {:>10.1} {:>7.1}%",
-                    line.workload,
-                    line.threads,
-                    line.tasks_per_second,
-                    line.gflops,
-                    line.peak_gflops,
-                    100.0 * line.share_of_peak
-                );
-            }
+            print(&if self.json { serde_json::to_string(&line)? } else { line.row() })?;
         }
         Ok(())
     }

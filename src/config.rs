@@ -1,5 +1,6 @@
 //! `lyceum config`: a configuration with every default spelled out.
 
+use crate::output::print;
 use crate::place::Configuration;
 
 /// Prints the resolved configuration as TOML.
@@ -11,7 +12,6 @@ pub(crate) struct Config {
 
 impl Config {
     pub(crate) fn run(&self) -> anyhow::Result<()> {
-        print!("{}", self.configuration.load()?.to_toml());
-        Ok(())
+        print(self.configuration.load()?.to_toml().trim_end())
     }
 }

@@ -9,6 +9,8 @@ use lyceum_worker::kernels::InstructionSet;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::Serialize;
 
+use crate::output::print;
+
 /// Computes loss, outputs and meta-gradient of a case, and their errors where the case says what they should be.
 ///
 /// Ends with status 1 where they are beyond what single precision explains.
@@ -54,11 +56,7 @@ impl Gradient {
             loss_error: errors.map(|errors| errors.loss_error),
             output_error: errors.map(|errors| errors.output_error),
         };
-        if self.json {
-            println!("{}", serde_json::to_string(&line)?);
-        } else {
-            print(&line, errors);
-        }
+        print(&if self.json { serde_json::to_string(&line)? } else { table(&line, errors) })?;
         match errors {
             Some(errors) if !errors.agrees(&Tolerance::SINGLE) => {
                 bail!("{}: beyond the tolerances of single precision", self.case.display())
@@ -68,19 +66,18 @@ impl Gradient {
     }
 }
 
-fn print(line: &Line, errors: Option<&Comparison>) {
-    println!("loss           {:.9}", line.loss);
-    println!("gradient norm  {:.9}", line.gradient_norm);
+fn table(line: &Line, errors: Option<&Comparison>) -> String {
+    let mut text =
+        format!("loss           {:.9}\ngradient norm  {:.9}", line.loss, line.gradient_norm);
     if let Some(errors) = errors {
-        println!("gradient error {:.2e} of the norm", errors.gradient_error);
-        println!(
-            "worst tensor   {} ({:.1} % of its tolerance)",
-            errors.worst_tensor,
-            100.0 * errors.worst_tensor_share
-        );
-        println!("loss error     {:.2e}", errors.loss_error);
-        println!("output error   {:.2e} of the largest", errors.output_error);
+        let share = 100.0 * errors.worst_tensor_share;
+        text += &format!("\ngradient error {:.2e} of the norm", errors.gradient_error);
+        text +=
+            &format!("\nworst tensor   {} ({share:.1} % of its tolerance)", errors.worst_tensor);
+        text += &format!("\nloss error     {:.2e}", errors.loss_error);
+        text += &format!("\noutput error   {:.2e} of the largest", errors.output_error);
     }
+    text
 }
 
 fn write(path: &Path, result: &CaseResult) -> anyhow::Result<()> {

@@ -6,6 +6,7 @@ mod coordinator;
 mod evaluate;
 mod gradient;
 mod health;
+mod output;
 mod place;
 mod progress;
 mod serve;

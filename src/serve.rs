@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context as _, bail};
-use lyceum_common::config::{NetworkConfig, RunConfig};
+use lyceum_common::config::{DataConfig, NetworkConfig, RunConfig};
 use lyceum_coordinator::enterprise::Enterprise;
 use lyceum_coordinator::run::Outcome;
 use lyceum_coordinator::run_folder::RunFolder;
@@ -31,6 +31,7 @@ impl Job {
     ) -> anyhow::Result<Self> {
         let Some(run) = resume else {
             let config = configuration.load()?;
+            check_place(&config)?;
             let pack = places.cache.pack(&config)?;
             check_episodes(&config, pack.clone())?;
             let folder = RunFolder::create(&places.runs, &config.name, &config.to_toml())?;
@@ -100,6 +101,16 @@ impl Job {
 /// Whether an evaluation of this network lets query examples see one another, through batch norm.
 pub(crate) fn is_transductive(config: &RunConfig) -> bool {
     matches!(config.network, NetworkConfig::Conv4(_))
+}
+
+/// A preset cannot know where a data set lies.
+fn check_place(config: &RunConfig) -> anyhow::Result<()> {
+    match &config.data {
+        DataConfig::Omniglot(omniglot) if omniglot.path.as_os_str().is_empty() => {
+            bail!("data.omniglot.path: not given; say where Omniglot lies, as in --data DIR")
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Refuses episodes that the data does not have before a run's folder is there, rather than in every worker.

@@ -3,6 +3,8 @@
 use lyceum_common::report::Estimate;
 use serde::Serialize;
 
+use crate::output::print;
+
 /// The end of a run or of an evaluation.
 #[derive(Debug, Serialize)]
 pub(crate) struct Summary {
@@ -51,33 +53,37 @@ impl Summary {
 
     /// Prints it: with `json` as the last line of standard output, else as a table.
     pub(crate) fn print(&self, json: bool) -> anyhow::Result<()> {
-        if json {
-            println!("{}", serde_json::to_string(self)?);
-            return Ok(());
-        }
+        print(&if json { serde_json::to_string(self)? } else { self.table() })
+    }
+
+    fn table(&self) -> String {
+        let percent = |share: f64| 100.0 * share;
         let interval = self.interval.unwrap_or(0.0);
-        let row = |name: &str, value: String| println!("{name:<16} {value}");
-        match (self.accuracy, self.loss) {
+        let tested = match (self.accuracy, self.loss) {
             (Some(accuracy), _) => {
-                row(
-                    "test accuracy",
-                    format!("{:.2} % ± {:.2} (95 % interval)", 100.0 * accuracy, 100.0 * interval),
-                );
+                let (accuracy, interval) = (percent(accuracy), percent(interval));
+                ("test accuracy", format!("{accuracy:.2} % ± {interval:.2} (95 % interval)"))
             }
             (None, Some(loss)) => {
-                row("test loss", format!("{loss:.4} ± {interval:.4} (95 % interval)"))
+                ("test loss", format!("{loss:.4} ± {interval:.4} (95 % interval)"))
             }
-            (None, None) => row("test", "none".to_owned()),
-        }
-        row("episodes", self.episodes.to_string());
-        row("transductive", if self.transductive { "yes" } else { "no" }.to_owned());
+            (None, None) => ("test", "none".to_owned()),
+        };
+        let mut rows = vec![
+            tested,
+            ("episodes", self.episodes.to_string()),
+            ("transductive", if self.transductive { "yes" } else { "no" }.to_owned()),
+        ];
         if let Some(step) = self.selected_step {
             let how = if self.validated == Some(true) { "by validation" } else { "the last" };
-            row("selected step", format!("{step} ({how})"));
+            rows.push(("selected step", format!("{step} ({how})")));
         }
-        row("parameters", self.digest.clone());
-        row("time", format!("{:.1} s, {:.0} episodes/s", self.seconds, self.episodes_per_second));
-        row("run", self.run.clone());
-        Ok(())
+        rows.push(("parameters", self.digest.clone()));
+        let (seconds, rate) = (self.seconds, self.episodes_per_second);
+        rows.push(("time", format!("{seconds:.1} s, {rate:.0} episodes/s")));
+        rows.push(("run", self.run.clone()));
+        let lines: Vec<_> =
+            rows.iter().map(|(name, value)| format!("{name:<16} {value}")).collect();
+        lines.join("\n")
     }
 }

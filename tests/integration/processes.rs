@@ -185,6 +185,7 @@ fn bad_input_is_refused_by_its_name() {
     refused(folder, &["train", "--set", "episode.evaluation_queries=60"], &["61", "20"]);
     refused(folder, &["train", "no-such-preset"], &["no-such-preset"]);
     refused(folder, &["train", "omniglot-maml-5w1s", "--data", "nowhere"], &["nowhere"]);
+    refused(folder, &["train", "omniglot-maml-5w1s"], &["data.omniglot.path", "--data"]);
     refused(folder, &["train", "--resume", "nothing"], &["nothing"]);
     refused(folder, &["worker", "--coordinator", "127.0.0.1:1", "--wait", "0.5"], &["127.0.0.1:1"]);
     refused(folder, &["bench", "maml-9q"], &["maml-9q", "maml-15q"]);
