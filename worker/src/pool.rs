@@ -282,8 +282,9 @@ impl Shared {
             }));
             if let Err(panic) = outcome {
                 let error = ComputeError::Panicked { episode, message: message(&*panic) };
-                running.end(Err(error.clone()));
-                return self.fail(&error);
+                // The pool refuses first, so that whoever is told finds it so.
+                self.fail(&error);
+                return running.end(Err(error));
             }
         }
     }
