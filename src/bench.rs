@@ -1,5 +1,6 @@
 //! `lyceum bench`: how fast this machine trains, against what it can multiply and add.
 
+mod profile;
 mod workload;
 
 use std::num::NonZeroUsize;
@@ -8,14 +9,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use lyceum_common::assignment::Job;
-use lyceum_common::ids::{EpisodeRange, MetaStep};
+use lyceum_common::ids::{EpisodeIndex, EpisodeRange, MetaStep};
+use lyceum_common::layout::Layout;
 use lyceum_common::model::{learner_layout, network_layout};
 use lyceum_common::reduction::{Partial, Reduction};
 use lyceum_common::seed::{OfRun, Seed};
 use lyceum_coordinator::meta_optimizer::MetaOptimizer;
 use lyceum_worker::kernels::{InstructionSet, multiply_adds};
 use lyceum_worker::pool::{Computation, Pool};
-use lyceum_worker::work::{BuildOptions, build};
+use lyceum_worker::work::{BuildOptions, Work, build};
 use serde::Serialize;
 
 use crate::output::print;
@@ -36,6 +38,9 @@ pub(crate) struct Bench {
     /// avx512, avx2, neon or portable; the fastest that the machine has where absent.
     #[arg(long, value_name = "NAME")]
     instruction_set: Option<InstructionSet>,
+    /// Where an episode's time goes instead: each op of each layer, on one thread.
+    #[arg(long)]
+    profile: bool,
     /// One JSON object a line.
     #[arg(long)]
     json: bool,
@@ -76,6 +81,9 @@ impl Bench {
             self.seconds > 0.0 && self.seconds.is_finite(),
             "--seconds: must be above zero"
         );
+        if self.profile {
+            return workloads.iter().try_for_each(|workload| self.profile(workload));
+        }
         if !self.json {
             print(&format!(
                 "{:<14} {:>7} {:>12} {:>10} {:>10} {:>8}",
@@ -85,6 +93,24 @@ impl Bench {
         for workload in workloads {
             let line = self.measure(&workload)?;
             print(&if self.json { serde_json::to_string(&line)? } else { line.row() })?;
+        }
+        Ok(())
+    }
+
+    /// Prints a workload's profile.
+    fn profile(&self, workload: &Workload) -> anyhow::Result<()> {
+        let instruction_set = self.instruction_set.unwrap_or_else(InstructionSet::best);
+        let Setup { work, layout } = Setup::new(workload, instruction_set)?;
+        let run = Seed::of_run(workload.config.seed);
+        let theta = layout.initialise(run.initialisation());
+        let seed = run.step(MetaStep(0)).episode(EpisodeIndex(0));
+        let timings = work.profile(&theta, seed, PROFILE_REPEATS);
+        anyhow::ensure!(!timings.is_empty(), "{} has no profile", workload.name);
+        if !self.json {
+            print(&format!("{}\n{}", workload.name, profile::Row::HEADER))?;
+        }
+        for row in profile::rows(workload.name, &timings) {
+            print(&if self.json { serde_json::to_string(&row)? } else { row.text() })?;
         }
         Ok(())
     }
@@ -114,12 +140,7 @@ impl Bench {
         instruction_set: InstructionSet,
     ) -> anyhow::Result<(f64, usize)> {
         let config = &workload.config;
-        let cache = tempfile::tempdir().context("no temporary folder")?;
-        let pack = lyceum_common::data::prepare(&config.data, cache.path())?;
-        let outputs = if config.data.is_classification() { config.episode.ways } else { 1 };
-        let network = network_layout(&config.network, config.data.shape(), outputs)?;
-        let layout = learner_layout(&config.learner, &network);
-        let work = build(config, pack, BuildOptions { instruction_set, inductive: false })?;
+        let Setup { work, layout } = Setup::new(workload, instruction_set)?;
         let products = work.products();
         let pool = Pool::new(work, self.threads).context("no compute threads")?;
         let mut optimizer =
@@ -145,6 +166,28 @@ impl Bench {
         }
         let tasks = (steps * config.training.meta_batch) as f64;
         Ok((tasks / started.elapsed().as_secs_f64(), products))
+    }
+}
+
+/// Repeats that a profile's times are the medians of.
+const PROFILE_REPEATS: usize = 31;
+
+/// What a workload computes with.
+struct Setup {
+    work: Arc<dyn Work>,
+    layout: Layout,
+}
+
+impl Setup {
+    fn new(workload: &Workload, instruction_set: InstructionSet) -> anyhow::Result<Self> {
+        let config = &workload.config;
+        let cache = tempfile::tempdir().context("no temporary folder")?;
+        let pack = lyceum_common::data::prepare(&config.data, cache.path())?;
+        let outputs = if config.data.is_classification() { config.episode.ways } else { 1 };
+        let network = network_layout(&config.network, config.data.shape(), outputs)?;
+        let layout = learner_layout(&config.learner, &network);
+        let work = build(config, pack, BuildOptions { instruction_set, inductive: false })?;
+        Ok(Self { work, layout })
     }
 }
 

@@ -9,6 +9,7 @@
 //! | [`episodes`] | where episodes come from |
 //! | [`work`] | the seam to the farm: (meta-parameters, seed) → meta-gradient |
 //! | [`pool`] | the threads that compute: ranges in, sums out |
+//! | [`profile`] | where an episode's time goes |
 //! | [`session`] | a worker's life with a coordinator |
 //! | [`case`] | one episode from a file, to compare with other frameworks |
 #![deny(unsafe_code)]
@@ -22,6 +23,7 @@ mod networks;
 mod objective;
 mod ops;
 pub mod pool;
+pub mod profile;
 pub mod session;
 mod trajectory;
 pub mod work;

@@ -8,7 +8,8 @@ use crate::episodes::Batch;
 use crate::kernels::{InstructionSet, Real};
 use crate::layers::{Feature, Layer, Loss, LossKind};
 use crate::networks::{Network, Plan};
-use crate::ops::{Aligned, InductiveValues, Planner, Slot, Tangents, Values};
+use crate::ops::{Aligned, InductiveValues, Pass, Planner, Slot, Tangents, Values};
+use crate::profile::At;
 
 /// The mean loss of a network on a batch. Immutable: threads share it, each with frames of its own.
 pub(crate) struct Objective<T> {
@@ -24,6 +25,9 @@ pub(crate) struct Objective<T> {
     outputs: Slot,
     statistics: Vec<Slot>,
 }
+
+/// Runs a layer's program by an interpreter; where the program is is for a profile to know.
+type RunProgram<'r, T> = dyn FnMut(&mut dyn Pass<T>, At, &dyn Fn(&mut dyn Pass<T>)) + 'r;
 
 /// A point in parameter space with a batch, and all that was computed there.
 pub(crate) struct Frame<T>(Aligned<T>);
@@ -104,6 +108,11 @@ impl<T: Real> Objective<T> {
         }
     }
 
+    /// How many parameters it is a function of.
+    pub(crate) fn parameter_count(&self) -> usize {
+        self.parameters.len()
+    }
+
     /// The point θ of `frame`.
     pub(crate) fn parameters<'f>(&self, frame: &'f Frame<T>) -> &'f [T] {
         &frame.0[self.parameters.range()]
@@ -162,16 +171,18 @@ impl<T: Real> Objective<T> {
         }
     }
 
-    /// H v at the θ whose values [`Objective::gradient`] kept in `frame`: the tangent of the gradient along v.
-    ///
-    /// v is zero outside the adapted part.
+    /// The direction v that [`Objective::hessian_vector_product`] takes; zero outside the adapted part.
+    pub(crate) fn direction<'t>(&self, plane: &'t mut TangentPlane<T>) -> &'t mut [T] {
+        &mut plane.0[self.parameters.range()]
+    }
+
+    /// H v at the θ whose values [`Objective::gradient`] kept in `frame`: the tangent of the gradient along the
+    /// plane's direction.
     pub(crate) fn hessian_vector_product<'t>(
         &self,
         frame: &Frame<T>,
-        v: &[T],
         plane: &'t mut TangentPlane<T>,
     ) -> &'t [T] {
-        plane.0[self.parameters.range()].copy_from_slice(v);
         let mut pass = Tangents {
             instruction_set: self.instruction_set,
             values: &frame.0,
@@ -185,6 +196,39 @@ impl<T: Real> Objective<T> {
             layer.backward(&mut pass);
         }
         &plane.0[self.gradient.range()]
+    }
+
+    /// Runs the programs of a gradient and of a Hessian-vector product along the gradient layer by layer, each by way
+    /// of `run`, which is given the interpreter, the place, and the layer's program.
+    pub(crate) fn profile(
+        &self,
+        frame: &mut Frame<T>,
+        plane: &mut TangentPlane<T>,
+        run: &mut RunProgram<'_, T>,
+    ) {
+        let mut programs =
+            |pass: &mut dyn Pass<T>, [forward, backward]: [&'static str; 2], tangent| {
+                for (layer, program) in self.layers.iter().enumerate() {
+                    let at = At { program: forward, tangent, layer };
+                    run(pass, at, &|pass| program.forward(pass));
+                }
+                let at = At { program: backward, tangent, layer: self.layers.len() };
+                run(pass, at, &|pass| self.loss.backward(pass));
+                for (layer, program) in self.layers.iter().enumerate().rev() {
+                    let at = At { program: backward, tangent, layer };
+                    run(pass, at, &|pass| program.backward(pass));
+                }
+            };
+        let instruction_set = self.instruction_set;
+        programs(
+            &mut Values { instruction_set, values: &mut frame.0 },
+            ["forward", "backward"],
+            false,
+        );
+        let direction = &frame.0[self.gradient.range()];
+        plane.0[self.parameters.range()].copy_from_slice(direction);
+        let mut pass = Tangents { instruction_set, values: &frame.0, tangents: &mut plane.0 };
+        programs(&mut pass, ["forward tangent", "backward tangent"], true);
     }
 
     /// Loss, and the share of examples whose largest output is that of the largest target.

@@ -42,19 +42,18 @@ impl<T: Real> Trajectory<T> {
         }
     }
 
-    /// Computes g(θₖ), and θₖ₊₁ by `step`, which is given g and, in place, θₖ.
+    /// Computes g(θₖ), and θₖ₊₁ by `step`, which is given g, θₖ, and where to write.
     pub(crate) fn advance(
         &mut self,
         objective: &Objective<T>,
         k: usize,
-        step: impl FnOnce(&[T], &mut [T]),
+        step: impl FnOnce(&[T], &[T], &mut [T]),
     ) {
         self.compute(objective, k);
         let frame = &self.frames[k.min(self.frames.len() - 1)];
         let (before, after) = self.thetas.split_at_mut((k + 1) * self.parameters);
-        let next = &mut after[..self.parameters];
-        next.copy_from_slice(&before[k * self.parameters..]);
-        step(objective.gradient_of(frame), next);
+        let theta = &before[k * self.parameters..];
+        step(objective.gradient_of(frame), theta, &mut after[..self.parameters]);
     }
 
     /// θ_K.

@@ -50,6 +50,12 @@ pub(crate) trait Lanes: Copy {
     /// A positive normal number as (e, m) with `self = 2ᵉ m` and m in [1, 2).
     unsafe fn exponent_and_mantissa(self) -> (Self, Self);
 
+    /// Asks for the cache line at `from`, which need not be there, where the machine can be asked.
+    #[inline(always)]
+    unsafe fn prefetch(from: *const Self::Scalar) {
+        let _ = from;
+    }
+
     /// The sum over all lanes, by halves: i + (i + 8), then 4, 2, 1 apart.
     #[inline(always)]
     unsafe fn sum(self) -> Self::Scalar {

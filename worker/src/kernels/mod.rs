@@ -7,14 +7,20 @@
 //! | `portable`, `x86_64`, `aarch64` | its implementations |
 //! | `instruction_set` | choosing one, and running a kernel with it |
 //! | `gather`, `product`, `outer` | convolutions and matrix products, and their gradients by the weights |
-//! | `channels` | maps and sums over `[rows, channels]` |
-//! | `normalisation` | batch norm and ReLU, backward and tangents |
-//! | `pooling`, `pointwise`, `transcendental`, `softmax` | the rest |
+//! | `prefetch`, `pages` | asking for numbers ahead of time, and for large pages |
+//! | `sweep` | a formula over the places of a batch, or over the windows that are pooled |
+//! | `statistics`, `normalisation` | batch norm with ReLU and max pool, backward and tangents |
+//! | `channels` | sums over rows |
+//! | `pointwise`, `transcendental`, `softmax` | the rest |
 //!
 //! This is the one folder with `unsafe`: behind safe functions that check lengths once.
 #![expect(
     unsafe_code,
     reason = "vector instructions and unchecked tiles; every block says why it is sound"
+)]
+#![expect(
+    clippy::needless_range_loop,
+    reason = "a tile's rows and columns are counted as in its formula, and to a constant, so that its sums stay in registers"
 )]
 
 #[cfg(target_arch = "aarch64")]
@@ -25,13 +31,16 @@ mod instruction_set;
 mod lanes;
 pub(crate) mod normalisation;
 mod outer;
+mod pages;
 mod peak;
 pub(crate) mod pointwise;
-mod pooling;
 mod portable;
+mod prefetch;
 mod product;
 mod real;
 mod softmax;
+pub(crate) mod statistics;
+mod sweep;
 #[cfg(test)]
 pub(crate) mod test_support;
 mod transcendental;
@@ -39,11 +48,13 @@ mod transcendental;
 mod x86_64;
 
 pub(crate) use channels::{Grid, sum_rows};
-pub(crate) use gather::{Gather, GatherRow, Group, Tap, offset};
+pub(crate) use gather::{Blocks, Gather, GatherRow, Group, Tap, offset, panels};
 pub use instruction_set::{InstructionSet, Kernel, UnknownInstructionSet};
+pub(crate) use lanes::LANES;
 pub(crate) use outer::{Outer, outer_product};
+pub(crate) use pages::{LARGE_PAGE, prefer_large_pages};
 pub use peak::multiply_adds;
-pub(crate) use pooling::{Pool, max_pool, max_pool_scatter, max_pool_select};
 pub(crate) use product::product;
 pub use real::Real;
 pub(crate) use softmax::{log_sum_exp, softmax};
+pub(crate) use sweep::{Places, Pool};

@@ -4,71 +4,157 @@
 //!
 //! ```text
 //! for tap, c, n:
-//!     for block of 64 of the rows that have this tap:
+//!     output[tap, c, n] = 0
+//!     for block of the rows that have this tap, (input, cotangent) in terms:
 //!         sum = 0
-//!         for (input, cotangent) in terms, row in block:
+//!         for row in block:
 //!             sum = fma(input[row + tap + c], cotangent[row + n], sum)
-//!         output[tap + c · width + n] += sum             (= at the first block)
+//!         output[tap, c, n] += sum
 //! ```
 //!
-//! Blocks keep both operands in the cache, and long sums from losing digits.
+//! Blocks keep both operands in the cache, and long sums from losing digits. A block's operands are packed side by
+//! side first, which costs a copy of each number for the sixty-four products that it is in. Taps of a shallow input
+//! are packed together, zeros standing for what lies beyond the border, and make one deep tap.
 
+use std::mem::MaybeUninit;
+use std::ops::Range;
+
+use super::gather::{Group, Part, evenly, tiles};
 use super::lanes::{LANES, Lanes, load, store};
+use super::prefetch::Ahead;
 use super::real::Real;
-use super::{Gather, InstructionSet, Kernel};
+use super::{Gather, InstructionSet, Kernel, offset};
 
-/// Rows summed in registers before they are added to what is there.
-const BLOCK: usize = 64;
+/// The most rows of a block.
+const ROWS: usize = 128;
 
-/// One row of one tap: where the input and the cotangent begin.
-#[derive(Clone, Copy, Debug)]
-struct Pair {
-    input: u32,
-    cotangent: u32,
+/// Panels of sixteen output columns that are packed at a time.
+const PANELS: usize = 4;
+
+/// The most input columns that are packed at a time, and the distance from one row of them to the next: an odd number
+/// of cache lines, so that a column's places do not compete for the same lines of the cache.
+const COLUMNS: usize = 64;
+const STRIDE: usize = COLUMNS + LANES;
+
+/// Inputs less deep than this have their taps packed together.
+const SHALLOW: usize = 16;
+
+/// Input columns of a tile.
+const TILE: usize = 6;
+
+/// Cache lines of the next block that are asked for with each tile: so many that they are there in time.
+const AHEAD: usize = 6;
+
+/// In place of an input's offset: the tap lies beyond the border there.
+const BEYOND: u32 = u32::MAX;
+
+/// Some neighbouring columns of the packed inputs: one tap's, or several taps' of a shallow input.
+#[derive(Clone, Debug)]
+struct Chunk {
+    /// Its place among the rows of the weights, `[taps · depth]`.
+    weight: usize,
+    /// Numbers a tap.
+    depth: usize,
+    taps: usize,
+    /// For each row the place of each tap's numbers.
+    inputs: Vec<u32>,
+    /// Which of the block's rows they are.
+    rows: Vec<u32>,
 }
 
-/// The gradient of a [`Gather`] by its weights: for each tap, the rows that have it.
+/// Rows that are summed in registers.
+#[derive(Clone, Debug)]
+struct Block {
+    /// All places that its rows read.
+    inputs: Range<usize>,
+    /// Where each row's cotangent begins.
+    cotangents: Vec<u32>,
+    chunks: Vec<Chunk>,
+}
+
+/// The gradient of a [`Gather`] by its weights.
 #[derive(Clone, Debug)]
 pub(crate) struct Outer {
-    /// (where the tap's weights begin, its rows in ascending order)
-    taps: Vec<(usize, Vec<Pair>)>,
-    depth: usize,
-    width: usize,
-    input_len: usize,
-    cotangent_len: usize,
-    output_len: usize,
+    gather: Gather,
+    /// The blocks of a part, and of the last, smaller one.
+    blocks: [Vec<Block>; 2],
 }
 
 impl Outer {
     /// The gradient by the weights of `gather`, whose output's cotangent lies as the output does.
     pub(crate) fn of(gather: &Gather) -> Self {
-        let (depth, width) = (gather.depth(), gather.width());
-        let mut taps = std::collections::BTreeMap::<u32, Vec<Pair>>::new();
-        for group in gather.groups() {
-            for tap in &group.taps {
-                let pair = |row: &super::GatherRow| Pair {
-                    input: row.input + tap.input,
-                    cotangent: row.output,
-                };
-                taps.entry(tap.weight).or_default().extend(group.rows.iter().map(pair));
-            }
-        }
-        let mut outer =
-            Self { taps: Vec::new(), depth, width, input_len: 0, cotangent_len: 0, output_len: 0 };
-        for (weight, mut pairs) in taps {
-            pairs.sort_unstable_by_key(|pair| pair.cotangent);
-            for pair in &pairs {
-                outer.input_len = outer.input_len.max(pair.input as usize + depth);
-                outer.cotangent_len = outer.cotangent_len.max(pair.cotangent as usize + width);
-            }
-            outer.output_len = outer.output_len.max(weight as usize + depth * width);
-            outer.taps.push((weight as usize, pairs));
-        }
-        outer
+        let blocks = gather.kinds().map(|groups| blocks(gather, groups));
+        Self { gather: gather.clone(), blocks }
+    }
+
+    /// Products, each with an addition; those with a border's zeros are not counted.
+    pub(crate) fn products(&self) -> usize {
+        self.gather.products()
     }
 }
 
-/// `output = Σ over terms of inputᵀ · cotangent`, tap by tap. Each term is `(input, cotangent)`.
+/// The rows of a part in the order that they lie in, in even blocks.
+fn blocks(gather: &Gather, groups: &[Group]) -> Vec<Block> {
+    // (where the row's output begins, for each tap of the weights where its input begins)
+    let mut rows: Vec<(u32, Vec<u32>)> = Vec::new();
+    for group in groups {
+        for row in &group.rows {
+            let mut inputs = vec![BEYOND; gather.taps()];
+            for tap in &group.taps {
+                inputs[tap.index as usize] = row.input + tap.input;
+            }
+            rows.push((row.output, inputs));
+        }
+    }
+    rows.sort_unstable_by_key(|row| row.0);
+    let block = |(start, length): (usize, usize)| {
+        let rows = &rows[start..start + length];
+        let read = || rows.iter().flat_map(|row| &row.1).filter(|&&place| place != BEYOND);
+        let first = read().min().map_or(0, |&place| place as usize);
+        let end = read().max().map_or(0, |&place| place as usize + gather.depth());
+        Block {
+            inputs: first..end,
+            cotangents: rows.iter().map(|row| row.0).collect(),
+            chunks: chunks(gather, rows),
+        }
+    };
+    evenly(rows.len(), ROWS).map(block).collect()
+}
+
+fn chunks(gather: &Gather, rows: &[(u32, Vec<u32>)]) -> Vec<Chunk> {
+    let (taps, depth) = (gather.taps(), gather.depth());
+    let mut chunks = Vec::new();
+    if depth < SHALLOW {
+        let most = COLUMNS / depth.max(1);
+        for first in (0..taps).step_by(most) {
+            let end = (first + most).min(taps);
+            chunks.push(Chunk {
+                weight: first * depth,
+                depth,
+                taps: end - first,
+                inputs: rows.iter().flat_map(|row| row.1[first..end].iter().copied()).collect(),
+                rows: (0..rows.len()).map(offset).collect(),
+            });
+        }
+        return chunks;
+    }
+    for tap in 0..taps {
+        let there = || rows.iter().zip(0..).filter(|(row, _)| row.1[tap] != BEYOND);
+        for (first, length) in evenly(depth, COLUMNS) {
+            chunks.push(Chunk {
+                weight: tap * depth + first,
+                depth: length,
+                taps: 1,
+                inputs: there().map(|(row, _)| row.1[tap] + offset(first)).collect(),
+                rows: there().map(|(_, number)| number).collect(),
+            });
+        }
+    }
+    chunks
+}
+
+/// `output = Σ over terms of inputᵀ · cotangent`, tap by tap, in panels as the weights are. Each term is
+/// `(input, cotangent)`.
 ///
 /// # Panics
 /// Where a slice is shorter than the furthest offset.
@@ -79,120 +165,205 @@ pub(crate) fn outer_product<T: Real>(
     output: &mut [T],
 ) {
     for (input, cotangent) in terms {
-        assert!(input.len() >= outer.input_len, "the input is long enough");
-        assert!(cotangent.len() >= outer.cotangent_len, "the cotangent is long enough");
+        outer.gather.check(input.len(), output.len(), cotangent.len());
     }
-    assert!(output.len() >= outer.output_len, "the output is long enough");
-    T::dispatch(instruction_set, OuterProduct { outer, terms, output: output.as_mut_ptr() });
+    let Outer { gather, blocks } = outer;
+    output[..gather.weight_len()].fill(T::ZERO);
+    let mut packed = MaybeUninit::<Packed<T>>::uninit();
+    // SAFETY: both fields are arrays of `MaybeUninit`, which may hold anything.
+    let packed = unsafe { packed.assume_init_mut() };
+    for first in (0..gather.width()).step_by(PANELS * LANES) {
+        let columns = first..gather.width().min(first + PANELS * LANES);
+        let of_part = |part: Part<'_>| (part.input, part.output, &blocks[usize::from(part.last)]);
+        let mut all = gather.parts().map(of_part).flat_map(|(input, output, blocks)| {
+            blocks.iter().map(move |block| (input, output, block))
+        });
+        let mut next = all.next();
+        while let Some((part_input, part_output, block)) = next {
+            next = all.next();
+            let range = next.as_ref().map_or(0..0, |&(part_input, _, block)| {
+                part_input + block.inputs.start..part_input + block.inputs.end
+            });
+            for (input, cotangent) in terms {
+                let ahead = Ahead::new(input, range.clone());
+                let cotangent = &cotangent[part_output..];
+                let columns = columns.clone();
+                let pack = PackCotangents { packed, block, cotangent, columns: columns.clone() };
+                T::dispatch(instruction_set, pack);
+                for chunk in &block.chunks {
+                    packed.take_inputs(chunk, &input[part_input..]);
+                    let columns = columns.clone();
+                    let sums = Sums { packed, chunk, gather, columns, ahead: &ahead };
+                    sums.add_to(instruction_set, output);
+                }
+            }
+        }
+    }
 }
 
-struct OuterProduct<'a, T> {
-    outer: &'a Outer,
-    terms: &'a [(&'a [T], &'a [T])],
-    output: *mut T,
+/// A block's operands side by side: `[rows, STRIDE]` of the inputs, `[panels, ROWS, 16]` of the cotangents.
+struct Packed<T> {
+    inputs: [MaybeUninit<T>; ROWS * STRIDE],
+    cotangents: [MaybeUninit<T>; PANELS * ROWS * LANES],
 }
 
-impl<T: Real> Kernel<T> for OuterProduct<'_, T> {
+impl<T: Real> Packed<T> {
+    /// Copies the inputs of a chunk, row by row.
+    fn take_inputs(&mut self, chunk: &Chunk, input: &[T]) {
+        let Chunk { depth, taps, .. } = *chunk;
+        let mut to: *mut T = self.inputs.as_mut_ptr().cast();
+        for places in chunk.inputs.chunks_exact(taps) {
+            for (tap, &place) in places.iter().enumerate() {
+                // SAFETY: a chunk has at most `ROWS` rows of `taps · depth` ≤ `COLUMNS` numbers, and the inputs' length
+                // was checked.
+                unsafe {
+                    let to = to.add(tap * depth);
+                    if place == BEYOND {
+                        std::slice::from_raw_parts_mut(to, depth).fill(T::ZERO);
+                    } else {
+                        to.copy_from_nonoverlapping(input.as_ptr().add(place as usize), depth);
+                    }
+                }
+            }
+            to = to.wrapping_add(STRIDE);
+        }
+    }
+}
+
+/// Copies some columns of a block's cotangents, panel by panel.
+struct PackCotangents<'a, T> {
+    packed: &'a mut Packed<T>,
+    block: &'a Block,
+    cotangent: &'a [T],
+    columns: Range<usize>,
+}
+
+impl<T: Real> Kernel<T> for PackCotangents<'_, T> {
     type Output = ();
 
     #[inline(always)]
     unsafe fn run<L: Lanes<Scalar = T>>(self) {
-        let Outer { depth, .. } = *self.outer;
-        for (weight, pairs) in &self.outer.taps {
-            for (block, pairs) in pairs.chunks(BLOCK).enumerate() {
-                let at = Tile { weight: *weight, pairs, first: block == 0 };
-                let mut c = 0;
-                // SAFETY: `outer_product` has checked every length, and the caller has the instructions.
+        let to: *mut T = self.packed.cotangents.as_mut_ptr().cast();
+        for (row, &place) in self.block.cotangents.iter().enumerate() {
+            let mut panel = 0;
+            while panel * LANES < self.columns.len() {
+                let column = self.columns.start + panel * LANES;
+                let count = LANES.min(self.columns.end - column);
+                // SAFETY: a block has at most `ROWS` rows and `columns` spans at most `PANELS` panels; the cotangents'
+                // length was checked.
                 unsafe {
-                    while c + 6 <= depth {
-                        row_block::<L, 6>(&self, &at, c);
-                        c += 6;
-                    }
-                    match depth - c {
-                        5 => row_block::<L, 5>(&self, &at, c),
-                        4 => row_block::<L, 4>(&self, &at, c),
-                        3 => row_block::<L, 3>(&self, &at, c),
-                        2 => row_block::<L, 2>(&self, &at, c),
-                        1 => row_block::<L, 1>(&self, &at, c),
-                        _ => {}
-                    }
+                    let from = self.cotangent.as_ptr().add(place as usize + column);
+                    load::<L>(from, count).store(to.add((panel * ROWS + row) * LANES));
+                }
+                panel += 1;
+            }
+        }
+    }
+}
+
+/// The products of what was packed.
+struct Sums<'a, T> {
+    packed: &'a Packed<T>,
+    chunk: &'a Chunk,
+    gather: &'a Gather,
+    columns: Range<usize>,
+    /// The next block's inputs.
+    ahead: &'a Ahead<T>,
+}
+
+impl<T: Real> Sums<'_, T> {
+    fn add_to(&self, instruction_set: InstructionSet, output: &mut [T]) {
+        let output = output.as_mut_ptr();
+        for (start, end, length) in tiles(self.chunk.taps * self.chunk.depth, TILE) {
+            let at = At { sums: self, columns: start..end, output };
+            match length {
+                _ if start == end => {}
+                6 => T::dispatch(instruction_set, Tiles::<T, 6>(at)),
+                5 => T::dispatch(instruction_set, Tiles::<T, 5>(at)),
+                4 => T::dispatch(instruction_set, Tiles::<T, 4>(at)),
+                3 => T::dispatch(instruction_set, Tiles::<T, 3>(at)),
+                2 => T::dispatch(instruction_set, Tiles::<T, 2>(at)),
+                _ => T::dispatch(instruction_set, Tiles::<T, 1>(at)),
+            }
+        }
+    }
+}
+
+/// Some columns of the packed inputs, to be worked off in tiles of the same size.
+struct At<'a, T> {
+    sums: &'a Sums<'a, T>,
+    columns: Range<usize>,
+    output: *mut T,
+}
+
+/// Tiles of `WIDTH` input columns: each is a function of its own, small enough that the compiler keeps the sums in
+/// registers.
+struct Tiles<'a, T, const WIDTH: usize>(At<'a, T>);
+
+impl<T: Real, const WIDTH: usize> Kernel<T> for Tiles<'_, T, WIDTH> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<L: Lanes<Scalar = T>>(self) {
+        let panels = self.0.sums.columns.len().div_ceil(LANES);
+        let mut panel = 0;
+        // SAFETY: `outer_product` has checked every length, and the caller has the instructions.
+        unsafe {
+            while panel < panels {
+                let whole = self.0.sums.columns.len() == PANELS * LANES;
+                if whole && PANELS * (TILE + 1) < L::REGISTERS {
+                    self.panels::<L, PANELS>(panel);
+                    panel += PANELS;
+                } else {
+                    self.panels::<L, 1>(panel);
+                    panel += 1;
                 }
             }
         }
     }
 }
 
-/// What all tiles of one block of one tap share.
-struct Tile<'a> {
-    weight: usize,
-    pairs: &'a [Pair],
-    first: bool,
-}
-
-#[inline(always)]
-unsafe fn row_block<L: Lanes, const ROWS: usize>(
-    product: &OuterProduct<'_, L::Scalar>,
-    at: &Tile<'_>,
-    c: usize,
-) {
-    let width = product.outer.width;
-    let whole = width / LANES * LANES;
-    let mut column = 0;
-    // SAFETY: as in `run`; columns stay below the width.
-    unsafe {
-        while column + 4 * LANES <= whole && 4 * (ROWS + 1) < L::REGISTERS.max(9) {
-            tile::<L, ROWS, 4>(product, at, c, column, LANES);
-            column += 4 * LANES;
-        }
-        while column + 2 * LANES <= whole && 2 * (ROWS + 1) < L::REGISTERS {
-            tile::<L, ROWS, 2>(product, at, c, column, LANES);
-            column += 2 * LANES;
-        }
-        while column < whole {
-            tile::<L, ROWS, 1>(product, at, c, column, LANES);
-            column += LANES;
-        }
-        if column < width {
-            tile::<L, ROWS, 1>(product, at, c, column, width - column);
-        }
-    }
-}
-
-/// `ROWS` input channels × `COLUMNS` vectors of outputs; of the last vector the first `last` lanes.
-#[inline(always)]
-unsafe fn tile<L: Lanes, const ROWS: usize, const COLUMNS: usize>(
-    product: &OuterProduct<'_, L::Scalar>,
-    at: &Tile<'_>,
-    c: usize,
-    column: usize,
-    last: usize,
-) {
-    // SAFETY: offsets were checked against the slices' lengths; a partial vector touches its first lanes alone.
-    unsafe {
-        let mut sums = [[L::splat(L::Scalar::ZERO); COLUMNS]; ROWS];
-        for (input, cotangent) in product.terms {
-            let (input, cotangent) = (input.as_ptr().add(c), cotangent.as_ptr().add(column));
-            for pair in at.pairs {
-                let (x, dy) =
-                    (input.add(pair.input as usize), cotangent.add(pair.cotangent as usize));
-                let mut d = [L::splat(L::Scalar::ZERO); COLUMNS];
-                for (j, d) in d.iter_mut().enumerate() {
-                    *d = load::<L>(dy.add(j * LANES), last);
+impl<T: Real, const WIDTH: usize> Tiles<'_, T, WIDTH> {
+    /// All tiles of the `COLUMNS` panels from `panel` on.
+    #[inline(always)]
+    unsafe fn panels<L: Lanes<Scalar = T>, const COLUMNS: usize>(&self, panel: usize) {
+        let Sums { packed, chunk, gather, columns, ahead } = self.0.sums;
+        let rows_of_weights = gather.taps() * gather.depth();
+        let column = columns.start + panel * LANES;
+        let width = LANES.min(columns.end - column);
+        // SAFETY: the chunk's columns and the panels are those that were packed; a partial panel is stored in its first
+        // lanes alone.
+        unsafe {
+            let to = self.0.output.add(column * rows_of_weights + chunk.weight * width);
+            let cotangents: *const T = packed.cotangents.as_ptr().cast();
+            let cotangents = cotangents.add(panel * ROWS * LANES);
+            let mut start = self.0.columns.start;
+            while start < self.0.columns.end {
+                ahead.ask::<L>(AHEAD);
+                let mut x: *const T = packed.inputs.as_ptr().cast::<T>().add(start);
+                let mut sums = [[L::splat(T::ZERO); COLUMNS]; WIDTH];
+                for &row in &chunk.rows {
+                    let dy = cotangents.add(row as usize * LANES);
+                    let mut d = [L::splat(T::ZERO); COLUMNS];
+                    for (j, d) in d.iter_mut().enumerate() {
+                        *d = L::load(dy.add(j * ROWS * LANES));
+                    }
+                    for i in 0..WIDTH {
+                        let x = L::splat(*x.add(i));
+                        for j in 0..COLUMNS {
+                            sums[i][j] = sums[i][j].mul_add(x, d[j]);
+                        }
+                    }
+                    x = x.wrapping_add(STRIDE);
                 }
-                for (i, sums) in sums.iter_mut().enumerate() {
-                    let x = L::splat(*x.add(i));
-                    for (sum, d) in sums.iter_mut().zip(d) {
-                        *sum = sum.mul_add(x, d);
+                let to = to.add(start * width);
+                for (i, sums) in sums.iter().enumerate() {
+                    for (j, sum) in sums.iter().enumerate() {
+                        let to = to.add(j * rows_of_weights * LANES + i * width);
+                        store(load::<L>(to, width).add(*sum), to, width);
                     }
                 }
-            }
-        }
-        let output = product.output.add(at.weight + column);
-        for (i, sum) in sums.iter().enumerate() {
-            for (j, value) in sum.iter().enumerate() {
-                let to = output.add((c + i) * product.outer.width + j * LANES);
-                let value = if at.first { *value } else { load::<L>(to, last).add(*value) };
-                store(value, to, last);
+                start += WIDTH;
             }
         }
     }
@@ -201,29 +372,26 @@ unsafe fn tile<L: Lanes, const ROWS: usize, const COLUMNS: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::gather::panels;
     use crate::kernels::test_support::{numbers, same_bits};
     use proptest::prelude::*;
 
     /// The pseudo-code above, for a matrix product.
     fn naive(
-        rows: usize,
-        depth: usize,
-        width: usize,
+        (rows, depth, width): (usize, usize, usize),
         terms: &[(&[f32], &[f32])],
         output: &mut [f32],
     ) {
-        for c in 0..depth {
-            for n in 0..width {
-                let all: Vec<usize> = (0..rows).collect();
-                for (block, rows) in all.chunks(BLOCK).enumerate() {
+        for (place, plain) in panels(depth, width).enumerate() {
+            let (c, n) = (plain / width, plain % width);
+            output[place] = 0.0;
+            for (start, length) in evenly(rows, ROWS) {
+                for (input, cotangent) in terms {
                     let mut sum = 0.0f32;
-                    for (input, cotangent) in terms {
-                        for row in rows {
-                            sum = input[row * depth + c].mul_add(cotangent[row * width + n], sum);
-                        }
+                    for row in start..start + length {
+                        sum = input[row * depth + c].mul_add(cotangent[row * width + n], sum);
                     }
-                    let place = &mut output[c * width + n];
-                    *place = if block == 0 { sum } else { *place + sum };
+                    output[place] += sum;
                 }
             }
         }
@@ -233,14 +401,14 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
         fn every_instruction_set_does_what_the_naive_one_does(
-            rows in 1usize..150, depth in 1usize..14, width in 1usize..90, terms in 1usize..3, seed: u64,
+            rows in 1usize..300, depth in 1usize..90, width in 1usize..90, terms in 1usize..3, seed: u64,
         ) {
             let outer = Outer::of(&Gather::matrix(rows, depth, width));
-            let data = numbers(seed, 4096 + 16384);
-            let (input, cotangent) = data.split_at(4096);
+            let data = numbers(seed, rows * (depth + width) + 16);
+            let (input, cotangent) = data.split_at(rows * depth + 7);
             let all = [(input, cotangent), (&input[7..], &cotangent[3..])];
             let mut expected = vec![f32::NAN; depth * width];
-            naive(rows, depth, width, &all[..terms], &mut expected);
+            naive((rows, depth, width), &all[..terms], &mut expected);
             for instruction_set in InstructionSet::available() {
                 let mut output = vec![f32::NAN; depth * width];
                 outer_product(instruction_set, &outer, &all[..terms], &mut output);

@@ -84,6 +84,10 @@ pointwise! {
     add_scaled(scale; x) |old| { old.mul_add(scale, x) }
 }
 pointwise! {
+    /// `out = a + scale · x`, rounded once.
+    scaled_sum(scale; a, x) |_old| { a.mul_add(scale, x) }
+}
+pointwise! {
     /// `out −= rates ∘ x`, rounded once.
     subtract_product(; rates, x) |old| { let zero = L::splat(T::ZERO); old.mul_add(zero.sub(rates), x) }
 }
@@ -180,6 +184,7 @@ mod tests {
                     results.extend(out);
                 };
                 keep(&|out| add_scaled(set, 0.3, a, out));
+                keep(&|out| scaled_sum(set, 0.3, a, b, out));
                 keep(&|out| subtract_product(set, a, b, out));
                 keep(&|out| tanh_slope_tangent(set, a, b, b, a, out));
                 keep(&|out| sigmoid_slope_tangent(set, a, b, b, a, out));

@@ -6,15 +6,28 @@
 //! for row, n:
 //!     sum = start[n]
 //!     for (input, weight) in terms, tap in taps of row, c in 0..depth:
-//!         sum = fma(input[row + tap + c], weight[tap + c · width + n], sum)
+//!         sum = fma(input[row + tap + c], weight[tap, c, n], sum)
 //!     output[row + n] = sum
 //! ```
 //!
-//! The tile below computes up to six rows times up to four vectors of outputs at a time, all of its sums in registers.
+//! A tile computes up to six rows times up to four panels of outputs, all of its sums in registers. Tiles go down the
+//! rows of a group while a slice of the panel's weights stays in the first-level cache; sums wait in the output for the
+//! next slice, which rounds nothing.
 
+use super::gather::{Part, tiles};
 use super::lanes::{LANES, Lanes, load, store};
+use super::prefetch::Ahead;
 use super::real::Real;
-use super::{Gather, GatherRow, Group, InstructionSet, Kernel};
+use super::{Gather, GatherRow, InstructionSet, Kernel, Tap};
+
+/// Rows of a tile.
+const TILE: usize = 6;
+
+/// Weights of a slice, in numbers: half of the first-level cache.
+const SLICE: usize = 4096;
+
+/// Cache lines of the next part that are asked for with each tile: so many that they are there in time.
+const AHEAD: usize = 10;
 
 /// `output = start + Σ over terms of input · weight`, gathered as `gather` says.
 ///
@@ -36,7 +49,26 @@ pub(crate) fn product<T: Real>(
     if let Some(start) = start {
         assert!(start.len() >= gather.width(), "the sums start from a row of outputs");
     }
-    T::dispatch(instruction_set, Product { gather, start, terms, output: output.as_mut_ptr() });
+    let output = output.as_mut_ptr();
+    for part in gather.parts() {
+        let ahead = Ahead::new(terms[0].0, gather.inputs_behind(&part));
+        let product = Product { gather, start, terms, output, ahead };
+        for group in part.groups {
+            for (start, end, length) in tiles(group.rows.len(), TILE) {
+                let rows = &group.rows[start..end];
+                let at = At { product: &product, part, taps: &group.taps, rows };
+                match length {
+                    _ if rows.is_empty() => {}
+                    6 => at.run::<6>(instruction_set),
+                    5 => at.run::<5>(instruction_set),
+                    4 => at.run::<4>(instruction_set),
+                    3 => at.run::<3>(instruction_set),
+                    2 => at.run::<2>(instruction_set),
+                    _ => at.run::<1>(instruction_set),
+                }
+            }
+        }
+    }
 }
 
 struct Product<'a, T> {
@@ -44,109 +76,166 @@ struct Product<'a, T> {
     start: Option<&'a [T]>,
     terms: &'a [(&'a [T], &'a [T])],
     output: *mut T,
+    /// The next part's inputs, whose rows are too scattered for the machine to foresee.
+    ahead: Ahead<T>,
 }
 
-impl<T: Real> Kernel<T> for Product<'_, T> {
+/// Rows of a group, to be worked off in tiles of the same size.
+#[derive(Clone, Copy)]
+struct At<'a, T> {
+    product: &'a Product<'a, T>,
+    part: Part<'a>,
+    taps: &'a [Tap],
+    rows: &'a [GatherRow],
+}
+
+impl<T: Real> At<'_, T> {
+    fn run<const ROWS: usize>(self, instruction_set: InstructionSet) {
+        let width = self.product.gather.width();
+        if width >= LANES {
+            T::dispatch(instruction_set, Tiles::<T, ROWS, true>(self));
+        }
+        if !width.is_multiple_of(LANES) {
+            T::dispatch(instruction_set, Tiles::<T, ROWS, false>(self));
+        }
+    }
+}
+
+/// Tiles of `ROWS` rows, over all whole panels or over the narrow last one. Each is a function of its own, small enough
+/// that the compiler keeps the sums in registers.
+struct Tiles<'a, T, const ROWS: usize, const WHOLE: bool>(At<'a, T>);
+
+impl<T: Real, const ROWS: usize, const WHOLE: bool> Kernel<T> for Tiles<'_, T, ROWS, WHOLE> {
     type Output = ();
 
     #[inline(always)]
     unsafe fn run<L: Lanes<Scalar = T>>(self) {
-        for group in self.gather.groups() {
-            for rows in group.rows.chunks(6) {
-                // SAFETY: `product` has checked every length, and the caller has the instructions.
-                unsafe {
-                    match rows.len() {
-                        6 => row_block::<L, 6>(&self, group, rows),
-                        5 => row_block::<L, 5>(&self, group, rows),
-                        4 => row_block::<L, 4>(&self, group, rows),
-                        3 => row_block::<L, 3>(&self, group, rows),
-                        2 => row_block::<L, 2>(&self, group, rows),
-                        _ => row_block::<L, 1>(&self, group, rows),
-                    }
+        let width = self.0.product.gather.width();
+        let whole = width / LANES * LANES;
+        // SAFETY: `product` has checked every length, and the caller has the instructions.
+        unsafe {
+            if WHOLE {
+                let mut column = 0;
+                while column + 4 * LANES <= whole && 4 * (TILE + 1) < L::REGISTERS {
+                    self.panels::<L, 4>(column, LANES);
+                    column += 4 * LANES;
                 }
+                while column < whole {
+                    self.panels::<L, 1>(column, LANES);
+                    column += LANES;
+                }
+            } else {
+                self.panels::<L, 1>(whole, width - whole);
             }
         }
     }
 }
 
-/// All columns of `ROWS` rows: in tiles as wide as the registers hold.
-#[inline(always)]
-unsafe fn row_block<L: Lanes, const ROWS: usize>(
-    product: &Product<'_, L::Scalar>,
-    group: &Group,
-    rows: &[GatherRow],
-) {
-    let width = product.gather.width();
-    let whole = width / LANES * LANES;
-    let mut column = 0;
-    // SAFETY: as in `run`; columns stay below the width.
-    unsafe {
-        while column + 4 * LANES <= whole && 4 * (ROWS + 1) < L::REGISTERS {
-            tile::<L, ROWS, 4>(product, group, rows, column, LANES);
-            column += 4 * LANES;
-        }
-        while column + 2 * LANES <= whole && 2 * (ROWS + 1) < L::REGISTERS {
-            tile::<L, ROWS, 2>(product, group, rows, column, LANES);
-            column += 2 * LANES;
-        }
-        while column < whole {
-            tile::<L, ROWS, 1>(product, group, rows, column, LANES);
-            column += LANES;
-        }
-        if column < width {
-            tile::<L, ROWS, 1>(product, group, rows, column, width - column);
-        }
-    }
+/// A slice of the sum, and whether it is the first one.
+struct Slice<'s, T> {
+    terms: &'s [(&'s [T], &'s [T])],
+    taps: &'s [Tap],
+    first: bool,
 }
 
-/// `ROWS` × `COLUMNS` vectors of outputs; of the last vector the first `last` lanes.
-#[inline(always)]
-unsafe fn tile<L: Lanes, const ROWS: usize, const COLUMNS: usize>(
-    product: &Product<'_, L::Scalar>,
-    group: &Group,
-    rows: &[GatherRow],
-    column: usize,
-    last: usize,
-) {
-    let (depth, width) = (product.gather.depth(), product.gather.width());
-    // SAFETY: offsets were checked against the slices' lengths; a partial vector touches its first lanes alone.
-    unsafe {
-        let mut sums = [[L::splat(L::Scalar::ZERO); COLUMNS]; ROWS];
-        if let Some(start) = product.start {
-            for j in 0..COLUMNS {
-                let value = load::<L>(start.as_ptr().add(column + j * LANES), last);
-                for sum in &mut sums {
-                    sum[j] = value;
+impl<T: Real, const ROWS: usize, const WHOLE: bool> Tiles<'_, T, ROWS, WHOLE> {
+    /// The `COLUMNS` panels from `column` on, of which the last has `last` columns, slice by slice.
+    #[inline(always)]
+    unsafe fn panels<L: Lanes<Scalar = T>, const COLUMNS: usize>(
+        &self,
+        column: usize,
+        last: usize,
+    ) {
+        let At { product, taps, rows, .. } = self.0;
+        let numbers = product.gather.depth() * COLUMNS * LANES;
+        // One tile reads its weights once; where there are more of them, they share slices.
+        let alone = rows.len() == ROWS || taps.is_empty();
+        let (terms_a_slice, taps_a_slice) = if alone {
+            (product.terms.len(), taps.len().max(1))
+        } else {
+            (1, (SLICE / numbers.max(1)).max(1))
+        };
+        let mut first = true;
+        for terms in product.terms.chunks(terms_a_slice) {
+            let mut begin = 0;
+            while begin < taps.len() || first {
+                let end = taps.len().min(begin + taps_a_slice);
+                let slice = Slice { terms, taps: &taps[begin..end], first };
+                for rows in rows.as_chunks::<ROWS>().0 {
+                    // SAFETY: as in `run`.
+                    unsafe {
+                        product.ahead.ask::<L>(AHEAD);
+                        self.tile::<L, COLUMNS>(rows, &slice, column, last);
+                    }
                 }
+                first = false;
+                begin = end;
             }
         }
-        for (input, weight) in product.terms {
-            for tap in &group.taps {
-                let mut inputs = [input.as_ptr(); ROWS];
-                for (place, row) in inputs.iter_mut().zip(rows) {
-                    *place = place.add(row.input as usize + tap.input as usize);
-                }
-                let mut weights = weight.as_ptr().add(tap.weight as usize + column);
-                for c in 0..depth {
-                    let mut w = [L::splat(L::Scalar::ZERO); COLUMNS];
-                    for (j, w) in w.iter_mut().enumerate() {
-                        *w = load::<L>(weights.add(j * LANES), last);
+    }
+
+    /// A slice of the sums of `ROWS` rows × `COLUMNS` panels of outputs.
+    #[inline(always)]
+    unsafe fn tile<L: Lanes<Scalar = T>, const COLUMNS: usize>(
+        &self,
+        rows: &[GatherRow; ROWS],
+        slice: &Slice<'_, T>,
+        column: usize,
+        last: usize,
+    ) {
+        let At { product, part, .. } = self.0;
+        let depth = product.gather.depth();
+        let panel = product.gather.taps() * depth * LANES;
+        let width = if WHOLE { LANES } else { last };
+        // SAFETY: offsets were checked against the slices' lengths; a partial vector touches its first lanes alone.
+        unsafe {
+            let output = product.output.add(part.output + column);
+            let mut sums = [[L::splat(T::ZERO); COLUMNS]; ROWS];
+            if !slice.first {
+                for i in 0..ROWS {
+                    for j in 0..COLUMNS {
+                        let from = output.add(rows[i].output as usize + j * LANES);
+                        sums[i][j] = load::<L>(from, width);
                     }
+                }
+            } else if let Some(start) = product.start {
+                for j in 0..COLUMNS {
+                    let value = load::<L>(start.as_ptr().add(column + j * LANES), width);
                     for i in 0..ROWS {
-                        let x = L::splat(*inputs[i].add(c));
-                        for j in 0..COLUMNS {
-                            sums[i][j] = sums[i][j].mul_add(x, w[j]);
-                        }
+                        sums[i][j] = value;
                     }
-                    weights = weights.wrapping_add(width);
                 }
             }
-        }
-        let output = product.output;
-        for (sum, row) in sums.iter().zip(rows) {
-            for (j, value) in sum.iter().enumerate() {
-                let to = output.add(row.output as usize + column + j * LANES);
-                store(*value, to, last);
+            for (input, weight) in slice.terms {
+                let mut inputs = [input.as_ptr(); ROWS];
+                for i in 0..ROWS {
+                    inputs[i] = inputs[i].add(part.input + rows[i].input as usize);
+                }
+                let weight = weight.as_ptr().add(column / LANES * panel);
+                for tap in slice.taps {
+                    let mut weights = weight.add(tap.index as usize * depth * width);
+                    let mut place = tap.input as usize;
+                    let end = place + depth;
+                    while place < end {
+                        let mut w = [L::splat(T::ZERO); COLUMNS];
+                        for j in 0..COLUMNS {
+                            w[j] = load::<L>(weights.add(j * panel), width);
+                        }
+                        for i in 0..ROWS {
+                            let x = L::splat(*inputs[i].add(place));
+                            for j in 0..COLUMNS {
+                                sums[i][j] = sums[i][j].mul_add(x, w[j]);
+                            }
+                        }
+                        weights = weights.wrapping_add(width);
+                        place += 1;
+                    }
+                }
+            }
+            for i in 0..ROWS {
+                for j in 0..COLUMNS {
+                    store(sums[i][j], output.add(rows[i].output as usize + j * LANES), width);
+                }
             }
         }
     }
@@ -155,31 +244,40 @@ unsafe fn tile<L: Lanes, const ROWS: usize, const COLUMNS: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::Tap;
+    use crate::kernels::Group;
+    use crate::kernels::gather::{Blocks, panels};
     use crate::kernels::test_support::{numbers, same_bits};
     use proptest::prelude::*;
 
-    /// The pseudo-code above, to the letter.
-    pub(crate) fn naive(
+    /// The pseudo-code above, to the letter, with weights in panels.
+    fn naive(
         gather: &Gather,
         start: Option<&[f32]>,
         terms: &[(&[f32], &[f32])],
         output: &mut [f32],
     ) {
         let (depth, width) = (gather.depth(), gather.width());
-        for group in gather.groups() {
-            for row in &group.rows {
-                for n in 0..width {
-                    let mut sum = start.map_or(0.0, |start| start[n]);
-                    for (input, weight) in terms {
-                        for tap in &group.taps {
-                            for c in 0..depth {
-                                let x = input[(row.input + tap.input) as usize + c];
-                                sum = x.mul_add(weight[tap.weight as usize + c * width + n], sum);
+        let mut place_of = vec![0; gather.weight_len()];
+        for (place, plain) in panels(gather.taps() * depth, width).enumerate() {
+            place_of[plain] = place;
+        }
+        for part in gather.parts() {
+            for group in part.groups {
+                for row in &group.rows {
+                    for n in 0..width {
+                        let mut sum = start.map_or(0.0, |start| start[n]);
+                        for (input, weight) in terms {
+                            for tap in &group.taps {
+                                for c in 0..depth {
+                                    let x =
+                                        input[part.input + (row.input + tap.input) as usize + c];
+                                    let plain = (tap.index as usize * depth + c) * width + n;
+                                    sum = x.mul_add(weight[place_of[plain]], sum);
+                                }
                             }
                         }
+                        output[part.output + row.output as usize + n] = sum;
                     }
-                    output[row.output as usize + n] = sum;
                 }
             }
         }
@@ -189,23 +287,29 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
         fn every_instruction_set_does_what_the_naive_one_does(
-            rows in 0usize..15, depth in 1usize..9, width in 1usize..90, taps in 1usize..4, terms in 1usize..3,
-            started: bool, seed: u64,
+            rows in 0usize..15, rest in 0usize..9, depth in 1usize..9, width in 1usize..90, taps in 1usize..4,
+            terms in 1usize..3, started: bool, seed: u64, wide: bool,
         ) {
-            let taps: Vec<Tap> =
-                (0..taps).map(|t| Tap { input: (t * depth) as u32, weight: (t * depth * width) as u32 }).collect();
-            let row = |i: usize| GatherRow { input: (i * depth) as u32, output: ((rows - 1 - i) * width) as u32 };
-            let group = Group { taps, rows: (0..rows).map(row).collect() };
-            let gather = Gather::new(vec![group], depth, width);
-            let data = numbers(seed, 8192 + 8192 + 128);
-            let (input, rest) = data.split_at(4096);
-            let (weight, start) = rest.split_at(8192);
+            // A wide depth makes a sum of several slices.
+            let depth = if wide { 40 * depth } else { depth };
+            let plan = |rows: usize| {
+                let taps: Vec<Tap> =
+                    (0..taps).map(|t| Tap { input: (t * depth) as u32, index: (taps - 1 - t) as u32 }).collect();
+                let row = |i: usize| GatherRow { input: (i * depth) as u32, output: ((rows - 1 - i) * width) as u32 };
+                vec![Group { taps, rows: (0..rows).map(row).collect() }]
+            };
+            let blocks = Blocks { whole: 2, input: rows * depth, output: rows * width };
+            let gather = Gather::new(plan(rows), plan(rest), blocks, (taps, depth, width));
+            let (input_len, weight_len) = (gather.input_len() + 7, gather.weight_len() + 3);
+            let data = numbers(seed, input_len + weight_len + width);
+            let (input, others) = data.split_at(input_len);
+            let (weight, start) = others.split_at(weight_len);
             let all = [(input, weight), (&input[7..], &weight[3..])];
-            let start = started.then_some(&start[..width]);
-            let mut expected = vec![f32::NAN; rows * width];
+            let start = started.then_some(start);
+            let mut expected = vec![f32::NAN; gather.output_len()];
             naive(&gather, start, &all[..terms], &mut expected);
             for instruction_set in InstructionSet::available() {
-                let mut output = vec![f32::NAN; rows * width];
+                let mut output = vec![f32::NAN; gather.output_len()];
                 product(instruction_set, &gather, start, &all[..terms], &mut output);
                 prop_assert!(same_bits(&output, &expected), "{instruction_set}");
             }

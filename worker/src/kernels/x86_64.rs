@@ -187,6 +187,12 @@ impl Lanes for Avx2 {
         }
         (both!(exponent, self), both!(mantissa, self))
     }
+
+    #[inline(always)]
+    unsafe fn prefetch(from: *const f32) {
+        // SAFETY: a prefetch of any address is allowed.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(from.cast()) }
+    }
 }
 
 /// Sixteen f32 in one register.
@@ -326,5 +332,11 @@ impl Lanes for Avx512 {
             let mantissa = _mm512_or_si512(fraction, _mm512_set1_epi32(0x3f80_0000));
             (Self(_mm512_cvtepi32_ps(exponent)), Self(_mm512_castsi512_ps(mantissa)))
         }
+    }
+
+    #[inline(always)]
+    unsafe fn prefetch(from: *const f32) {
+        // SAFETY: a prefetch of any address is allowed.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(from.cast()) }
     }
 }

@@ -1,14 +1,15 @@
-//! Batch norm with the batch's own statistics, and a ReLU.
+//! Batch norm with the batch's own statistics, a ReLU, and a max pool if there is one.
 
 use super::{Feature, Layer, Parameter};
-use crate::kernels::{Grid, Real};
+use crate::kernels::{Places, Real};
 use crate::ops::{
     BatchStatistics, InputCotangent, NormaliseRectify, ParameterSums, Pass, Planner, Slot,
 };
 
-/// y = max(0, γ (x − μ) / √(σ² + ε) + β), over all rows of `[rows, channels]`.
+/// y = max(0, γ (x − μ) / √(σ² + ε) + β), over all rows of `[rows, channels]`; of the windows of 2×2 of images that are
+/// pooled the maximum, an odd last row or column falling off.
 pub(crate) struct BatchNormRelu {
-    grid: Grid,
+    places: Places,
     x: Feature,
     statistics: Slot,
     /// (γ, β).
@@ -17,7 +18,8 @@ pub(crate) struct BatchNormRelu {
 }
 
 impl BatchNormRelu {
-    pub(crate) fn plan(planner: &mut Planner, grid: Grid, x: Feature, moves: bool) -> Self {
+    pub(crate) fn plan(planner: &mut Planner, places: Places, x: Feature, moves: bool) -> Self {
+        let grid = places.grid();
         let gamma = Parameter::plan(planner, grid.channels, moves);
         let beta = Parameter::plan(planner, grid.channels, moves);
         let affine = Parameter {
@@ -25,29 +27,29 @@ impl BatchNormRelu {
             gradient: gamma.gradient.joined(beta.gradient),
         };
         let statistics = planner.statistics(2 * grid.channels, x.value.moves());
-        let y = Feature::plan(planner, grid.len(), moves || x.value.moves());
-        Self { grid, x, statistics, affine, y }
+        let y = Feature::plan(planner, places.pooled_len(), moves || x.value.moves());
+        Self { places, x, statistics, affine, y }
     }
 }
 
 impl<T: Real> Layer<T> for BatchNormRelu {
     fn forward(&self, pass: &mut dyn Pass<T>) {
-        pass.statistics(&BatchStatistics(self.grid), self.x.value, self.statistics);
+        pass.statistics(&BatchStatistics(self.places.grid()), self.x.value, self.statistics);
         let inputs = [self.x.value, self.statistics, self.affine.value];
-        pass.nonlinear(&NormaliseRectify(self.grid), &inputs, self.y.value);
+        pass.nonlinear(&NormaliseRectify(self.places), &inputs, self.y.value);
     }
 
     fn backward(&self, pass: &mut dyn Pass<T>) {
         let dy = self.y.output_cotangent();
         let [x, statistics, affine] = [self.x.value, self.statistics, self.affine.value];
         pass.nonlinear(
-            &ParameterSums(self.grid),
+            &ParameterSums(self.places),
             &[x, statistics, affine, dy],
             self.affine.gradient,
         );
         if let Some(dx) = self.x.cotangent {
             let inputs = [x, statistics, affine, dy, self.affine.gradient];
-            pass.nonlinear(&InputCotangent(self.grid), &inputs, dx);
+            pass.nonlinear(&InputCotangent(self.places), &inputs, dx);
         }
     }
 }

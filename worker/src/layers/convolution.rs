@@ -4,7 +4,7 @@ use super::{Feature, Layer, Parameter, Products};
 use crate::kernels::{Gather, Outer, Real};
 use crate::ops::{ConvolutionShape, Pass, Planner, Slot, TransposeTaps};
 
-/// y = x * W + b. Images are channels last; W is `[3, 3, inputs, outputs]`.
+/// y = x * W + b. Images are channels last; W is `[3, 3, inputs, outputs]`, in panels.
 ///
 /// The batch norm behind it takes b away again, so the loss does not depend on b: its gradient is zero, exactly, and
 /// is never computed.
@@ -41,8 +41,12 @@ impl Convolution {
         let weight_gradient = Outer::of(&forward);
         let input = x.cotangent.map(|dx| InputGradient {
             gather: shape.input_gradient(),
-            transpose: TransposeTaps { rows: shape.inputs, columns: shape.outputs },
-            transposed: planner.slot(ConvolutionShape::taps() * shape.tap_weights(), moves),
+            transpose: TransposeTaps {
+                taps: ConvolutionShape::taps(),
+                rows: shape.inputs,
+                columns: shape.outputs,
+            },
+            transposed: planner.slot(shape.weights(), moves),
             dx,
         });
         Self { shape, forward, weight_gradient, input, x, weight, bias, y }

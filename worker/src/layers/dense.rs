@@ -4,7 +4,7 @@ use super::{Feature, Layer, Parameter, Products};
 use crate::kernels::{Gather, Grid, Outer, Real};
 use crate::ops::{Pass, Planner, Slot, SumRows, TransposeTaps};
 
-/// y = x W + b: x is `[rows, inputs]`, W `[inputs, outputs]`.
+/// y = x W + b: x is `[rows, inputs]`, W `[inputs, outputs]`, in panels.
 pub(crate) struct Dense {
     rows: usize,
     inputs: usize,
@@ -68,7 +68,7 @@ impl<T: Real> Layer<T> for Dense {
             self.bias.gradient,
         );
         if let Some(input) = &self.input {
-            let transpose = TransposeTaps { rows: self.inputs, columns: self.outputs };
+            let transpose = TransposeTaps { taps: 1, rows: self.inputs, columns: self.outputs };
             pass.linear(&transpose, self.weight.value, input.transposed);
             pass.bilinear(&input.product, None, dy, input.transposed, input.dx);
         }

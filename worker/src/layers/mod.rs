@@ -5,7 +5,6 @@ mod batch_norm;
 mod convolution;
 mod dense;
 mod loss;
-mod max_pool;
 mod spatial_mean;
 
 pub(crate) use activation::ActivationLayer;
@@ -13,7 +12,6 @@ pub(crate) use batch_norm::BatchNormRelu;
 pub(crate) use convolution::Convolution;
 pub(crate) use dense::Dense;
 pub(crate) use loss::{Loss, LossKind};
-pub(crate) use max_pool::MaxPoolLayer;
 pub(crate) use spatial_mean::SpatialMean;
 
 use crate::kernels::Real;

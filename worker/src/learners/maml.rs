@@ -11,8 +11,9 @@ use super::stage::StageFrames;
 use super::{Learner, Setting, Stage};
 use crate::episodes::Episode;
 use crate::kernels::Real;
-use crate::kernels::pointwise::{add_scaled, clip};
+use crate::kernels::pointwise::{add_scaled, clip, scale, scaled_sum};
 use crate::objective::{Frame, TangentPlane};
+use crate::profile::Share;
 use crate::trajectory::Trajectory;
 
 /// MAML with K inner steps at the rate α.
@@ -32,10 +33,10 @@ pub(crate) struct Scratch<T> {
     trajectory: Trajectory<T>,
     query: Frame<T>,
     tangents: TangentPlane<T>,
-    /// The inner gradient as it is applied: clipped.
-    step: Vec<T>,
-    /// α λ where the inner loop passes it through, zero elsewhere.
-    direction: Vec<T>,
+    /// The inner gradient as it is applied, where it is clipped.
+    clipped: Vec<T>,
+    /// θ as evaluation adapts it.
+    adapted_theta: Vec<T>,
     evaluation: StageFrames<T>,
 }
 
@@ -61,25 +62,27 @@ impl<T: Real> Maml<T> {
         }
     }
 
-    /// θ −= α g on the adapted part, with g clipped where asked.
-    fn descend(&self, g: &[T], step: &mut [T], theta: &mut [T]) {
-        let set = self.training.support.instruction_set();
-        let adapted = self.adapted.clone();
-        step[adapted.clone()].copy_from_slice(&g[adapted.clone()]);
-        if let Some(bound) = self.clip {
-            clip(set, bound, &mut step[adapted.clone()]);
-        }
-        add_scaled(set, -self.alpha, &step[adapted.clone()], &mut theta[adapted]);
+    /// The part of g that is applied: the adapted one, clipped where asked.
+    fn applied<'g>(&self, g: &'g [T], clipped: &'g mut [T]) -> &'g [T] {
+        let g = &g[self.adapted.clone()];
+        let Some(bound) = self.clip else { return g };
+        let clipped = &mut clipped[..g.len()];
+        clipped.copy_from_slice(g);
+        clip(self.training.support.instruction_set(), bound, clipped);
+        clipped
     }
 
     /// v = α λ on the adapted part; zero where the clipped gradient g does not depend on θ.
-    fn direct(&self, lambda: &[T], g: &[T], direction: &mut [T]) {
+    fn direct(&self, lambda: &[T], g: &[T], v: &mut [T]) {
         let adapted = self.adapted.clone();
-        for ((v, &lambda), &g) in
-            direction[adapted.clone()].iter_mut().zip(&lambda[adapted.clone()]).zip(&g[adapted])
-        {
-            let passes = self.clip.is_none_or(|bound| g < bound && g > -bound);
-            *v = if passes { self.alpha * lambda } else { T::ZERO };
+        let (lambda, v) = (&lambda[adapted.clone()], &mut v[adapted.clone()]);
+        scale(self.training.support.instruction_set(), self.alpha, lambda, v);
+        if let Some(bound) = self.clip {
+            for (v, &g) in v.iter_mut().zip(&g[adapted]) {
+                if g >= bound || g <= -bound {
+                    *v = T::ZERO;
+                }
+            }
         }
     }
 }
@@ -94,8 +97,8 @@ impl<T: Real> Learner<T> for Maml<T> {
             trajectory: Trajectory::new(support, *steps, kept_bytes),
             query: query.frame(),
             tangents: support.tangent_plane(),
-            step: vec![T::ZERO; self.parameters],
-            direction: vec![T::ZERO; self.parameters],
+            clipped: vec![T::ZERO; if self.clip.is_some() { self.adapted.len() } else { 0 }],
+            adapted_theta: vec![T::ZERO; self.parameters],
             evaluation: self.evaluation.frames(),
         }
     }
@@ -113,11 +116,18 @@ impl<T: Real> Learner<T> for Maml<T> {
         out: &mut [T],
     ) -> EpisodeReport {
         let Stage { support, query, steps, .. } = &self.training;
-        let Scratch { trajectory, query: frame, tangents, step, direction, .. } = scratch;
+        let Scratch { trajectory, query: frame, tangents, clipped, .. } = scratch;
+        let set = support.instruction_set();
         trajectory.start(support, theta, &episode.support);
         for k in 0..*steps {
             // θₖ₊₁ = θₖ − α g(θₖ)
-            trajectory.advance(support, k, |g, theta| self.descend(g, step, theta));
+            trajectory.advance(support, k, |g, theta, next| {
+                let Range { start, end } = self.adapted;
+                next[..start].copy_from_slice(&theta[..start]);
+                next[end..].copy_from_slice(&theta[end..]);
+                let g = self.applied(g, clipped);
+                scaled_sum(set, -self.alpha, &theta[start..end], g, &mut next[start..end]);
+            });
         }
         query.load(frame, &episode.query);
         query.set_parameters(frame, trajectory.end());
@@ -128,9 +138,9 @@ impl<T: Real> Learner<T> for Maml<T> {
             for k in (0..*steps).rev() {
                 // λₖ = λₖ₊₁ − H(θₖ) (α λₖ₊₁)
                 let values = trajectory.revisit(support, k);
-                self.direct(lambda, support.gradient_of(values), direction);
-                let product = support.hessian_vector_product(values, direction, tangents);
-                add_scaled(support.instruction_set(), -T::ONE, product, lambda);
+                self.direct(lambda, support.gradient_of(values), support.direction(tangents));
+                let product = support.hessian_vector_product(values, tangents);
+                add_scaled(set, -T::ONE, product, lambda);
             }
         }
         query.report(frame)
@@ -143,19 +153,18 @@ impl<T: Real> Learner<T> for Maml<T> {
         _: Seed<OfEpisode>,
         scratch: &mut Scratch<T>,
     ) -> EpisodeReport {
-        let Scratch { evaluation: frames, direction: adapted_theta, step, .. } = scratch;
+        let Scratch { evaluation: frames, adapted_theta, clipped, .. } = scratch;
         let Stage { support, steps, .. } = &self.evaluation;
         adapted_theta.copy_from_slice(theta);
         support.load(&mut frames.support, &episode.support);
         for _ in 0..*steps {
             support.set_parameters(&mut frames.support, adapted_theta);
             support.gradient(&mut frames.support);
-            self.descend(support.gradient_of(&frames.support), step, adapted_theta);
+            let g = self.applied(support.gradient_of(&frames.support), clipped);
+            let adapted = &mut adapted_theta[self.adapted.clone()];
+            add_scaled(support.instruction_set(), -self.alpha, g, adapted);
         }
-        let report = self.evaluation.predict(adapted_theta, episode, frames);
-        // The direction of a Hessian-vector product is zero outside the adapted part.
-        adapted_theta.fill(T::ZERO);
-        report
+        self.evaluation.predict(adapted_theta, episode, frames)
     }
 
     fn outputs<'s>(&self, scratch: &'s Scratch<T>) -> &'s [T] {
@@ -166,5 +175,9 @@ impl<T: Real> Learner<T> for Maml<T> {
         let (gradient, hessian) = self.training.support.products();
         let second = if self.order == Order::Second { hessian } else { 0 };
         self.training.steps * (gradient + second) + self.training.query.products().0
+    }
+
+    fn shares(&self) -> Vec<Share<'_, T>> {
+        self.training.shares(usize::from(self.order == Order::Second))
     }
 }

@@ -10,6 +10,7 @@ use crate::episodes::Episode;
 use crate::kernels::Real;
 use crate::kernels::pointwise::{add_scaled, multiply, subtract_product};
 use crate::objective::{Frame, TangentPlane};
+use crate::profile::Share;
 use crate::trajectory::Trajectory;
 
 /// Meta-SGD. Its meta-parameters are (θ, α), one behind the other.
@@ -25,7 +26,8 @@ pub(crate) struct Scratch<T> {
     trajectory: Trajectory<T>,
     query: Frame<T>,
     tangents: TangentPlane<T>,
-    direction: Vec<T>,
+    /// θ as evaluation adapts it.
+    adapted: Vec<T>,
     evaluation: StageFrames<T>,
 }
 
@@ -47,7 +49,7 @@ impl<T: Real> Learner<T> for MetaSgd<T> {
             trajectory: Trajectory::new(support, *steps, self.kept_bytes),
             query: query.frame(),
             tangents: support.tangent_plane(),
-            direction: vec![T::ZERO; self.parameters],
+            adapted: vec![T::ZERO; self.parameters],
             evaluation: self.evaluation.frames(),
         }
     }
@@ -67,12 +69,15 @@ impl<T: Real> Learner<T> for MetaSgd<T> {
         let (theta, alpha) = theta.split_at(self.parameters);
         let (lambda, alpha_gradient) = out.split_at_mut(self.parameters);
         let Stage { support, query, steps, .. } = &self.training;
-        let Scratch { trajectory, query: frame, tangents, direction, .. } = scratch;
+        let Scratch { trajectory, query: frame, tangents, .. } = scratch;
         let set = support.instruction_set();
         trajectory.start(support, theta, &episode.support);
         for k in 0..*steps {
             // θₖ₊₁ = θₖ − α ∘ g(θₖ)
-            trajectory.advance(support, k, |g, theta| subtract_product(set, alpha, g, theta));
+            trajectory.advance(support, k, |g, theta, next| {
+                next.copy_from_slice(theta);
+                subtract_product(set, alpha, g, next);
+            });
         }
         query.load(frame, &episode.query);
         query.set_parameters(frame, trajectory.end());
@@ -84,8 +89,8 @@ impl<T: Real> Learner<T> for MetaSgd<T> {
             // ∂/∂α −= g(θₖ) ∘ λₖ₊₁
             subtract_product(set, support.gradient_of(values), lambda, alpha_gradient);
             // λₖ = λₖ₊₁ − H(θₖ) (α ∘ λₖ₊₁)
-            multiply(set, alpha, lambda, direction);
-            let product = support.hessian_vector_product(values, direction, tangents);
+            multiply(set, alpha, lambda, support.direction(tangents));
+            let product = support.hessian_vector_product(values, tangents);
             add_scaled(set, -T::ONE, product, lambda);
         }
         query.report(frame)
@@ -99,7 +104,7 @@ impl<T: Real> Learner<T> for MetaSgd<T> {
         scratch: &mut Scratch<T>,
     ) -> EpisodeReport {
         let (theta, alpha) = theta.split_at(self.parameters);
-        let Scratch { evaluation: frames, direction: adapted, .. } = scratch;
+        let Scratch { evaluation: frames, adapted, .. } = scratch;
         let Stage { support, steps, .. } = &self.evaluation;
         adapted.copy_from_slice(theta);
         support.load(&mut frames.support, &episode.support);
@@ -123,5 +128,9 @@ impl<T: Real> Learner<T> for MetaSgd<T> {
     fn products(&self) -> usize {
         let (gradient, hessian) = self.training.support.products();
         self.training.steps * (gradient + hessian) + self.training.query.products().0
+    }
+
+    fn shares(&self) -> Vec<Share<'_, T>> {
+        self.training.shares(1)
     }
 }

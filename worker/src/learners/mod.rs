@@ -17,6 +17,7 @@ use lyceum_common::seed::{OfEpisode, Seed};
 
 use crate::episodes::Episode;
 use crate::kernels::Real;
+use crate::profile::Share;
 
 /// What is meta-learned, and how it adapts to an episode. Parameters are in the network's own order.
 pub(crate) trait Learner<T: Real>: Send + Sync {
@@ -52,4 +53,9 @@ pub(crate) trait Learner<T: Real>: Send + Sync {
 
     /// Products, each with an addition, of a meta-gradient.
     fn products(&self) -> usize;
+
+    /// The objectives that a meta-gradient consists of, for a profile; the support set's first.
+    fn shares(&self) -> Vec<Share<'_, T>> {
+        Vec::new()
+    }
 }

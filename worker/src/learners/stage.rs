@@ -11,6 +11,7 @@ use crate::kernels::Real;
 use crate::layers::LossKind;
 use crate::networks::Network;
 use crate::objective::{Frame, Objective};
+use crate::profile::Share;
 
 /// What learners of an initialisation are built from.
 pub(crate) struct Setting<'n> {
@@ -81,6 +82,21 @@ impl<T: Real> Stage<T> {
 
     pub(crate) fn frames(&self) -> StageFrames<T> {
         StageFrames { support: self.support.frame(), query: self.query.frame() }
+    }
+
+    /// What an episode computes on the two objectives: a gradient and `hessian_products` products a step, and the
+    /// query set's gradient.
+    pub(crate) fn shares(&self, hessian_products: usize) -> Vec<Share<'_, T>> {
+        let share = |batch, objective, gradients, hessian_products| Share {
+            batch,
+            objective,
+            gradients,
+            hessian_products,
+        };
+        vec![
+            share("support", &*self.support, self.steps, self.steps * hessian_products),
+            share("query", &*self.query, 1, 0),
+        ]
     }
 
     /// Predicts the query set at the adapted parameters `theta`.

@@ -4,8 +4,8 @@ use lyceum_common::config::{Conv4Config, Downsample, Features};
 use lyceum_common::model::CONV4_BLOCKS;
 
 use super::Plan;
-use crate::kernels::{Grid, Pool, Real};
-use crate::layers::{BatchNormRelu, Convolution, Dense, Feature, MaxPoolLayer, SpatialMean};
+use crate::kernels::{Grid, Places, Pool, Real};
+use crate::layers::{BatchNormRelu, Convolution, Dense, Feature, SpatialMean};
 use crate::ops::ConvolutionShape;
 
 /// The layers of `config` on images of (height, width, channels).
@@ -26,18 +26,21 @@ pub(super) fn plan<T: Real>(
             ConvolutionShape { images, height, width, inputs: channels, outputs: filters, stride };
         let convolution = Convolution::plan(plan.planner, shape, x, encoder);
         (height, width) = shape.output_extent();
-        let grid = Grid { rows: images * height * width, channels: filters };
-        let norm = BatchNormRelu::plan(plan.planner, grid, convolution.y, encoder);
+        let places = match config.downsample {
+            Downsample::Stride => {
+                Places::Rows(Grid { rows: images * height * width, channels: filters })
+            }
+            Downsample::MaxPool => {
+                Places::Windows(Pool { images, height, width, channels: filters })
+            }
+        };
+        let norm = BatchNormRelu::plan(plan.planner, places, convolution.y, encoder);
+        if config.downsample == Downsample::MaxPool {
+            (height, width) = (height / 2, width / 2);
+        }
         x = norm.y;
         plan.layers.push(Box::new(convolution));
         plan.layers.push(Box::new(norm));
-        if config.downsample == Downsample::MaxPool {
-            let pool = Pool { images, height, width, channels: filters };
-            let max_pool = MaxPoolLayer::plan(plan.planner, pool, x);
-            (height, width) = (height / 2, width / 2);
-            x = max_pool.y;
-            plan.layers.push(Box::new(max_pool));
-        }
         channels = filters;
     }
     if config.features == Features::SpatialMean {

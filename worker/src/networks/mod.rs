@@ -7,7 +7,7 @@ use lyceum_common::config::{NetworkConfig, Shape};
 use lyceum_common::layout::Layout;
 use lyceum_common::model::{ModelError, network_layout};
 
-use crate::kernels::Real;
+use crate::kernels::{Real, panels};
 use crate::layers::{Feature, Layer};
 use crate::ops::Planner;
 
@@ -80,31 +80,27 @@ impl Network {
     }
 
     /// For each place of the flat vector that the worker computes with, its place in the layout. Convolution weights
-    /// `[out, in, 3, 3]` are computed with as `[3, 3, in, out]`, linear ones `[out, in]` as `[in, out]`; a head that
-    /// reads a flattened map has its inputs channels last.
+    /// `[out, in, 3, 3]` are computed with as `[3, 3, in, out]`, linear ones `[out, in]` as `[in, out]`, both in panels of
+    /// outputs; a head that reads a flattened map has its inputs channels last.
     pub(crate) fn order(&self) -> Vec<u32> {
         let mut order = Vec::with_capacity(self.layout.len());
         for entry in self.layout.entries() {
             let at = |place: usize| crate::kernels::offset(entry.offset + place);
             match *entry.shape {
                 [out, input, rows, columns] => {
-                    for tap in 0..rows * columns {
-                        for i in 0..input {
-                            order.extend(
-                                (0..out).map(|o| at((o * input + i) * rows * columns + tap)),
-                            );
-                        }
-                    }
+                    let taps = rows * columns;
+                    order.extend(panels(taps * input, out).map(|place| {
+                        let (tap, i, o) = (place / out / input, place / out % input, place % out);
+                        at((o * input + i) * taps + tap)
+                    }));
                 }
                 [out, input] => {
                     let channels = self.flattened_channels(&entry.name).unwrap_or(input);
                     let positions = input / channels;
-                    for position in 0..positions {
-                        for channel in 0..channels {
-                            let i = channel * positions + position;
-                            order.extend((0..out).map(|o| at(o * input + i)));
-                        }
-                    }
+                    order.extend(panels(input, out).map(|place| {
+                        let (position, channel) = (place / out / channels, place / out % channels);
+                        at(place % out * input + channel * positions + position)
+                    }));
                 }
                 _ => order.extend((0..entry.len()).map(at)),
             }

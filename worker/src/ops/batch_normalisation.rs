@@ -1,8 +1,8 @@
-//! Batch norm and the ReLU behind it, in four steps: statistics, output, parameters' gradients, input's gradient.
-//! The formulas stand in `kernels/normalisation.rs`.
+//! Batch norm with the ReLU behind it, and the max pool behind that if there is one, in four steps: statistics, output, parameters' gradients, input's gradient.
+//! The formulas stand in `kernels/statistics.rs` and `kernels/normalisation.rs`.
 
 use super::{Nonlinear, inputs};
-use crate::kernels::{Grid, InstructionSet, Real, normalisation};
+use crate::kernels::{Grid, InstructionSet, Places, Real, normalisation, statistics};
 
 /// x → (μ, r).
 pub(crate) struct BatchStatistics(pub(crate) Grid);
@@ -10,17 +10,17 @@ pub(crate) struct BatchStatistics(pub(crate) Grid);
 impl<T: Real> Nonlinear<T> for BatchStatistics {
     fn value(&self, set: InstructionSet, x: &[&[T]], out: &mut [T]) {
         let [x] = inputs(x);
-        normalisation::statistics(set, self.0, x, out);
+        statistics::statistics(set, self.0, x, out);
     }
 
     fn tangent(&self, set: InstructionSet, x: &[&[T]], y: &[T], x_dot: &[&[T]], out: &mut [T]) {
         let ([x], [x_dot]) = (inputs(x), inputs(x_dot));
-        normalisation::statistics_tangent(set, self.0, [x, y], x_dot, out);
+        statistics::statistics_tangent(set, self.0, [x, y], x_dot, out);
     }
 }
 
 /// (x, (μ, r), (γ, β)) → max(0, γ x̂ + β).
-pub(crate) struct NormaliseRectify(pub(crate) Grid);
+pub(crate) struct NormaliseRectify(pub(crate) Places);
 
 impl<T: Real> Nonlinear<T> for NormaliseRectify {
     fn value(&self, set: InstructionSet, x: &[&[T]], out: &mut [T]) {
@@ -33,7 +33,7 @@ impl<T: Real> Nonlinear<T> for NormaliseRectify {
 }
 
 /// (x, (μ, r), (γ, β), ∂y) → (∂γ, ∂β).
-pub(crate) struct ParameterSums(pub(crate) Grid);
+pub(crate) struct ParameterSums(pub(crate) Places);
 
 impl<T: Real> Nonlinear<T> for ParameterSums {
     fn value(&self, set: InstructionSet, x: &[&[T]], out: &mut [T]) {
@@ -46,7 +46,7 @@ impl<T: Real> Nonlinear<T> for ParameterSums {
 }
 
 /// (x, (μ, r), (γ, β), ∂y, (∂γ, ∂β)) → ∂x.
-pub(crate) struct InputCotangent(pub(crate) Grid);
+pub(crate) struct InputCotangent(pub(crate) Places);
 
 impl<T: Real> Nonlinear<T> for InputCotangent {
     fn value(&self, set: InstructionSet, x: &[&[T]], out: &mut [T]) {

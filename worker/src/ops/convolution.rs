@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::kernels::{Gather, GatherRow, Group, Tap, offset};
+use crate::kernels::{Blocks, Gather, GatherRow, Group, Tap, offset};
 
 /// Rows and columns of the filter.
 const FILTER: usize = 3;
 
 /// The extents of a convolution: images `[images, height, width, inputs]` in, channels last, weights
-/// `[3, 3, inputs, outputs]`.
+/// `[3, 3, inputs, outputs]` in panels of outputs (see [`Gather`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ConvolutionShape {
     pub(crate) images: usize,
@@ -36,11 +36,6 @@ impl ConvolutionShape {
         FILTER * FILTER * self.inputs * self.outputs
     }
 
-    /// Weights a tap.
-    pub(crate) fn tap_weights(&self) -> usize {
-        self.inputs * self.outputs
-    }
-
     /// Taps of the filter.
     pub(crate) fn taps() -> usize {
         FILTER * FILTER
@@ -48,99 +43,115 @@ impl ConvolutionShape {
 
     /// Images in, images out.
     pub(crate) fn forward(&self) -> Gather {
-        let (rows, columns) = self.output_extent();
-        let output = |at: Place| ((at.image * rows + at.row) * columns + at.column) * self.outputs;
-        self.gather(
-            (rows, columns),
-            self.inputs,
-            self.outputs,
-            output,
-            |at, tap_row, tap_column| {
-                // The input that a tap of an output sees; none on the border.
-                let row = (at.row * self.stride + tap_row)
-                    .checked_sub(1)
-                    .filter(|&row| row < self.height)?;
-                let column = (at.column * self.stride + tap_column)
-                    .checked_sub(1)
-                    .filter(|&c| c < self.width)?;
-                Some(((at.image * self.height + row) * self.width + column) * self.inputs)
-            },
-        )
+        let (height, width, stride) = (self.height, self.width, self.stride);
+        self.gather(self.input_plane(), self.output_plane(), |(row, column), tap| {
+            // The input that a tap of an output sees; none on the border.
+            let seen = |place: usize, tap: usize, extent: usize| {
+                (place * stride + tap).checked_sub(1).filter(|&seen| seen < extent)
+            };
+            Some((seen(row, tap.0, height)?, seen(column, tap.1, width)?))
+        })
     }
 
     /// The output's cotangent in, the input's out; weights are transposed tap by tap, `[3, 3, outputs, inputs]`.
     pub(crate) fn input_gradient(&self) -> Gather {
-        let (rows, columns) = self.output_extent();
-        let place =
-            |at: Place| ((at.image * self.height + at.row) * self.width + at.column) * self.inputs;
-        self.gather(
-            (self.height, self.width),
-            self.outputs,
-            self.inputs,
-            place,
-            |at, tap_row, tap_column| {
-                // The output that saw this input through the tap, if one did.
-                let seen = |place: usize, tap: usize, extent: usize| {
-                    let scaled = (place + 1).checked_sub(tap)?;
-                    let out = scaled / self.stride;
-                    (scaled % self.stride == 0 && out < extent).then_some(out)
-                };
-                let row = seen(at.row, tap_row, rows)?;
-                let column = seen(at.column, tap_column, columns)?;
-                Some(((at.image * rows + row) * columns + column) * self.outputs)
-            },
-        )
+        let (output, stride) = (self.output_plane(), self.stride);
+        self.gather(output, self.input_plane(), |(row, column), tap| {
+            // The output that saw this input through the tap, if one did.
+            let saw = |place: usize, tap: usize, extent: usize| {
+                let scaled = (place + 1).checked_sub(tap)?;
+                let saw = scaled / stride;
+                (scaled % stride == 0 && saw < extent).then_some(saw)
+            };
+            Some((saw(row, tap.0, output.rows)?, saw(column, tap.1, output.columns)?))
+        })
     }
 
-    /// Groups the places of an extent by the taps that they have.
+    fn input_plane(&self) -> Plane {
+        Plane { rows: self.height, columns: self.width, channels: self.inputs }
+    }
+
+    fn output_plane(&self) -> Plane {
+        let (rows, columns) = self.output_extent();
+        Plane { rows, columns, channels: self.outputs }
+    }
+
+    /// Groups the places written to by the taps that they have, for a block of images. `seen` gives the place that is
+    /// read through a tap, both as (row, column).
     fn gather(
         &self,
-        (rows, columns): (usize, usize),
-        depth: usize,
-        width: usize,
-        write: impl Fn(Place) -> usize,
-        read: impl Fn(Place, usize, usize) -> Option<usize>,
+        read: Plane,
+        written: Plane,
+        seen: impl Fn((usize, usize), (usize, usize)) -> Option<(usize, usize)>,
     ) -> Gather {
-        let mut groups = BTreeMap::<Vec<(u32, u32)>, Vec<GatherRow>>::new();
-        for image in 0..self.images {
-            for row in 0..rows {
-                for column in 0..columns {
-                    let at = Place { image, row, column };
+        let groups = |images: usize| {
+            let mut groups = BTreeMap::<Vec<(u32, u32)>, Vec<GatherRow>>::new();
+            for image in 0..images {
+                for place in 0..written.rows * written.columns {
+                    let at = (place / written.columns, place % written.columns);
                     let mut taps = Vec::new();
                     for tap in 0..FILTER * FILTER {
-                        if let Some(input) = read(at, tap / FILTER, tap % FILTER) {
-                            taps.push((offset(input), offset(tap * depth * width)));
+                        if let Some(from) = seen(at, (tap / FILTER, tap % FILTER)) {
+                            taps.push((offset(read.place(image, from)), offset(tap)));
                         }
                     }
                     let first = taps.iter().map(|tap| tap.0).min().unwrap_or(0);
                     taps.iter_mut().for_each(|tap| tap.0 -= first);
-                    let row = GatherRow { input: first, output: offset(write(at)) };
+                    let row = GatherRow { input: first, output: offset(written.place(image, at)) };
                     groups.entry(taps).or_default().push(row);
                 }
             }
-        }
-        let group = |(taps, rows): (Vec<(u32, u32)>, Vec<GatherRow>)| {
-            let taps = taps.into_iter().map(|(input, weight)| Tap { input, weight }).collect();
-            Group { taps, rows }
+            let group = |(taps, rows): (Vec<(u32, u32)>, Vec<GatherRow>)| {
+                let taps = taps.into_iter().map(|(input, index)| Tap { input, index }).collect();
+                Group { taps, rows }
+            };
+            groups.into_iter().map(group).collect()
         };
-        Gather::new(groups.into_iter().map(group).collect(), depth, width)
+        let images = images_a_block(self.images, read.len() + written.len());
+        let blocks = Blocks {
+            whole: self.images / images,
+            input: images * read.len(),
+            output: images * written.len(),
+        };
+        let extents = (FILTER * FILTER, read.channels, written.channels);
+        Gather::new(groups(images), groups(self.images % images), blocks, extents)
     }
 }
 
-/// A pixel of one of the images.
+/// Numbers of a block of images, in and out: with the weights of a layer of 64 channels they fit into a second-level
+/// cache of half a megabyte.
+const BLOCK: usize = 96 * 1024;
+
+/// Images that are worked off together; a multiple of six, which is the rows of a kernel's tile, where there are so many.
+fn images_a_block(images: usize, numbers: usize) -> usize {
+    let fit = (BLOCK / numbers.max(1)).clamp(1, images.max(1));
+    if fit > 6 { fit / 6 * 6 } else { fit }
+}
+
+/// The extents of one image.
 #[derive(Clone, Copy)]
-struct Place {
-    image: usize,
-    row: usize,
-    column: usize,
+struct Plane {
+    rows: usize,
+    columns: usize,
+    channels: usize,
+}
+
+impl Plane {
+    fn len(self) -> usize {
+        self.rows * self.columns * self.channels
+    }
+
+    fn place(self, image: usize, (row, column): (usize, usize)) -> usize {
+        ((image * self.rows + row) * self.columns + column) * self.channels
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::kernels::test_support::numbers;
-    use crate::kernels::{InstructionSet, Outer};
-    use crate::ops::Bilinear;
+    use crate::kernels::{InstructionSet, Outer, panels};
+    use crate::ops::{Bilinear, Linear, TransposeTaps};
 
     /// A convolution as the textbook has it.
     fn naive(shape: &ConvolutionShape, x: &[f32], w: &[f32]) -> Vec<f64> {
@@ -174,37 +185,39 @@ mod tests {
 
     #[test]
     fn forward_is_a_convolution_and_both_gradients_are_its_transposes() {
-        for (height, width, inputs, outputs, stride) in
-            [(5, 4, 3, 7, 1), (7, 7, 2, 20, 2), (6, 5, 8, 16, 2), (1, 1, 4, 4, 2), (2, 3, 1, 64, 1)]
-        {
-            let shape = ConvolutionShape { images: 3, height, width, inputs, outputs, stride };
-            let x = numbers(1, 3 * height * width * inputs);
+        for (height, width, inputs, outputs, stride) in [
+            (5, 4, 3, 7, 1),
+            (7, 7, 2, 20, 2),
+            (6, 5, 8, 16, 2),
+            (1, 1, 4, 4, 2),
+            (2, 3, 1, 64, 1),
+            // Of these a block holds three images, and one.
+            (23, 23, 32, 64, 2),
+            (40, 40, 18, 33, 1),
+        ] {
+            let shape = ConvolutionShape { images: 4, height, width, inputs, outputs, stride };
+            let x = numbers(1, 4 * height * width * inputs);
             let w = numbers(2, shape.weights());
             let dy = numbers(3, shape.output_len());
             let set = InstructionSet::best();
             let mut y = vec![0.0; shape.output_len()];
             let forward = shape.forward();
-            forward.apply(set, None, &[(&x, &w)], &mut y);
+            let packed: Vec<f32> = panels(9 * inputs, outputs).map(|place| w[place]).collect();
+            forward.apply(set, None, &[(&x, &packed)], &mut y);
             for (y, expected) in y.iter().zip(naive(&shape, &x, &w)) {
                 assert!((f64::from(*y) - expected).abs() < 1e-4, "{y} is {expected}");
             }
 
             let mut transposed = vec![0.0; w.len()];
-            for tap in 0..9 {
-                for c in 0..inputs {
-                    for n in 0..outputs {
-                        transposed[(tap * outputs + n) * inputs + c] =
-                            w[(tap * inputs + c) * outputs + n];
-                    }
-                }
-            }
+            let transpose = TransposeTaps { taps: 9, rows: inputs, columns: outputs };
+            transpose.apply(set, &packed, &mut transposed);
             let mut dx = vec![0.0; x.len()];
             shape.input_gradient().apply(set, None, &[(&dy, &transposed)], &mut dx);
             assert!((dot(&y, &dy) - dot(&x, &dx)).abs() < 1e-3 * dot(&y, &y).sqrt());
 
             let mut dw = vec![0.0; w.len()];
             Outer::of(&forward).apply(set, None, &[(&x, &dy)], &mut dw);
-            assert!((dot(&y, &dy) - dot(&w, &dw)).abs() < 1e-3 * dot(&y, &y).sqrt());
+            assert!((dot(&y, &dy) - dot(&packed, &dw)).abs() < 1e-3 * dot(&y, &y).sqrt());
         }
     }
 }

@@ -11,7 +11,6 @@ mod convolution;
 mod linear;
 mod loss;
 mod pass;
-mod pool;
 
 pub(crate) use activation::{ActivationBackward, ActivationForward};
 pub(crate) use batch_normalisation::{
@@ -21,7 +20,6 @@ pub(crate) use convolution::ConvolutionShape;
 pub(crate) use linear::{MeanOverPositions, SpreadOverPositions, SumRows, TransposeTaps};
 pub(crate) use loss::{CrossEntropy, CrossEntropyBackward, SquaredError, SquaredErrorBackward};
 pub(crate) use pass::{Aligned, InductiveValues, Pass, Planner, Slot, Tangents, Values};
-pub(crate) use pool::{MaxPool, MaxPoolBackward};
 
 use crate::kernels::{Gather, InstructionSet, Outer, Real, outer_product, product};
 
@@ -29,6 +27,11 @@ use crate::kernels::{Gather, InstructionSet, Outer, Real, outer_product, product
 pub(crate) trait Linear<T: Real> {
     /// Overwrites `out`.
     fn apply(&self, instruction_set: InstructionSet, x: &[T], out: &mut [T]);
+
+    /// What a profile calls it: its type.
+    fn name(&self) -> &'static str {
+        std::any::type_name::<Self>()
+    }
 }
 
 /// out = start + Σ B(a, b).
@@ -42,6 +45,14 @@ pub(crate) trait Bilinear<T: Real> {
         terms: &[(&[T], &[T])],
         out: &mut [T],
     );
+
+    /// Products, each with an addition, of one term.
+    fn products(&self) -> usize;
+
+    /// What a profile calls it: its type.
+    fn name(&self) -> &'static str {
+        std::any::type_name::<Self>()
+    }
 }
 
 /// out = f(x₁, …): an op with a tangent rule of its own.
@@ -58,6 +69,11 @@ pub(crate) trait Nonlinear<T: Real> {
         x_dot: &[&[T]],
         out: &mut [T],
     );
+
+    /// What a profile calls it: its type.
+    fn name(&self) -> &'static str {
+        std::any::type_name::<Self>()
+    }
 }
 
 impl<T: Real> Bilinear<T> for Gather {
@@ -69,6 +85,10 @@ impl<T: Real> Bilinear<T> for Gather {
         out: &mut [T],
     ) {
         product(instruction_set, self, start, terms, out);
+    }
+
+    fn products(&self) -> usize {
+        Self::products(self)
     }
 }
 
@@ -82,6 +102,10 @@ impl<T: Real> Bilinear<T> for Outer {
     ) {
         assert!(start.is_none(), "a gradient by weights starts from zero");
         outer_product(instruction_set, self, terms, out);
+    }
+
+    fn products(&self) -> usize {
+        Self::products(self)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::ops::{Deref, DerefMut, Range};
 
 use super::{Bilinear, Linear, Nonlinear};
-use crate::kernels::{InstructionSet, Real};
+use crate::kernels::{InstructionSet, LARGE_PAGE, Real, prefer_large_pages};
 
 /// A place in a plane: the same in the plane of values and in that of tangents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl Slot {
     }
 }
 
-/// A cache line's worth of f32.
+/// A cache line's worth of f32: what every slot is aligned to.
 const ALIGNMENT: usize = 16;
 
 /// Numbers that begin at a cache line.
@@ -47,9 +47,16 @@ pub(crate) struct Aligned<T> {
 }
 
 impl<T: Real> Aligned<T> {
+    /// Zeros; many of them in large pages.
     pub(crate) fn zeros(len: usize) -> Self {
-        let numbers = vec![T::ZERO; len + 2 * ALIGNMENT];
-        let start = numbers.as_ptr().align_offset(64).min(2 * ALIGNMENT);
+        let large = len * size_of::<T>() >= 2 * LARGE_PAGE;
+        let alignment = if large { LARGE_PAGE } else { ALIGNMENT * size_of::<T>() };
+        let most = alignment / size_of::<T>();
+        let mut numbers = vec![T::ZERO; len + most];
+        let start = numbers.as_ptr().align_offset(alignment).min(most);
+        if large {
+            prefer_large_pages(&mut numbers[start..]);
+        }
         Self { numbers, start, len }
     }
 }

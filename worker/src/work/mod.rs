@@ -10,6 +10,8 @@ use lyceum_common::ids::Split;
 use lyceum_common::report::EpisodeReport;
 use lyceum_common::seed::{OfEpisode, Seed};
 
+use crate::profile::Timing;
+
 /// A learning problem: what the worker's threads share.
 pub trait Work: Send + Sync {
     /// How many meta-parameters there are: the length of every gradient.
@@ -24,6 +26,13 @@ pub trait Work: Send + Sync {
     /// Products, each with an addition, that a training episode's meta-gradient takes: for benchmarks.
     fn products(&self) -> usize {
         0
+    }
+
+    /// Times the programs of the training episode of `seed` at `theta`, op by op, `repeats` times each. Empty for a
+    /// learner that is not made of objectives on a support and a query set.
+    fn profile(&self, theta: &[f32], seed: Seed<OfEpisode>, repeats: usize) -> Vec<Timing> {
+        let _ = (theta, seed, repeats);
+        Vec::new()
     }
 }
 

@@ -9,6 +9,7 @@ use lyceum_common::seed::{OfEpisode, Seed};
 use super::{Work, WorkThread};
 use crate::episodes::{Episode, EpisodeSize, EpisodeSource};
 use crate::learners::Learner;
+use crate::profile::{self, Timing};
 
 /// (meta-parameters, seed) → meta-gradient, by sampling an episode and handing it to the learner.
 pub(crate) struct Problem<L> {
@@ -47,6 +48,18 @@ impl<L: Learner<f32> + 'static> Work for Problem<L> {
 
     fn products(&self) -> usize {
         self.learner.products()
+    }
+
+    fn profile(&self, theta: &[f32], seed: Seed<OfEpisode>, repeats: usize) -> Vec<Timing> {
+        let mut episode = Episode::default();
+        self.source.sample(seed, Split::Train, self.training, &mut episode);
+        let theta: Vec<f32> = self.order.iter().map(|&place| theta[place as usize]).collect();
+        let batches = [&episode.support, &episode.query];
+        let shares = self.learner.shares();
+        let timings = shares.iter().zip(batches).map(|(share, batch)| {
+            profile::time(share, &theta[..share.objective.parameter_count()], batch, repeats)
+        });
+        timings.flatten().collect()
     }
 }
 

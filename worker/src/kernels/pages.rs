@@ -1,0 +1,19 @@
+//! Memory in large pages, which costs fewer look-ups of addresses.
+
+/// What a large page is aligned to, in bytes.
+pub(crate) const LARGE_PAGE: usize = 2 << 20;
+
+/// Asks the system to keep `numbers` in large pages; a system that cannot is none the worse.
+#[cfg(target_os = "linux")]
+pub(crate) fn prefer_large_pages<T>(numbers: &mut [T]) {
+    let start = numbers.as_mut_ptr();
+    let bytes = size_of_val(numbers) / LARGE_PAGE * LARGE_PAGE;
+    if bytes > 0 && start.align_offset(LARGE_PAGE) == 0 {
+        // SAFETY: the range lies within `numbers`, and the advice changes no value.
+        unsafe { libc::madvise(start.cast(), bytes, libc::MADV_HUGEPAGE) };
+    }
+}
+
+/// Asks the system to keep `numbers` in large pages; a system that cannot is none the worse.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn prefer_large_pages<T>(_: &mut [T]) {}

@@ -1,0 +1,38 @@
+//! Asking for numbers ahead of time, where they are read in an order that the machine does not foresee.
+
+use std::cell::Cell;
+use std::ops::Range;
+
+use super::lanes::{LANES, Lanes};
+use super::real::Real;
+
+/// Numbers that are needed soon, as far as they have not been asked for.
+pub(super) struct Ahead<T> {
+    next: Cell<*const T>,
+    end: Cell<*const T>,
+}
+
+impl<T: Real> Ahead<T> {
+    /// The numbers `range` of `numbers`; none where there are not so many.
+    pub(super) fn new(numbers: &[T], range: Range<usize>) -> Self {
+        let Range { start, end } = numbers.get(range).unwrap_or_default().as_ptr_range();
+        Self { next: Cell::new(start), end: Cell::new(end) }
+    }
+
+    /// Asks for the next few cache lines.
+    ///
+    /// # Safety
+    /// The machine has the instructions.
+    #[inline(always)]
+    pub(super) unsafe fn ask<L: Lanes<Scalar = T>>(&self, lines: usize) {
+        let (mut next, end) = (self.next.get(), self.end.get());
+        for _ in 0..lines {
+            if next < end {
+                // SAFETY: the caller's.
+                unsafe { L::prefetch(next) };
+                next = next.wrapping_add(LANES);
+            }
+        }
+        self.next.set(next);
+    }
+}
