@@ -27,7 +27,7 @@ fn episodes(criterion: &mut Criterion) {
         let mut expected: Option<Vec<u32>> = None;
         let mut group = criterion.benchmark_group(name);
         for instruction_set in InstructionSet::available() {
-            let options = BuildOptions { instruction_set, inductive: false };
+            let options = BuildOptions { instruction_set, transductive: None };
             let work = build(&config, pack.clone(), options).expect("the run can be worked on");
             let mut thread = work.thread();
             let mut gradient = vec![0.0; work.parameters()];

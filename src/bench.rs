@@ -11,7 +11,7 @@ use anyhow::Context;
 use lyceum_common::assignment::Job;
 use lyceum_common::ids::{EpisodeIndex, EpisodeRange, MetaStep};
 use lyceum_common::layout::Layout;
-use lyceum_common::model::{learner_layout, network_layout};
+use lyceum_common::model::run_layout;
 use lyceum_common::reduction::{Partial, Reduction};
 use lyceum_common::seed::{OfRun, Seed};
 use lyceum_coordinator::meta_optimizer::MetaOptimizer;
@@ -26,7 +26,7 @@ use workload::Workload;
 /// Times named workloads: whole meta-steps, with sampling, aggregation and an Adam step.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Bench {
-    /// maml-1q, maml-15q, maml-5step, fomaml-5step, reptile or sinusoid; all where none is named.
+    /// maml-1q, maml-15q, maml-5step, fomaml-5step, reptile, sinusoid or prototypical-60w5s; all where none is named.
     #[arg(value_name = "WORKLOAD")]
     workloads: Vec<String>,
     /// Compute threads.
@@ -63,7 +63,7 @@ struct Measurement {
 impl Measurement {
     fn row(&self) -> String {
         format!(
-            "{:<14} {:>7} {:>12.1} {:>10.1} {:>10.1} {:>7.1}%",
+            "{:<18} {:>7} {:>12.1} {:>10.1} {:>10.1} {:>7.1}%",
             self.workload,
             self.threads,
             self.tasks_per_second,
@@ -86,7 +86,7 @@ impl Bench {
         }
         if !self.json {
             print(&format!(
-                "{:<14} {:>7} {:>12} {:>10} {:>10} {:>8}",
+                "{:<18} {:>7} {:>12} {:>10} {:>10} {:>8}",
                 "workload", "threads", "tasks/s", "GFLOP/s", "peak", "share"
             ))?;
         }
@@ -183,10 +183,8 @@ impl Setup {
         let config = &workload.config;
         let cache = tempfile::tempdir().context("no temporary folder")?;
         let pack = lyceum_common::data::prepare(&config.data, cache.path())?;
-        let outputs = if config.data.is_classification() { config.episode.ways } else { 1 };
-        let network = network_layout(&config.network, config.data.shape(), outputs)?;
-        let layout = learner_layout(&config.learner, &network);
-        let work = build(config, pack, BuildOptions { instruction_set, inductive: false })?;
+        let layout = run_layout(config)?;
+        let work = build(config, pack, BuildOptions { instruction_set, transductive: None })?;
         Ok(Self { work, layout })
     }
 }

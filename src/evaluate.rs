@@ -27,7 +27,7 @@ pub(crate) struct Evaluate {
     /// Episodes
     #[arg(long, default_value = "1000")]
     episodes: u64,
-    /// Classes an episode; the run's where absent, and for networks with a head of that many outputs the only choice
+    /// Classes an episode; the run's where absent, and for networks with an output for each class the only choice
     #[arg(long)]
     ways: Option<usize>,
     /// Support examples a class; the run's where absent
@@ -39,9 +39,14 @@ pub(crate) struct Evaluate {
     /// Inner steps; the run's where absent
     #[arg(long)]
     steps: Option<usize>,
-    /// Batch norm takes the support set's statistics, so that each query example is on its own
+    /// Batch norm takes running statistics, or the support set's, so that each query example is on its own; metric
+    /// learners do so unless told otherwise
     #[arg(long)]
     inductive: bool,
+    /// Batch norm takes the statistics of the examples themselves, so that query examples see one another; learners of
+    /// an initialisation do so unless told otherwise
+    #[arg(long, conflicts_with = "inductive")]
+    transductive: bool,
     /// The classes that episodes are drawn from
     #[arg(long, value_enum, default_value = "test")]
     split: SplitName,
@@ -83,16 +88,18 @@ impl Evaluate {
         if let Some(folder) = self.data {
             config.data.set_folder(folder).context("--data")?;
         }
-        config.episode.ways = self.ways.unwrap_or(trained_ways);
-        anyhow::ensure!(
-            config.episode.ways == trained_ways,
-            "--ways {}: this model's head has {trained_ways} outputs",
-            config.episode.ways
-        );
-        config.episode.shots = self.shots.unwrap_or(config.episode.shots);
+        if let Some(ways) = self.ways {
+            anyhow::ensure!(
+                ways == trained_ways || config.learner.is_metric(),
+                "--ways {ways}: this model's head has {trained_ways} outputs"
+            );
+            config.episode.evaluation_ways = Some(ways);
+        }
+        config.episode.evaluation_shots = self.shots.or(config.episode.evaluation_shots);
         config.episode.evaluation_queries = self.queries.or(config.episode.evaluation_queries);
         if let Some(steps) = self.steps {
-            config.learner.set_evaluation_steps(steps);
+            let inner_steps = config.learner.evaluation_steps_mut();
+            *inner_steps.context("--steps: this learner takes no inner steps")? = steps;
         }
         config.validate()?;
         let layout = layout_of(&config)?;
@@ -102,7 +109,8 @@ impl Evaluate {
             latest(&folder, &layout)?
         };
         let pack = self.places.cache.pack(&config)?;
-        let options = BuildOptions { inductive: self.inductive, ..BuildOptions::default() };
+        let transductive = (self.transductive || self.inductive).then_some(self.transductive);
+        let options = BuildOptions { transductive, ..BuildOptions::default() };
         let work = build(&config, pack, options)?;
         let threads = self.threads.unwrap_or_else(|| default_threads(NonZeroUsize::MIN));
         let pool = Pool::new(work, threads).context("no compute threads")?;
@@ -118,7 +126,7 @@ impl Evaluate {
             interval: None,
             episodes: 0,
             loss: None,
-            transductive: is_transductive(&config) && !self.inductive,
+            transductive: is_transductive(&config, transductive),
             selected_step: None,
             validated: None,
             steps: None,

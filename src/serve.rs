@@ -72,7 +72,7 @@ impl Job {
                     interval: None,
                     episodes: 0,
                     loss: None,
-                    transductive: is_transductive(&config),
+                    transductive: is_transductive(&config, None),
                     selected_step: Some(completed.step.0),
                     validated: Some(completed.selected),
                     steps: Some(steps),
@@ -98,9 +98,10 @@ impl Job {
     }
 }
 
-/// Whether an evaluation of this network lets query examples see one another, through batch norm.
-pub(crate) fn is_transductive(config: &RunConfig) -> bool {
-    matches!(config.network, NetworkConfig::Conv4(_))
+/// Whether an evaluation lets query examples see one another through batch norm: as `chosen`, or as the learner does.
+pub(crate) fn is_transductive(config: &RunConfig, chosen: Option<bool>) -> bool {
+    let normalises = matches!(config.network, NetworkConfig::Conv4(_));
+    normalises && chosen.unwrap_or(!config.learner.is_metric())
 }
 
 /// A preset cannot know where a data set lies.

@@ -118,6 +118,16 @@ impl Layout {
         self.entries.last().map_or(0, |last| last.offset + last.len())
     }
 
+    /// The trained entries alone, in order.
+    #[must_use]
+    pub fn trained(&self) -> Self {
+        let mut trained = Self::new();
+        for entry in self.entries.iter().filter(|entry| entry.role == Role::Trained) {
+            trained.push(&*entry.name, &entry.shape, entry.role, entry.initialisation);
+        }
+        trained
+    }
+
     /// Whether the vector is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -2,7 +2,7 @@
 //! worker's affair.
 
 use crate::config::{
-    Conv4Config, Downsample, Features, LearnerConfig, MlpConfig, NetworkConfig, Shape,
+    Conv4Config, Downsample, Features, LearnerConfig, MlpConfig, NetworkConfig, RunConfig, Shape,
 };
 use crate::layout::{Initialisation, Layout, Role};
 
@@ -18,21 +18,69 @@ pub enum ModelError {
     /// Nothing is left of the image after the pooling.
     #[error("network.conv4 halves images four times, and {0}×{1} leaves nothing")]
     TooSmall(usize, usize),
+    /// There are no features to compare.
+    #[error(
+        "network.mlp has no encoder, and this learner compares what an encoder makes of images"
+    )]
+    NoEncoder,
 }
 
-/// The parameters of `network` on examples of `shape` with `outputs` outputs, in the order of PyTorch's modules.
+/// What stands behind a network's encoder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Head {
+    /// A linear layer of so many outputs, which an inner loop adapts.
+    Linear(usize),
+    /// Nothing: features are compared as they are.
+    Features,
+}
+
+impl Head {
+    /// The head that `learner` needs, of `outputs` outputs where it is a linear one.
+    #[must_use]
+    pub fn of(learner: &LearnerConfig, outputs: usize) -> Self {
+        match learner {
+            LearnerConfig::Maml(_) | LearnerConfig::MetaSgd(_) | LearnerConfig::Reptile(_) => {
+                Self::Linear(outputs)
+            }
+            LearnerConfig::Prototypical(_) => Self::Features,
+        }
+    }
+}
+
+/// The meta-parameters of a run.
 ///
 /// # Errors
-/// Where the network cannot read such examples.
+/// Where the network cannot read the data.
+pub fn run_layout(config: &RunConfig) -> Result<Layout, ModelError> {
+    let head = Head::of(&config.learner, config.outputs());
+    let network = network_layout(&config.network, config.data.shape(), head)?;
+    Ok(learner_layout(&config.learner, &network))
+}
+
+/// The parameters of `network` on examples of `shape`, in the order of PyTorch's modules. Where features are compared,
+/// batch norm's running statistics stand behind them.
+///
+/// # Errors
+/// Where the network cannot read such examples, or has no features to compare.
 pub fn network_layout(
     network: &NetworkConfig,
     shape: Shape,
-    outputs: usize,
+    head: Head,
 ) -> Result<Layout, ModelError> {
     let mut layout = Layout::new();
-    match network {
-        NetworkConfig::Conv4(conv4) => conv4_layout(&mut layout, conv4, shape, outputs)?,
-        NetworkConfig::Mlp(mlp) => mlp_layout(&mut layout, mlp, shape.len(), outputs),
+    match (network, head) {
+        (NetworkConfig::Conv4(conv4), Head::Linear(outputs)) => {
+            let features = encoder_layout(&mut layout, conv4, shape)?;
+            linear(&mut layout, "head", features, outputs);
+        }
+        (NetworkConfig::Conv4(conv4), Head::Features) => {
+            encoder_layout(&mut layout, conv4, shape)?;
+            running_statistics(&mut layout);
+        }
+        (NetworkConfig::Mlp(mlp), Head::Linear(outputs)) => {
+            mlp_layout(&mut layout, mlp, shape.len(), outputs);
+        }
+        (NetworkConfig::Mlp(_), Head::Features) => return Err(ModelError::NoEncoder),
     }
     Ok(layout)
 }
@@ -60,12 +108,12 @@ pub fn downsampled(extent: usize, downsample: Downsample) -> usize {
     }
 }
 
-fn conv4_layout(
+/// The encoder's blocks; gives the number of features.
+fn encoder_layout(
     layout: &mut Layout,
     conv4: &Conv4Config,
     shape: Shape,
-    outputs: usize,
-) -> Result<(), ModelError> {
+) -> Result<usize, ModelError> {
     let Shape::Image { height, width, channels } = shape else {
         return Err(ModelError::NotImages(shape.len()));
     };
@@ -101,12 +149,27 @@ fn conv4_layout(
     if rows == 0 || columns == 0 {
         return Err(ModelError::TooSmall(height, width));
     }
-    let features = match conv4.features {
+    Ok(match conv4.features {
         Features::Flatten => filters * rows * columns,
         Features::SpatialMean => filters,
-    };
-    linear(layout, "head", features, outputs);
-    Ok(())
+    })
+}
+
+/// Batch norm's running mean and variance, named as PyTorch names them, for every norm of the layout.
+fn running_statistics(layout: &mut Layout) {
+    let norms: Vec<_> = layout
+        .entries()
+        .iter()
+        .filter_map(|entry| Some((entry.name.strip_suffix("norm.weight")?.to_owned(), entry.len())))
+        .collect();
+    for (block, channels) in norms {
+        let mut push = |name: &str, initial: f32| {
+            let initialisation = Initialisation::Constant(initial);
+            layout.push(format!("{block}norm.{name}"), &[channels], Role::Buffer, initialisation);
+        };
+        push("running_mean", 0.0);
+        push("running_var", 1.0);
+    }
 }
 
 fn mlp_layout(layout: &mut Layout, mlp: &MlpConfig, inputs: usize, outputs: usize) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use lyceum_common::config::RunConfig;
 use lyceum_common::ids::MetaStep;
 use lyceum_common::layout::Layout;
-use lyceum_common::model::{ModelError, learner_layout, network_layout};
+use lyceum_common::model::{ModelError, run_layout};
 use lyceum_common::pack::Pack;
 use lyceum_common::parameters::{LengthMismatch, MetaParameters};
 use lyceum_common::seed::Seed;
@@ -100,7 +100,5 @@ impl Enterprise {
 /// # Errors
 /// Where the network cannot read the data.
 pub fn layout_of(config: &RunConfig) -> Result<Arc<Layout>, ModelError> {
-    let outputs = if config.data.is_classification() { config.episode.ways } else { 1 };
-    let network = network_layout(&config.network, config.data.shape(), outputs)?;
-    Ok(Arc::new(learner_layout(&config.learner, &network)))
+    run_layout(config).map(Arc::new)
 }

@@ -1,10 +1,10 @@
 //! The named workloads: what the field commonly runs, so that anyone can compare.
 
 use lyceum_common::config::{
-    Activation, AdamConfig, Adapt, Conv4Config, DataConfig, Downsample, EpisodeConfig, FarmConfig,
-    Features, GlyphsConfig, InnerOptimizer, LearnerConfig, MamlConfig, MetaOptimizerConfig,
-    MlpConfig, NetworkConfig, Order, ReptileConfig, Rule, RunConfig, Schedule, SinusoidConfig,
-    TrainingConfig,
+    Activation, AdamConfig, Adapt, Conv4Config, DataConfig, Distance, Downsample, EpisodeConfig,
+    FarmConfig, Features, GlyphsConfig, InnerOptimizer, LearnerConfig, MamlConfig,
+    MetaOptimizerConfig, MlpConfig, NetworkConfig, Order, PrototypicalConfig, ReptileConfig, Rule,
+    RunConfig, Schedule, SinusoidConfig, TrainingConfig,
 };
 
 /// A named configuration.
@@ -13,8 +13,15 @@ pub(super) struct Workload {
     pub(super) config: RunConfig,
 }
 
-const NAMES: [&str; 6] =
-    ["maml-1q", "maml-15q", "maml-5step", "fomaml-5step", "reptile", "sinusoid"];
+const NAMES: [&str; 7] = [
+    "maml-1q",
+    "maml-15q",
+    "maml-5step",
+    "fomaml-5step",
+    "reptile",
+    "sinusoid",
+    "prototypical-60w5s",
+];
 
 /// The workloads of these names; all where there are none.
 pub(super) fn named(names: &[String]) -> anyhow::Result<Vec<Workload>> {
@@ -29,15 +36,14 @@ pub(super) fn named(names: &[String]) -> anyhow::Result<Vec<Workload>> {
 }
 
 fn workload(name: &'static str) -> Option<Workload> {
-    let images = |queries: usize, learner: LearnerConfig, meta_batch: u64| {
-        let conv4 = Conv4Config {
-            filters: 64,
-            downsample: Downsample::Stride,
-            features: Features::Flatten,
-        };
+    let episodes = |size, downsample, learner: LearnerConfig, meta_batch: u64| {
+        let conv4 = Conv4Config { filters: 64, downsample, features: Features::Flatten };
         let data =
             DataConfig::Glyphs(GlyphsConfig { classes: [60, 5, 5], ..GlyphsConfig::default() });
-        config(name, data, (5, 1, queries), NetworkConfig::Conv4(conv4), learner, meta_batch)
+        config(name, data, size, NetworkConfig::Conv4(conv4), learner, meta_batch)
+    };
+    let images = |queries: usize, learner: LearnerConfig, meta_batch: u64| {
+        episodes((5, 1, queries), Downsample::Stride, learner, meta_batch)
     };
     let config = match name {
         "maml-1q" => images(1, maml(Order::Second, 1), 32),
@@ -49,6 +55,11 @@ fn workload(name: &'static str) -> Option<Workload> {
             let mlp = MlpConfig { hidden: vec![40, 40], activation: Activation::Relu };
             let data = DataConfig::Sinusoid(SinusoidConfig::default());
             config(name, data, (1, 10, 10), NetworkConfig::Mlp(mlp), maml(Order::Second, 1), 25)
+        }
+        "prototypical-60w5s" => {
+            let learner =
+                LearnerConfig::Prototypical(PrototypicalConfig { distance: Distance::default() });
+            episodes((60, 5, 5), Downsample::MaxPool, learner, 2)
         }
         _ => return None,
     };
@@ -91,7 +102,14 @@ fn config(
         name: name.to_owned(),
         seed: 0,
         data,
-        episode: EpisodeConfig { ways, shots, queries, evaluation_queries: None },
+        episode: EpisodeConfig {
+            ways,
+            shots,
+            queries,
+            evaluation_ways: None,
+            evaluation_shots: None,
+            evaluation_queries: None,
+        },
         network,
         learner,
         meta_optimizer: MetaOptimizerConfig {

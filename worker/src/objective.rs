@@ -4,26 +4,24 @@ use std::ops::Range;
 
 use lyceum_common::report::EpisodeReport;
 
-use crate::episodes::Batch;
+use crate::episodes::{Batch, Episode};
 use crate::kernels::{InstructionSet, Real};
 use crate::layers::{Feature, Layer, Loss, LossKind};
 use crate::networks::{Network, Plan};
-use crate::ops::{Aligned, InductiveValues, Pass, Planner, Slot, Tangents, Values};
+use crate::ops::{Aligned, InductiveValues, Pass, Planner, Slot, Statistics, Tangents, Values};
 use crate::profile::At;
 
-/// The mean loss of a network on a batch. Immutable: threads share it, each with frames of its own.
+/// The mean loss of a program on a batch. Immutable: threads share it, each with frames of its own.
 pub(crate) struct Objective<T> {
     instruction_set: InstructionSet,
     examples: usize,
     layers: Vec<Box<dyn Layer<T>>>,
     loss: Loss,
-    kind: LossKind,
     plane: usize,
     parameters: Slot,
     gradient: Slot,
     inputs: Slot,
-    outputs: Slot,
-    statistics: Vec<Slot>,
+    statistics: Vec<Statistics>,
 }
 
 /// Runs a layer's program by an interpreter; where the program is is for a profile to know.
@@ -36,7 +34,8 @@ pub(crate) struct Frame<T>(Aligned<T>);
 pub(crate) struct TangentPlane<T>(Aligned<T>);
 
 impl<T: Real> Objective<T> {
-    /// `adapted` is the part of the flat parameters that directions of Hessian-vector products lie in.
+    /// The loss of a network's outputs on `examples` examples. `adapted` is the part of the flat parameters that
+    /// directions of Hessian-vector products lie in.
     pub(crate) fn new(
         network: &Network,
         kind: LossKind,
@@ -44,25 +43,35 @@ impl<T: Real> Objective<T> {
         adapted: Range<usize>,
         instruction_set: InstructionSet,
     ) -> Self {
-        let mut planner = Planner::new(network.layout().len());
+        Self::of_program(network, examples, adapted, instruction_set, |plan, inputs| {
+            let outputs = network.plan(plan, inputs);
+            Loss::plan(plan.planner, kind, examples, outputs)
+        })
+    }
+
+    /// The loss that `program` lays out over `examples` examples and the trained parameters of `network`.
+    pub(crate) fn of_program(
+        network: &Network,
+        examples: usize,
+        adapted: Range<usize>,
+        instruction_set: InstructionSet,
+        program: impl FnOnce(&mut Plan<'_, T>, Feature) -> Loss,
+    ) -> Self {
+        let mut planner = Planner::new(network.layout().trained().len());
         let inputs = planner.slot(examples * network.input_len(), false);
         let mut plan = Plan { planner: &mut planner, examples, adapted, layers: Vec::new() };
-        let outputs = network.plan(&mut plan, Feature { value: inputs, cotangent: None });
+        let loss = program(&mut plan, Feature { value: inputs, cotangent: None });
         let layers = plan.layers;
-        let loss = Loss::plan(&mut planner, kind, examples, outputs);
         let (plane, parameters, gradient, statistics) = planner.finish();
-        let outputs = outputs.value;
         Self {
             instruction_set,
             examples,
             layers,
             loss,
-            kind,
             plane,
             parameters,
             gradient,
             inputs,
-            outputs,
             statistics,
         }
     }
@@ -94,6 +103,22 @@ impl<T: Real> Objective<T> {
     pub(crate) fn load(&self, frame: &mut Frame<T>, batch: &Batch) {
         convert(&batch.inputs, &mut frame.0[self.inputs.range()]);
         convert(&batch.targets, &mut frame.0[self.loss.targets.range()]);
+    }
+
+    /// Takes an episode over into `frame`: support and query examples as one batch, and the query's targets. Where there
+    /// are several outputs for each class, all of them have its target.
+    pub(crate) fn load_episode(&self, frame: &mut Frame<T>, episode: &Episode) {
+        let Episode { support, query } = episode;
+        let inputs = &mut frame.0[self.inputs.range()];
+        let (first, second) = inputs.split_at_mut(support.inputs.len());
+        convert(&support.inputs, first);
+        convert(&query.inputs, second);
+        let targets = &mut frame.0[self.loss.targets.range()];
+        let each = targets.len() / query.targets.len();
+        assert_eq!(targets.len(), each * query.targets.len(), "classes have as many outputs each");
+        for (targets, &target) in targets.chunks_exact_mut(each).zip(&query.targets) {
+            targets.fill(T::from_f64(f64::from(target)));
+        }
     }
 
     /// Takes the examples `rows` of a batch over into `frame`.
@@ -128,12 +153,29 @@ impl<T: Real> Objective<T> {
         &frame.0[self.gradient.range()]
     }
 
-    /// The network's outputs, `[examples, outputs]`.
+    /// The program's outputs, a row for each target.
     pub(crate) fn outputs_of<'f>(&self, frame: &'f Frame<T>) -> &'f [T] {
-        &frame.0[self.outputs.range()]
+        &frame.0[self.loss.outputs.value.range()]
     }
 
-    /// The network's outputs and the loss, at the frame's θ.
+    /// Every batch norm's (μ, r), and over how many numbers each of them was taken.
+    pub(crate) fn statistics_of<'f>(
+        &'f self,
+        frame: &'f Frame<T>,
+    ) -> impl Iterator<Item = (&'f [T], usize)> {
+        self.statistics.iter().map(|at| (&frame.0[at.slot.range()], at.rows))
+    }
+
+    /// Numbers for every batch norm, one behind the other, cut into those of each.
+    pub(crate) fn by_norm<'s>(&'s self, numbers: &'s [T]) -> impl Iterator<Item = &'s [T]> {
+        self.statistics.iter().scan(numbers, |left, at| {
+            let (here, later) = left.split_at(at.slot.len());
+            *left = later;
+            Some(here)
+        })
+    }
+
+    /// The outputs and the loss, at the frame's θ.
     pub(crate) fn predict(&self, frame: &mut Frame<T>) {
         let mut pass = Values { instruction_set: self.instruction_set, values: &mut frame.0 };
         for layer in &self.layers {
@@ -142,18 +184,15 @@ impl<T: Real> Objective<T> {
         self.loss.forward(&mut pass);
     }
 
-    /// As [`Objective::predict`], with batch norm's statistics from `other`, a frame of `other_objective` that holds
-    /// what [`Objective::predict`] or [`Objective::gradient`] left there.
-    pub(crate) fn predict_inductively(
+    /// As [`Objective::predict`], with every batch norm's (μ, r) as given.
+    pub(crate) fn predict_inductively<'s>(
         &self,
         frame: &mut Frame<T>,
-        other_objective: &Self,
-        other: &Frame<T>,
+        statistics: impl Iterator<Item = &'s [T]>,
     ) {
         let mut pass = InductiveValues {
             values: Values { instruction_set: self.instruction_set, values: &mut frame.0 },
-            other: &other.0,
-            statistics: other_objective.statistics.iter(),
+            statistics,
         };
         for layer in &self.layers {
             layer.forward(&mut pass);
@@ -231,20 +270,22 @@ impl<T: Real> Objective<T> {
         programs(&mut pass, ["forward tangent", "backward tangent"], true);
     }
 
-    /// Loss, and the share of examples whose largest output is that of the largest target.
+    /// Loss, and the share of rows whose largest output has the largest target. Regression has one output a row, and
+    /// no accuracy.
     pub(crate) fn report(&self, frame: &Frame<T>) -> EpisodeReport {
         let loss = frame.0[self.loss.value.range()][0].to_f64();
-        if self.kind == LossKind::SquaredError {
+        let width = self.loss.width;
+        if width == 1 {
             return EpisodeReport { loss, accuracy: 0.0 };
         }
-        let width = self.outputs.len() / self.examples;
-        let outputs = frame.0[self.outputs.range()].chunks_exact(width);
+        let outputs = self.outputs_of(frame).chunks_exact(width);
         let targets = frame.0[self.loss.targets.range()].chunks_exact(width);
+        let rows = outputs.len();
         let right = outputs
             .zip(targets)
-            .filter(|(output, target)| argmax(output) == argmax(target))
+            .filter(|(output, target)| target[argmax(output)] == target[argmax(target)])
             .count();
-        EpisodeReport { loss, accuracy: right as f64 / self.examples as f64 }
+        EpisodeReport { loss, accuracy: right as f64 / rows as f64 }
     }
 
     /// Products (each with an addition) of a gradient, and of a Hessian-vector product, counted as if the border's

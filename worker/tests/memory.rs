@@ -32,7 +32,7 @@ fn seed(episode: u64) -> Seed<OfEpisode> {
 
 #[test]
 fn a_thread_allocates_nothing_after_its_first_episode() {
-    let learners: [&[&str]; 4] = [
+    let learners: [&[&str]; 6] = [
         &["learner.maml.inner_steps=3"],
         &["learner.maml.inner_steps=3", "farm.kept_values_megabytes=0"],
         &["learner.meta_sgd={ inner_steps = 2, evaluation_steps = 2 }"],
@@ -40,6 +40,8 @@ fn a_thread_allocates_nothing_after_its_first_episode() {
             "learner.reptile={ inner_optimizer.adam = {}, inner_rate = 0.01, inner_steps = 4, evaluation_steps = 4, \
            training_shots = 4, inner_batch = 7 }",
         ],
+        &["learner.prototypical={}", "episode.ways=8"],
+        &["learner.prototypical.distance=cosine", "episode.evaluation_ways=3"],
     ];
     for learner in learners {
         let work = work(&config("glyphs-maml", learner));

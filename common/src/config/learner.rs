@@ -12,6 +12,8 @@ pub enum LearnerConfig {
     MetaSgd(MetaSgdConfig),
     /// Reptile.
     Reptile(ReptileConfig),
+    /// Prototypical networks.
+    Prototypical(PrototypicalConfig),
 }
 
 /// Model-agnostic meta-learning (Finn et al. 2017).
@@ -133,32 +135,47 @@ impl Default for AdamConfig {
     }
 }
 
+/// Prototypical networks (Snell et al. 2017): the nearest class mean in a learned space.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PrototypicalConfig {
+    /// How near a query is to a class's mean.
+    #[serde(default)]
+    pub distance: Distance,
+}
+
+/// What tells how near two feature vectors are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Distance {
+    /// The square of the Euclidean distance.
+    #[default]
+    SquaredEuclidean,
+    /// One minus the cosine of the angle between them.
+    Cosine,
+}
+
 impl LearnerConfig {
-    /// Inner steps in training and in evaluation.
+    /// Whether it learns a space to compare examples in, rather than something that an inner loop starts from: then
+    /// nothing in it depends on the number of ways, and batch norm keeps running statistics for evaluation.
     #[must_use]
-    pub fn steps(&self) -> (usize, usize) {
-        match self {
-            Self::Maml(maml) => (maml.inner_steps, maml.evaluation_steps),
-            Self::MetaSgd(meta_sgd) => (meta_sgd.inner_steps, meta_sgd.evaluation_steps),
-            Self::Reptile(reptile) => (reptile.inner_steps, reptile.evaluation_steps),
-        }
+    pub fn is_metric(&self) -> bool {
+        matches!(self, Self::Prototypical(_))
     }
 
     /// Support examples a class in training, where they are not the episode's shots.
     #[must_use]
     pub fn training_shots(&self) -> Option<usize> {
-        match self {
-            Self::Maml(_) | Self::MetaSgd(_) => None,
-            Self::Reptile(reptile) => reptile.training_shots,
-        }
+        if let Self::Reptile(reptile) = self { reptile.training_shots } else { None }
     }
 
-    /// Sets the inner steps in evaluation.
-    pub fn set_evaluation_steps(&mut self, steps: usize) {
+    /// Inner steps in evaluation, of learners that take some.
+    pub fn evaluation_steps_mut(&mut self) -> Option<&mut usize> {
         match self {
-            Self::Maml(maml) => maml.evaluation_steps = steps,
-            Self::MetaSgd(meta_sgd) => meta_sgd.evaluation_steps = steps,
-            Self::Reptile(reptile) => reptile.evaluation_steps = steps,
+            Self::Maml(maml) => Some(&mut maml.evaluation_steps),
+            Self::MetaSgd(meta_sgd) => Some(&mut meta_sgd.evaluation_steps),
+            Self::Reptile(reptile) => Some(&mut reptile.evaluation_steps),
+            Self::Prototypical(_) => None,
         }
     }
 }

@@ -16,8 +16,8 @@ pub use data::{
 };
 pub use farm::FarmConfig;
 pub use learner::{
-    AdamConfig, Adapt, InnerClip, InnerOptimizer, LearnerConfig, MamlConfig, MetaSgdConfig, Order,
-    ReptileConfig,
+    AdamConfig, Adapt, Distance, InnerClip, InnerOptimizer, LearnerConfig, MamlConfig,
+    MetaSgdConfig, Order, PrototypicalConfig, ReptileConfig,
 };
 pub use load::{LoadError, load, parse};
 pub use meta_optimizer::{MetaOptimizerConfig, Rule, Schedule};

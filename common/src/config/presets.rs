@@ -20,6 +20,10 @@ presets!(
     "omniglot-anil-5w1s",
     "omniglot-reptile-5w1s",
     "omniglot-metasgd-5w1s",
+    "omniglot-prototypical-5w1s",
+    "omniglot-prototypical-5w5s",
+    "omniglot-prototypical-20w1s",
+    "omniglot-prototypical-20w5s",
 );
 
 /// The presets' names.

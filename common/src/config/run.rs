@@ -30,22 +30,50 @@ pub struct RunConfig {
     pub farm: FarmConfig,
 }
 
+impl RunConfig {
+    /// Outputs of a network that adapts: one for each class, and in regression one.
+    #[must_use]
+    pub fn outputs(&self) -> usize {
+        if self.data.is_classification() { self.episode.ways } else { 1 }
+    }
+}
+
 /// An episode: N ways, K shots and some queries a class. A regression episode has one way.
+///
+/// Episodes of validation and test have the same sizes where no other ones are given.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EpisodeConfig {
-    /// Classes an episode.
+    /// Classes an episode in training.
     pub ways: usize,
-    /// Support examples a class.
+    /// Support examples a class in training.
     pub shots: usize,
     /// Query examples a class in training.
     pub queries: usize,
-    /// Query examples a class in validation and test; as in training where absent.
+    /// Classes an episode in validation and test; learners with an output for each class have no choice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluation_ways: Option<usize>,
+    /// Support examples a class in validation and test.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluation_shots: Option<usize>,
+    /// Query examples a class in validation and test.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evaluation_queries: Option<usize>,
 }
 
 impl EpisodeConfig {
+    /// Classes an episode in validation and test.
+    #[must_use]
+    pub fn ways_in_evaluation(&self) -> usize {
+        self.evaluation_ways.unwrap_or(self.ways)
+    }
+
+    /// Support examples a class in validation and test.
+    #[must_use]
+    pub fn shots_in_evaluation(&self) -> usize {
+        self.evaluation_shots.unwrap_or(self.shots)
+    }
+
     /// Query examples a class in validation and test.
     #[must_use]
     pub fn queries_in_evaluation(&self) -> usize {

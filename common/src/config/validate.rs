@@ -4,7 +4,7 @@ mod data;
 mod learning;
 
 use super::{ConfigError, EpisodeConfig, FarmConfig, NetworkConfig, RunConfig, TrainingConfig};
-use crate::model::{ModelError, network_layout};
+use crate::model::{ModelError, run_layout};
 
 /// No count that a person means is larger, and sums and products of a few still fit.
 const LARGE: u64 = 1_000_000_000_000;
@@ -36,9 +36,15 @@ impl RunConfig {
     }
 
     fn validate_network_reads_data(&self) -> Result<(), ConfigError> {
-        let outputs = if self.data.is_classification() { self.episode.ways } else { 1 };
-        match network_layout(&self.network, self.data.shape(), outputs) {
+        if self.learner.is_metric() && !self.data.is_classification() {
+            let problem = format!("data.{} has no classes to compare", self.data.kind());
+            return Err(ConfigError::new("learner", problem));
+        }
+        match run_layout(self) {
             Ok(_) => Ok(()),
+            Err(error @ ModelError::NoEncoder) => {
+                Err(ConfigError::new("network", format!("{error}; use network.conv4")))
+            }
             Err(error @ ModelError::NotImages(_)) => {
                 Err(ConfigError::new("network", format!("{error}; use network.mlp")))
             }
@@ -71,12 +77,14 @@ impl EpisodeConfig {
     fn validate(&self, classification: bool) -> Result<(), ConfigError> {
         if classification {
             within("episode.ways", self.ways, 2, MANY)?;
+            within("episode.evaluation_ways", self.ways_in_evaluation(), 2, MANY)?;
         } else if self.ways != 1 {
             let problem = format!("regression has 1 way, not {}", self.ways);
             return Err(ConfigError::new("episode.ways", problem));
         }
         within("episode.shots", self.shots, 1, MANY)?;
         within("episode.queries", self.queries, 1, MANY)?;
+        within("episode.evaluation_shots", self.shots_in_evaluation(), 1, MANY)?;
         within("episode.evaluation_queries", self.queries_in_evaluation(), 1, MANY)
     }
 }
@@ -164,6 +172,12 @@ mod tests {
             (&["episode.shots=0"], "episode.shots"),
             (&["episode.queries=0"], "episode.queries"),
             (&["episode.evaluation_queries=0"], "episode.evaluation_queries"),
+            (&["episode.evaluation_shots=0"], "episode.evaluation_shots"),
+            (&["episode.evaluation_ways=4"], "episode.evaluation_ways"),
+            (
+                &["data.sinusoid={}", "episode.ways=1", "episode.evaluation_ways=2"],
+                "episode.evaluation_ways",
+            ),
             (&["episode.ways=101"], "episode.ways"),
             (&["episode.shots=6"], "data.glyphs.images_per_class"),
             (&["data.glyphs.images.image_size=0"], "data.glyphs.images.image_size"),
@@ -175,6 +189,12 @@ mod tests {
             (&["data.glyphs.classes=[0,1,1]"], "data.glyphs.classes"),
             (&["data.sinusoid={}", "episode.ways=1"], "network"),
             (&["data.sinusoid={}"], "episode.ways"),
+            (&["data.sinusoid={}", "episode.ways=1", "learner.prototypical={}"], "learner"),
+            (
+                &["learner.prototypical={}", "network.mlp={hidden=[9], activation='relu'}"],
+                "network",
+            ),
+            (&["learner.prototypical={}", "episode.evaluation_ways=51"], "episode.evaluation_ways"),
             (&["data.sinusoid.domain=[1,0]"], "data.sinusoid.domain"),
             (&["data.folder={path='x', held_out=[0.5,0.5]}"], "data.folder.held_out"),
             (&["data.folder={path='x', held_out=[-0.1,0.5]}"], "data.folder.held_out"),

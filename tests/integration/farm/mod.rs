@@ -1,7 +1,8 @@
-//! The farm over loopback gRPC, with a learning problem that takes no time: whoever works, however often they come and
+//! The farm over loopback gRPC, mostly with a learning problem that takes no time: whoever works, however often they come and
 //! go, the bits are the same.
 
 mod foreign;
+mod learners;
 mod refusals;
 mod same_bits;
 mod stub;

@@ -14,7 +14,7 @@ use lyceum_coordinator::run::{Completed, Outcome};
 use lyceum_coordinator::run_folder::RunFolder;
 use lyceum_coordinator::server::{self, ServeError};
 use lyceum_worker::session::{self, Ended, SessionError, SessionOptions};
-use lyceum_worker::work::Work;
+use lyceum_worker::work::{BuildOptions, Work};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -134,6 +134,18 @@ pub(crate) fn worker_at(options: SessionOptions, hook: Hook) -> Working {
             assert_eq!(pack.is_some(), config.data.is_classification(), "images come in a pack");
             let parameters = layout_of(config)?.len();
             Ok(Arc::new(Stub { parameters, hook: Arc::clone(&hook) }) as Arc<dyn Work>)
+        };
+        session::run(&options, &build, CancellationToken::new()).await
+    })
+}
+
+/// A worker that computes the run's own learner.
+pub(crate) fn working(coordinator: &Coordinator, name: &str, threads: usize) -> Working {
+    let cache = coordinator.folder.path().join(name);
+    let options = options(&coordinator.address, name, threads, &cache);
+    tokio::spawn(async move {
+        let build = |config: &RunConfig, pack: Option<Arc<lyceum_common::pack::Pack>>| {
+            Ok(lyceum_worker::work::build(config, pack, BuildOptions::default())?)
         };
         session::run(&options, &build, CancellationToken::new()).await
     })

@@ -2,14 +2,14 @@
 
 use lyceum_common::config::LearnerConfig;
 use lyceum_common::ids::{EpisodeIndex, MetaStep};
-use lyceum_common::layout::Layout;
+use lyceum_common::model::Head;
 use lyceum_common::seed::Seed;
 
 use super::read::{Case, CaseError, CaseResult, FewShot};
 use crate::episodes::EpisodeSize;
 use crate::kernels::InstructionSet;
 use crate::layers::LossKind;
-use crate::learners::{Learner, Maml, MetaSgd, Reptile, Setting};
+use crate::learners::{Learner, Maml, MetaSgd, Reptile, Setting, prototypical};
 use crate::networks::Network;
 
 /// Loss, outputs and meta-gradient of a case.
@@ -19,11 +19,13 @@ use crate::networks::Network;
 pub fn compute(case: &Case, instruction_set: InstructionSet) -> Result<CaseResult, CaseError> {
     let few_shot = case.few_shot()?;
     let outputs = few_shot.classes.unwrap_or(1);
-    let network = Network::new(&few_shot.network, few_shot.shape, outputs)
+    let head = Head::of(&few_shot.learner, outputs);
+    let network = Network::new(&few_shot.network, few_shot.shape, head)
         .map_err(|source| CaseError::Model { path: case.path.with_extension("toml"), source })?;
     let ways = few_shot.classes.unwrap_or(1);
     let examples = |inputs: &[f32]| inputs.len() / few_shot.shape.len() / ways;
     let size = EpisodeSize {
+        ways,
         shots: examples(&few_shot.episode.support.inputs),
         queries: examples(&few_shot.episode.query.inputs),
     };
@@ -34,12 +36,11 @@ pub fn compute(case: &Case, instruction_set: InstructionSet) -> Result<CaseResul
         } else {
             LossKind::SquaredError
         },
-        ways,
         training: size,
         evaluation: size,
         instruction_set,
         kept_bytes: usize::MAX,
-        inductive: false,
+        transductive: true,
     };
     Ok(match &few_shot.learner {
         LearnerConfig::Maml(maml) => run(&Maml::new(maml, &setting), &network, &few_shot),
@@ -48,6 +49,9 @@ pub fn compute(case: &Case, instruction_set: InstructionSet) -> Result<CaseResul
         }
         LearnerConfig::Reptile(reptile) => {
             run(&Reptile::new(reptile, &setting), &network, &few_shot)
+        }
+        LearnerConfig::Prototypical(config) => {
+            run(&prototypical(config, &setting), &network, &few_shot)
         }
     })
 }
@@ -64,8 +68,11 @@ fn run<L: Learner<f32>>(learner: &L, network: &Network, case: &FewShot) -> CaseR
     for (&place, &value) in order.iter().zip(&gradient) {
         meta_gradient[place as usize] = value;
     }
+    // What stands behind the trained entries is no gradient.
+    let layout = case.layout.trained();
+    meta_gradient.truncate(layout.len());
     let output = learner.outputs(&scratch).to_vec();
-    CaseResult { loss: report.loss, output, meta_gradient, layout: Layout::clone(&case.layout) }
+    CaseResult { loss: report.loss, output, meta_gradient, layout }
 }
 
 #[cfg(test)]
@@ -87,6 +94,7 @@ mod tests {
             "reptile_stride_5step",
             "meta_sgd_stride_2step",
             "maml_sinusoid",
+            "prototypical",
         ];
         for name in names {
             let case = Case::read(&folder.join(name)).unwrap();

@@ -1,13 +1,14 @@
 //! What a case was computed with: the flat TOML file.
 
 use lyceum_common::config::{
-    Activation, Adapt, Conv4Config, Downsample, Features, InnerOptimizer, LearnerConfig,
-    MamlConfig, MetaSgdConfig, MlpConfig, NetworkConfig, Order, ReptileConfig, Shape,
+    Activation, Adapt, Conv4Config, Distance, Downsample, Features, InnerOptimizer, LearnerConfig,
+    MamlConfig, MetaSgdConfig, MlpConfig, NetworkConfig, Order, PrototypicalConfig, ReptileConfig,
+    Shape,
 };
 use serde::Deserialize;
 
 /// Names of the algorithms whose cases can be computed.
-pub const ALGORITHMS: [&str; 5] = ["maml", "fomaml", "anil", "meta_sgd", "reptile"];
+pub const ALGORITHMS: [&str; 6] = ["maml", "fomaml", "anil", "meta_sgd", "reptile", "prototypical"];
 
 /// The algorithm and the hyper-parameters that a case was computed with. What a key means, and whether it is needed,
 /// depends on the algorithm and the network.
@@ -75,14 +76,14 @@ impl Description {
             let problem = format!("`{}` is not one of {}", self.algorithm, ALGORITHMS.join(", "));
             return Err(("algorithm", problem));
         }
-        let inner_steps = needed("inner_steps", self.inner_steps)?;
+        let inner_steps = || needed("inner_steps", self.inner_steps);
         let maml = |order, adapt| -> Result<LearnerConfig, (&'static str, String)> {
             Ok(LearnerConfig::Maml(MamlConfig {
                 order,
                 adapt,
                 inner_rate: needed("inner_lr", self.inner_lr)?,
-                inner_steps,
-                evaluation_steps: inner_steps,
+                inner_steps: inner_steps()?,
+                evaluation_steps: inner_steps()?,
                 inner_clip: None,
             }))
         };
@@ -93,14 +94,17 @@ impl Description {
             // The rates are among the parameters; the range that they began in does not matter.
             "meta_sgd" => Ok(LearnerConfig::MetaSgd(MetaSgdConfig {
                 initial_rates: [0.0, 0.0],
-                inner_steps,
-                evaluation_steps: inner_steps,
+                inner_steps: inner_steps()?,
+                evaluation_steps: inner_steps()?,
+            })),
+            "prototypical" => Ok(LearnerConfig::Prototypical(PrototypicalConfig {
+                distance: Distance::default(),
             })),
             _reptile => Ok(LearnerConfig::Reptile(ReptileConfig {
                 inner_optimizer: InnerOptimizer::Sgd,
                 inner_rate: needed("inner_lr", self.inner_lr)?,
-                inner_steps,
-                evaluation_steps: inner_steps,
+                inner_steps: inner_steps()?,
+                evaluation_steps: inner_steps()?,
                 training_shots: None,
                 inner_batch: None,
                 evaluation_batch: None,

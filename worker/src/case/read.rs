@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use lyceum_common::config::{LearnerConfig, NetworkConfig, Shape};
-use lyceum_common::layout::Layout;
-use lyceum_common::model::{ModelError, learner_layout, network_layout};
+use lyceum_common::layout::{Layout, Role};
+use lyceum_common::model::{Head, ModelError, learner_layout, network_layout};
 use safetensors::{Dtype, SafeTensors};
 
 use super::description::Description;
@@ -170,7 +170,8 @@ impl Case {
         let learner = self.description.learner().map_err(described)?;
         let (network, shape) = self.description.network().map_err(described)?;
         let classes = self.description.classes().map_err(described)?;
-        let network_layout = network_layout(&network, shape, classes.unwrap_or(1))
+        let head = Head::of(&learner, classes.unwrap_or(1));
+        let network_layout = network_layout(&network, shape, head)
             .map_err(|source| CaseError::Model { path: with_ending(&self.path, "toml"), source })?;
         let layout = learner_layout(&learner, &network_layout);
         let parameters = self.flat(&layout)?;
@@ -178,6 +179,9 @@ impl Case {
             support: self.batch("support", shape, classes)?,
             query: self.batch("query", shape, classes)?,
         };
+        if learner.is_metric() {
+            self.require_class_major("support", &episode.support, classes.unwrap_or(1))?;
+        }
         Ok(FewShot { learner, network, shape, classes, layout, parameters, episode })
     }
 
@@ -185,10 +189,14 @@ impl Case {
         let mut flat = Vec::with_capacity(layout.len());
         for entry in layout.entries() {
             let name = format!("params/{}", entry.name);
-            let tensor = self
-                .parameters
-                .get(&entry.name)
-                .ok_or_else(|| self.tensor_error(&name, "is missing".to_owned()))?;
+            let Some(tensor) = self.parameters.get(&entry.name) else {
+                if entry.role == Role::Buffer {
+                    // No episode's meta-gradient depends on running values, so files may leave them out.
+                    flat.resize(entry.range().end, 0.0);
+                    continue;
+                }
+                return Err(self.tensor_error(&name, "is missing".to_owned()));
+            };
             if tensor.shape != entry.shape {
                 let problem =
                     format!("has shape {:?}, and {:?} is needed", tensor.shape, entry.shape);
@@ -239,6 +247,26 @@ impl Case {
             )
         })?;
         Ok(Batch { inputs: channels_last(&x.values, shape), targets })
+    }
+
+    /// Metric learners find a class's support examples by their places.
+    fn require_class_major(
+        &self,
+        side: &str,
+        batch: &Batch,
+        classes: usize,
+    ) -> Result<(), CaseError> {
+        let count = batch.targets.len() / classes;
+        let shots = count / classes;
+        let in_order = |(i, target): (usize, &[f32])| target.get(i / shots.max(1)) == Some(&1.0);
+        if count == shots * classes && batch.targets.chunks_exact(classes).enumerate().all(in_order)
+        {
+            return Ok(());
+        }
+        let problem = format!(
+            "must hold as many labels of each of the {classes} classes, those of class 0 first, then 1, and so on"
+        );
+        Err(self.tensor_error(&format!("episode/{side}.y"), problem))
     }
 
     pub(super) fn tensor_error(&self, name: &str, problem: String) -> CaseError {

@@ -31,21 +31,17 @@ const LIMIT: usize = 1024;
 #[derive(Debug)]
 pub struct FewShotSource {
     pack: Arc<Pack>,
-    ways: usize,
     rotations: bool,
     /// Rows, columns, channels.
     shape: [usize; 3],
 }
 
 impl FewShotSource {
-    /// Episodes of `ways` classes of the pack; with `rotations` each class counts as four.
+    /// Episodes of classes of the pack; with `rotations` each class counts as four.
     ///
     /// # Errors
-    /// Where there are more ways than can be drawn, or images that are to be turned are not square.
-    pub fn new(pack: Arc<Pack>, ways: usize, rotations: bool) -> Result<Self, EpisodeError> {
-        if ways > LIMIT {
-            return Err(EpisodeError::TooLarge { of: "ways", count: ways, limit: LIMIT });
-        }
+    /// Where images that are to be turned are not square.
+    pub fn new(pack: Arc<Pack>, rotations: bool) -> Result<Self, EpisodeError> {
         let shape = match pack.shape() {
             Shape::Image { height, width, channels } => [height, width, channels],
             Shape::Vector { length } => [1, length, 1],
@@ -54,7 +50,7 @@ impl FewShotSource {
         if rotations && rows != columns {
             return Err(EpisodeError::NotSquare { rows, columns });
         }
-        Ok(Self { pack, ways, rotations, shape })
+        Ok(Self { pack, rotations, shape })
     }
 
     /// How many classes count for one of the pack's.
@@ -62,7 +58,7 @@ impl FewShotSource {
         if self.rotations { Rotation::COUNT } else { 1 }
     }
 
-    fn write(&self, image: &[u8], rotation: Rotation, label: usize, batch: &mut Batch) {
+    fn write(&self, image: &[u8], rotation: Rotation, batch: &mut Batch) {
         if rotation == Rotation::NONE {
             batch.inputs.extend(image.iter().map(|&byte| intensity(byte)));
         } else {
@@ -76,7 +72,6 @@ impl FewShotSource {
                 }
             }
         }
-        batch.targets.extend((0..self.ways).map(|way| if way == label { 1.0 } else { 0.0 }));
     }
 }
 
@@ -94,8 +89,8 @@ impl EpisodeSource for FewShotSource {
     ) {
         let classes = self.pack.classes(split);
         let (mut ways, mut images) = ([0; LIMIT], [0; LIMIT]);
-        let ways = &mut ways[..self.ways];
-        let images = &mut images[..size.examples()];
+        let ways = &mut ways[..size.ways];
+        let images = &mut images[..size.examples_a_class()];
         episode.support.clear();
         episode.query.clear();
         seed.stream(Purpose::Classes).choose(classes.len() as u32 * self.turns(), ways);
@@ -107,13 +102,19 @@ impl EpisodeSource for FewShotSource {
             for (place, &image) in images.iter().enumerate() {
                 let batch =
                     if place < size.shots { &mut episode.support } else { &mut episode.query };
-                self.write(self.pack.image(class, image), rotation, label, batch);
+                self.write(self.pack.image(class, image), rotation, batch);
+                batch
+                    .targets
+                    .extend((0..size.ways).map(|way| if way == label { 1.0 } else { 0.0 }));
             }
         }
     }
 
     fn check(&self, split: Split, size: EpisodeSize) -> Result<(), EpisodeError> {
-        let EpisodeSize { shots, queries } = size;
+        let EpisodeSize { ways, shots, queries } = size;
+        if ways > LIMIT {
+            return Err(EpisodeError::TooLarge { of: "ways", count: ways, limit: LIMIT });
+        }
         let examples = shots.saturating_add(queries);
         if examples > LIMIT {
             return Err(EpisodeError::TooLarge {
@@ -124,8 +125,8 @@ impl EpisodeSource for FewShotSource {
         }
         let classes = self.pack.classes(split);
         let count = classes.len() * self.turns() as usize;
-        if self.ways > count {
-            return Err(EpisodeError::TooFewClasses { split, ways: self.ways, classes: count });
+        if ways > count {
+            return Err(EpisodeError::TooFewClasses { split, ways, classes: count });
         }
         let images = |class: &Class| class.images() as usize;
         match classes.iter().find(|class| images(class) < examples) {

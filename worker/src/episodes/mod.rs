@@ -16,9 +16,11 @@ pub use error::EpisodeError;
 pub use few_shot::FewShotSource;
 pub use sinusoid::SinusoidSource;
 
-/// How many examples a class an episode has.
+/// How many classes an episode has, and how many examples of each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EpisodeSize {
+    /// Classes; one in regression.
+    pub ways: usize,
     /// Support examples a class.
     pub shots: usize,
     /// Query examples a class.
@@ -31,14 +33,18 @@ impl EpisodeSize {
     pub fn of_training(config: &RunConfig) -> Self {
         let episode = &config.episode;
         let shots = config.learner.training_shots().unwrap_or(episode.shots);
-        Self { shots, queries: episode.queries }
+        Self { ways: episode.ways, shots, queries: episode.queries }
     }
 
     /// The size of an episode of validation or test.
     #[must_use]
     pub fn of_evaluation(config: &RunConfig) -> Self {
         let episode = &config.episode;
-        Self { shots: episode.shots, queries: episode.queries_in_evaluation() }
+        Self {
+            ways: episode.ways_in_evaluation(),
+            shots: episode.shots_in_evaluation(),
+            queries: episode.queries_in_evaluation(),
+        }
     }
 
     /// The size of an episode of `split` in a run: training episodes are drawn from training classes.
@@ -49,8 +55,18 @@ impl EpisodeSize {
         }
     }
 
+    /// Support examples.
+    pub(crate) fn support(self) -> usize {
+        self.ways * self.shots
+    }
+
+    /// Query examples.
+    pub(crate) fn query(self) -> usize {
+        self.ways * self.queries
+    }
+
     /// Support and query examples a class.
-    fn examples(self) -> usize {
+    fn examples_a_class(self) -> usize {
         self.shots + self.queries
     }
 }
@@ -105,9 +121,8 @@ pub fn source(
     config: &RunConfig,
     pack: Option<Arc<Pack>>,
 ) -> Result<Box<dyn EpisodeSource>, EpisodeError> {
-    let ways = config.episode.ways;
     let source: Box<dyn EpisodeSource> = match (&config.data, pack) {
-        (DataConfig::Sinusoid(sinusoid), _) => Box::new(SinusoidSource::new(sinusoid, ways)?),
+        (DataConfig::Sinusoid(sinusoid), _) => Box::new(SinusoidSource::new(sinusoid)),
         (_, None) => return Err(EpisodeError::NoPack),
         (
             DataConfig::Glyphs(_)
@@ -122,7 +137,7 @@ pub fn source(
                     config: config.data.shape(),
                 });
             }
-            Box::new(FewShotSource::new(pack, ways, config.data.rotations())?)
+            Box::new(FewShotSource::new(pack, config.data.rotations())?)
         }
     };
     let validates = config.training.validate_every > 0 && config.training.validation_episodes > 0;

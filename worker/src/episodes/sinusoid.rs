@@ -19,15 +19,10 @@ pub struct SinusoidSource {
 }
 
 impl SinusoidSource {
-    /// Waves in the ranges of `config`, in episodes of one way.
-    ///
-    /// # Errors
-    /// Where `ways` is not 1.
-    pub fn new(config: &SinusoidConfig, ways: usize) -> Result<Self, EpisodeError> {
-        if ways != 1 {
-            return Err(EpisodeError::NotOneWay { ways });
-        }
-        Ok(Self { config: config.clone() })
+    /// Waves in the ranges of `config`.
+    #[must_use]
+    pub fn new(config: &SinusoidConfig) -> Self {
+        Self { config: config.clone() }
     }
 }
 
@@ -53,8 +48,8 @@ impl EpisodeSource for SinusoidSource {
         fill(&mut episode.query, size.queries);
     }
 
-    fn check(&self, _: Split, _: EpisodeSize) -> Result<(), EpisodeError> {
-        Ok(())
+    fn check(&self, _: Split, size: EpisodeSize) -> Result<(), EpisodeError> {
+        if size.ways == 1 { Ok(()) } else { Err(EpisodeError::NotOneWay { ways: size.ways }) }
     }
 }
 
@@ -65,7 +60,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn draw(run: u64, index: u64, size: EpisodeSize) -> Episode {
-        let source = SinusoidSource::new(&SinusoidConfig::default(), 1).unwrap();
+        let source = SinusoidSource::new(&SinusoidConfig::default());
         let seed = Seed::of_run(run).step(MetaStep(0)).episode(EpisodeIndex(index));
         let mut episode = Episode::default();
         source.sample(seed, Split::Train, size, &mut episode);
@@ -74,14 +69,16 @@ mod tests {
 
     #[test]
     fn a_regression_episode_has_one_way() {
-        let error = SinusoidSource::new(&SinusoidConfig::default(), 5).unwrap_err();
-        assert_eq!(error, EpisodeError::NotOneWay { ways: 5 });
+        let source = SinusoidSource::new(&SinusoidConfig::default());
+        let check = |ways| source.check(Split::Train, EpisodeSize { ways, shots: 1, queries: 1 });
+        assert_eq!(check(1), Ok(()));
+        assert_eq!(check(5), Err(EpisodeError::NotOneWay { ways: 5 }));
     }
 
     proptest! {
         #[test]
         fn points_lie_on_one_wave_in_range(run: u64, shots in 1_usize..20, queries in 1_usize..20) {
-            let episode = draw(run, 3, EpisodeSize { shots, queries });
+            let episode = draw(run, 3, EpisodeSize { ways: 1, shots, queries });
             prop_assert_eq!(episode.support.inputs.len(), shots);
             prop_assert_eq!(episode.query.targets.len(), queries);
             let mut generator = Seed::of_run(run).step(MetaStep(0)).episode(EpisodeIndex(3)).stream(Purpose::Function);
@@ -97,7 +94,7 @@ mod tests {
 
         #[test]
         fn an_episode_is_its_seed(run: u64, index in 0_u64..1000) {
-            let size = EpisodeSize { shots: 5, queries: 5 };
+            let size = EpisodeSize { ways: 1, shots: 5, queries: 5 };
             prop_assert_eq!(draw(run, index, size), draw(run, index, size));
             prop_assert_ne!(draw(run, index, size), draw(run, index + 1, size));
         }

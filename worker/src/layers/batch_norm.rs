@@ -26,7 +26,7 @@ impl BatchNormRelu {
             value: gamma.value.joined(beta.value),
             gradient: gamma.gradient.joined(beta.gradient),
         };
-        let statistics = planner.statistics(2 * grid.channels, x.value.moves());
+        let statistics = planner.statistics(grid, x.value.moves());
         let y = Feature::plan(planner, places.pooled_len(), moves || x.value.moves());
         Self { places, x, statistics, affine, y }
     }

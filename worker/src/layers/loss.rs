@@ -18,8 +18,8 @@ pub(crate) enum LossKind {
 /// The mean loss of `outputs` against `targets`, both `[rows, width]`.
 pub(crate) struct Loss {
     kind: LossKind,
-    width: usize,
-    outputs: Feature,
+    pub(crate) width: usize,
+    pub(crate) outputs: Feature,
     pub(crate) targets: Slot,
     /// The loss, and behind it what the loss keeps for itself.
     pub(crate) value: Slot,

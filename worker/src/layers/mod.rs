@@ -4,15 +4,21 @@ mod activation;
 mod batch_norm;
 mod convolution;
 mod dense;
+mod distance;
+mod group_mean;
 mod loss;
-mod spatial_mean;
+mod similarity;
 
 pub(crate) use activation::ActivationLayer;
 pub(crate) use batch_norm::BatchNormRelu;
 pub(crate) use convolution::Convolution;
 pub(crate) use dense::Dense;
+pub(crate) use distance::NegativeSquaredDistances;
+pub(crate) use group_mean::GroupMean;
 pub(crate) use loss::{Loss, LossKind};
-pub(crate) use spatial_mean::SpatialMean;
+pub(crate) use similarity::{Similarities, UnitRows};
+
+use std::ops::Range;
 
 use crate::kernels::Real;
 use crate::ops::{Pass, Planner, Slot};
@@ -50,6 +56,12 @@ impl Feature {
     /// A layer's output: it has a cotangent.
     pub(crate) fn plan(planner: &mut Planner, len: usize, moves: bool) -> Self {
         Self { value: planner.slot(len, moves), cotangent: Some(planner.slot(len, true)) }
+    }
+
+    /// The numbers of `range` alone.
+    pub(crate) fn part(self, range: Range<usize>) -> Self {
+        let cotangent = self.cotangent.map(|slot| slot.part(range.clone()));
+        Self { value: self.value.part(range), cotangent }
     }
 
     /// The cotangent of an output.

@@ -2,13 +2,17 @@
 
 mod maml;
 mod meta_sgd;
+mod metric;
+mod prototypical;
 mod reptile;
+mod running;
 mod stage;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use maml::Maml;
 pub(crate) use meta_sgd::MetaSgd;
+pub(crate) use prototypical::prototypical;
 pub(crate) use reptile::Reptile;
 pub(crate) use stage::{Setting, Stage};
 

@@ -1,4 +1,4 @@
-//! What the initialisation learners share: objectives on the support and the query set, in training and in evaluation.
+//! What learners are built from, and what those of an initialisation share: objectives on the support and the query set, in training and in evaluation.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,19 +13,18 @@ use crate::networks::Network;
 use crate::objective::{Frame, Objective};
 use crate::profile::Share;
 
-/// What learners of an initialisation are built from.
+/// What learners are built from.
 pub(crate) struct Setting<'n> {
     pub(crate) network: &'n Network,
     pub(crate) loss: LossKind,
-    /// Classes an episode; one in regression.
-    pub(crate) ways: usize,
     pub(crate) training: EpisodeSize,
     pub(crate) evaluation: EpisodeSize,
     pub(crate) instruction_set: InstructionSet,
     /// Bytes for values kept for second order.
     pub(crate) kept_bytes: usize,
-    /// In evaluation, batch norm takes the support set's statistics, so that no query example sees another.
-    pub(crate) inductive: bool,
+    /// Whether, in evaluation, query examples see one another through batch norm. Else it takes the support set's
+    /// statistics, or a metric learner's running ones.
+    pub(crate) transductive: bool,
 }
 
 impl Setting<'_> {
@@ -44,7 +43,7 @@ pub(crate) struct Stage<T> {
     pub(crate) support: Arc<Objective<T>>,
     pub(crate) query: Arc<Objective<T>>,
     pub(crate) steps: usize,
-    inductive: bool,
+    transductive: bool,
 }
 
 /// A stage's frames: of the support set, and of the query set.
@@ -60,22 +59,25 @@ impl<T: Real> Stage<T> {
         steps: (usize, usize),
         adapted: &Range<usize>,
     ) -> (Self, Self) {
-        let objective =
-            |examples: usize| setting.objective(setting.ways * examples, adapted.clone());
+        let objective = |examples: usize| setting.objective(examples, adapted.clone());
         let training = Self {
-            support: objective(setting.training.shots),
-            query: objective(setting.training.queries),
+            support: objective(setting.training.support()),
+            query: objective(setting.training.query()),
             steps: steps.0,
-            inductive: false,
+            transductive: true,
         };
         let same = |shared: &Arc<Objective<T>>, then: usize, now: usize| {
             if then == now { Arc::clone(shared) } else { objective(now) }
         };
         let evaluation = Self {
-            support: same(&training.support, setting.training.shots, setting.evaluation.shots),
-            query: same(&training.query, setting.training.queries, setting.evaluation.queries),
+            support: same(
+                &training.support,
+                setting.training.support(),
+                setting.evaluation.support(),
+            ),
+            query: same(&training.query, setting.training.query(), setting.evaluation.query()),
             steps: steps.1,
-            inductive: setting.inductive,
+            transductive: setting.transductive,
         };
         (training, evaluation)
     }
@@ -109,13 +111,14 @@ impl<T: Real> Stage<T> {
         let StageFrames { support, query } = frames;
         self.query.load(query, &episode.query);
         self.query.set_parameters(query, theta);
-        if self.inductive {
+        if self.transductive {
+            self.query.predict(query);
+        } else {
             self.support.load(support, &episode.support);
             self.support.set_parameters(support, theta);
             self.support.predict(support);
-            self.query.predict_inductively(query, &self.support, support);
-        } else {
-            self.query.predict(query);
+            let statistics = self.support.statistics_of(support).map(|(values, _)| values);
+            self.query.predict_inductively(query, statistics);
         }
         self.query.report(query)
     }

@@ -1,13 +1,15 @@
 //! Every learner against finite differences in f64, and the same bits on every instruction set.
 
 use lyceum_common::config::{
-    Activation, Adapt, Conv4Config, Downsample, Features, InnerClip, MamlConfig, MetaSgdConfig,
-    MlpConfig, NetworkConfig, Order, Shape,
+    Activation, Adapt, Conv4Config, Distance, Downsample, Features, InnerClip, MamlConfig,
+    MetaSgdConfig, MlpConfig, NetworkConfig, Order, PrototypicalConfig, Shape,
 };
 use lyceum_common::ids::{EpisodeIndex, MetaStep};
+use lyceum_common::model::Head;
 use lyceum_common::seed::{OfEpisode, Seed};
 
-use super::{Learner, Maml, MetaSgd, Setting};
+use super::metric::Metric;
+use super::{Learner, Maml, MetaSgd, Setting, prototypical};
 use crate::episodes::{Batch, Episode, EpisodeSize};
 use crate::kernels::InstructionSet;
 use crate::kernels::Real;
@@ -16,16 +18,20 @@ use crate::layers::LossKind;
 use crate::networks::Network;
 
 const WAYS: usize = 3;
-const SIZE: EpisodeSize = EpisodeSize { shots: 2, queries: 2 };
+const SIZE: EpisodeSize = EpisodeSize { ways: WAYS, shots: 2, queries: 2 };
 
 fn conv4(downsample: Downsample, features: Features, size: usize) -> Network {
+    images(downsample, features, size, Head::Linear(WAYS))
+}
+
+fn images(downsample: Downsample, features: Features, size: usize, head: Head) -> Network {
     let config = NetworkConfig::Conv4(Conv4Config { filters: 4, downsample, features });
-    Network::new(&config, Shape::Image { height: size, width: size, channels: 2 }, WAYS).unwrap()
+    Network::new(&config, Shape::Image { height: size, width: size, channels: 2 }, head).unwrap()
 }
 
 fn mlp(activation: Activation) -> Network {
     let config = NetworkConfig::Mlp(MlpConfig { hidden: vec![7, 5], activation });
-    Network::new(&config, Shape::Vector { length: 6 }, WAYS).unwrap()
+    Network::new(&config, Shape::Vector { length: 6 }, Head::Linear(WAYS)).unwrap()
 }
 
 fn setting(
@@ -35,16 +41,7 @@ fn setting(
     kept_bytes: usize,
 ) -> Setting<'_> {
     let (training, evaluation) = (SIZE, SIZE);
-    Setting {
-        network,
-        loss,
-        ways: WAYS,
-        training,
-        evaluation,
-        instruction_set,
-        kept_bytes,
-        inductive: false,
-    }
+    Setting { network, loss, training, evaluation, instruction_set, kept_bytes, transductive: true }
 }
 
 fn seed() -> Seed<OfEpisode> {
@@ -71,7 +68,7 @@ fn maml(order: Order, adapt: Adapt, inner_steps: usize) -> MamlConfig {
     MamlConfig { order, adapt, inner_rate: 0.1, inner_steps, evaluation_steps: 2, inner_clip: None }
 }
 
-/// The meta-gradient along some directions against central differences of the loss after adaptation.
+/// The meta-gradient along some directions of the trained parameters against central differences of the loss after adaptation.
 fn check<L: Learner<f64>>(learner: &L, network: &Network) {
     let episode = episode(network);
     let theta = parameters::<f64>(learner.parameters());
@@ -79,8 +76,10 @@ fn check<L: Learner<f64>>(learner: &L, network: &Network) {
     let mut gradient = vec![f64::NAN; theta.len()];
     learner.meta_gradient(&theta, &episode, seed(), &mut scratch, &mut gradient);
     let mut ignored = vec![0.0; theta.len()];
+    let buffers = network.layout().len() - network.layout().trained().len();
     for salt in 10..14 {
-        let direction = numbers(salt, theta.len());
+        let mut direction = numbers(salt, theta.len());
+        direction[theta.len() - buffers..].fill(0.0);
         let mut loss_at = |step: f64| {
             let moved: Vec<f64> =
                 theta.iter().zip(&direction).map(|(&t, &d)| t + step * f64::from(d)).collect();
@@ -139,7 +138,10 @@ fn meta_sgd_differentiates_the_initialisation_and_the_rates() {
 
 fn bits(network: &Network, instruction_set: InstructionSet, kept_bytes: usize) -> Vec<f32> {
     let setting = setting(network, LossKind::CrossEntropy, instruction_set, kept_bytes);
-    let learner = Maml::<f32>::new(&maml(Order::Second, Adapt::All, 4), &setting);
+    gradient(&Maml::new(&maml(Order::Second, Adapt::All, 4), &setting), network)
+}
+
+fn gradient<L: Learner<f32>>(learner: &L, network: &Network) -> Vec<f32> {
     let theta = parameters::<f32>(learner.parameters());
     let mut gradient = vec![0.0; theta.len()];
     learner.meta_gradient(&theta, &episode(network), seed(), &mut learner.scratch(), &mut gradient);
@@ -166,4 +168,56 @@ fn every_instruction_set_and_every_budget_give_the_same_bits() {
         }
         assert!(same_bits(&bits(&network, InstructionSet::best(), usize::MAX), &expected));
     }
+}
+
+/// A metric learner's meta-gradient is the derivative of its loss, and the same bits on every instruction set.
+fn check_metric(
+    network: &Network,
+    exact: impl Fn(&Setting<'_>) -> Metric<f64>,
+    single: impl Fn(&Setting<'_>) -> Metric<f32>,
+) {
+    let on = |set| setting(network, LossKind::CrossEntropy, set, 0);
+    check(&exact(&on(InstructionSet::PORTABLE)), network);
+    let bits = |set| gradient(&single(&on(set)), network);
+    let expected = bits(InstructionSet::PORTABLE);
+    assert!(expected.iter().any(|&value| value != 0.0));
+    for set in InstructionSet::available() {
+        assert!(same_bits(&bits(set), &expected), "{set}");
+    }
+}
+
+#[test]
+fn prototypical_networks_differentiate_and_give_the_same_bits() {
+    for distance in [Distance::SquaredEuclidean, Distance::Cosine] {
+        let config = PrototypicalConfig { distance };
+        for (downsample, size) in [(Downsample::Stride, 9), (Downsample::MaxPool, 33)] {
+            let network = images(downsample, Features::Flatten, size, Head::Features);
+            check_metric(&network, |on| prototypical(&config, on), |on| prototypical(&config, on));
+        }
+    }
+}
+
+#[test]
+fn running_statistics_keep_query_examples_from_seeing_one_another() {
+    let network = images(Downsample::Stride, Features::Flatten, 9, Head::Features);
+    let config = PrototypicalConfig { distance: Distance::SquaredEuclidean };
+    // The outputs for all query examples but the last, which is changed.
+    let outputs = |transductive: bool, change: f32| {
+        let mut setting = setting(&network, LossKind::CrossEntropy, InstructionSet::best(), 0);
+        setting.transductive = transductive;
+        let learner = prototypical::<f64>(&config, &setting);
+        let theta: Vec<f64> = parameters::<f64>(learner.parameters())
+            .into_iter()
+            .map(|value| value.abs() + 0.1)
+            .collect();
+        let mut episode = episode(&network);
+        let last = episode.query.inputs.len() - network.input_len();
+        episode.query.inputs[last..].iter_mut().for_each(|pixel| *pixel += change);
+        let mut scratch = learner.scratch();
+        learner.evaluate(&theta, &episode, seed(), &mut scratch);
+        let outputs = learner.evaluated(&scratch);
+        outputs[..outputs.len() - WAYS].to_vec()
+    };
+    assert_eq!(outputs(false, 0.0), outputs(false, 0.5), "none sees the last one");
+    assert_ne!(outputs(true, 0.0), outputs(true, 0.5), "the batch's own statistics let all see it");
 }

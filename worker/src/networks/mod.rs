@@ -5,18 +5,18 @@ mod mlp;
 
 use lyceum_common::config::{NetworkConfig, Shape};
 use lyceum_common::layout::Layout;
-use lyceum_common::model::{ModelError, network_layout};
+use lyceum_common::model::{Head, ModelError, network_layout};
 
 use crate::kernels::{Real, panels};
 use crate::layers::{Feature, Layer};
 use crate::ops::Planner;
 
-/// A network on examples of one shape, with one number of outputs.
+/// A network on examples of one shape: an encoder, and a head where there is a linear one.
 #[derive(Clone, Debug)]
 pub(crate) struct Network {
     config: NetworkConfig,
     shape: Shape,
-    outputs: usize,
+    head: Head,
     layout: Layout,
 }
 
@@ -43,10 +43,10 @@ impl Network {
     pub(crate) fn new(
         config: &NetworkConfig,
         shape: Shape,
-        outputs: usize,
+        head: Head,
     ) -> Result<Self, ModelError> {
-        let layout = network_layout(config, shape, outputs)?;
-        Ok(Self { config: config.clone(), shape, outputs, layout })
+        let layout = network_layout(config, shape, head)?;
+        Ok(Self { config: config.clone(), shape, head, layout })
     }
 
     /// Names and shapes of its parameters, as PyTorch has them.
@@ -66,11 +66,11 @@ impl Network {
         weight.offset..self.layout.len()
     }
 
-    /// Appends the network's layers, from the inputs to the outputs.
+    /// Appends the network's layers, from the inputs to the linear head's outputs; to the features where there is none.
     pub(crate) fn plan<T: Real>(&self, plan: &mut Plan<'_, T>, input: Feature) -> Feature {
         match (&self.config, self.shape) {
             (NetworkConfig::Conv4(conv4), Shape::Image { height, width, channels }) => {
-                conv4::plan(conv4, (height, width, channels), self.outputs, plan, input)
+                conv4::plan(conv4, (height, width, channels), self.head, plan, input)
             }
             (NetworkConfig::Conv4(_), Shape::Vector { .. }) => {
                 unreachable!("a convolution's layout is made for images alone")

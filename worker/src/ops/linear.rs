@@ -66,16 +66,16 @@ fn panel_columns(columns: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..columns).step_by(LANES).map(move |first| (first, LANES.min(columns - first)))
 }
 
-/// `[images, positions, channels]` → `[images, channels]`.
-pub(crate) struct MeanOverPositions {
-    pub(crate) positions: usize,
+/// `[groups, members, channels]` → `[groups, channels]`.
+pub(crate) struct MeanOverGroup {
+    pub(crate) members: usize,
     pub(crate) channels: usize,
 }
 
-impl<T: Real> Linear<T> for MeanOverPositions {
+impl<T: Real> Linear<T> for MeanOverGroup {
     fn apply(&self, instruction_set: InstructionSet, x: &[T], out: &mut [T]) {
-        let grid = Grid { rows: self.positions, channels: self.channels };
-        let share = T::ONE / T::from_f64(self.positions as f64);
+        let grid = Grid { rows: self.members, channels: self.channels };
+        let share = T::ONE / T::from_f64(self.members as f64);
         for (x, out) in x.chunks_exact(grid.len()).zip(out.chunks_exact_mut(self.channels)) {
             sum_rows(instruction_set, grid, x, out);
             for value in out {
@@ -85,17 +85,17 @@ impl<T: Real> Linear<T> for MeanOverPositions {
     }
 }
 
-/// `[images, channels]` → `[images, positions, channels]`: the transpose of [`MeanOverPositions`].
-pub(crate) struct SpreadOverPositions {
-    pub(crate) positions: usize,
+/// `[groups, channels]` → `[groups, members, channels]`: the transpose of [`MeanOverGroup`].
+pub(crate) struct SpreadOverGroup {
+    pub(crate) members: usize,
     pub(crate) channels: usize,
 }
 
-impl<T: Real> Linear<T> for SpreadOverPositions {
+impl<T: Real> Linear<T> for SpreadOverGroup {
     fn apply(&self, instruction_set: InstructionSet, x: &[T], out: &mut [T]) {
-        let share = T::ONE / T::from_f64(self.positions as f64);
+        let share = T::ONE / T::from_f64(self.members as f64);
         for (x, out) in
-            x.chunks_exact(self.channels).zip(out.chunks_exact_mut(self.positions * self.channels))
+            x.chunks_exact(self.channels).zip(out.chunks_exact_mut(self.members * self.channels))
         {
             for out in out.chunks_exact_mut(self.channels) {
                 pointwise::scale(instruction_set, share, x, out);

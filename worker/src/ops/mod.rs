@@ -8,18 +8,26 @@
 mod activation;
 mod batch_normalisation;
 mod convolution;
+mod distance;
+mod dot_product;
 mod linear;
 mod loss;
 mod pass;
+mod unit_rows;
 
 pub(crate) use activation::{ActivationBackward, ActivationForward};
 pub(crate) use batch_normalisation::{
     BatchStatistics, InputCotangent, NormaliseRectify, ParameterSums,
 };
 pub(crate) use convolution::ConvolutionShape;
-pub(crate) use linear::{MeanOverPositions, SpreadOverPositions, SumRows, TransposeTaps};
+pub(crate) use distance::{DistanceCotangent, NegativeSquaredDistance, Side};
+pub(crate) use dot_product::{DotProduct, DotProductCotangent};
+pub(crate) use linear::{MeanOverGroup, SpreadOverGroup, SumRows, TransposeTaps};
 pub(crate) use loss::{CrossEntropy, CrossEntropyBackward, SquaredError, SquaredErrorBackward};
-pub(crate) use pass::{Aligned, InductiveValues, Pass, Planner, Slot, Tangents, Values};
+pub(crate) use pass::{
+    Aligned, InductiveValues, Pass, Planner, Slot, Statistics, Tangents, Values,
+};
+pub(crate) use unit_rows::{UnitRow, UnitRowBackward};
 
 use crate::kernels::{Gather, InstructionSet, Outer, Real, outer_product, product};
 
@@ -61,14 +69,20 @@ pub(crate) trait Nonlinear<T: Real> {
     fn value(&self, instruction_set: InstructionSet, x: &[&[T]], out: &mut [T]);
 
     /// Overwrites `out` with the derivative of f at `x` along `x_dot`; `y` is f's value there.
+    ///
+    /// # Panics
+    /// Where the op has no rule, so that a network with it has a gradient and no Hessian-vector product. Metric
+    /// learners ask for none.
     fn tangent(
         &self,
-        instruction_set: InstructionSet,
-        x: &[&[T]],
-        y: &[T],
-        x_dot: &[&[T]],
-        out: &mut [T],
-    );
+        _instruction_set: InstructionSet,
+        _x: &[&[T]],
+        _y: &[T],
+        _x_dot: &[&[T]],
+        _out: &mut [T],
+    ) {
+        unreachable!("an op of metric learners alone, which take no Hessian-vector product");
+    }
 
     /// What a profile calls it: its type.
     fn name(&self) -> &'static str {

@@ -3,7 +3,7 @@
 use std::ops::{Deref, DerefMut, Range};
 
 use super::{Bilinear, Linear, Nonlinear};
-use crate::kernels::{InstructionSet, LARGE_PAGE, Real, prefer_large_pages};
+use crate::kernels::{Grid, InstructionSet, LARGE_PAGE, Real, prefer_large_pages};
 
 /// A place in a plane: the same in the plane of values and in that of tangents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,12 @@ impl Slot {
 
     pub(crate) fn range(self) -> Range<usize> {
         self.at..self.at + self.len
+    }
+
+    /// The numbers of `range` alone.
+    pub(crate) fn part(self, range: Range<usize>) -> Self {
+        assert!(range.start <= range.end && range.end <= self.len, "a part lies within its slot");
+        Self { at: self.at + range.start, len: range.len(), moves: self.moves }
     }
 
     /// Whether its tangent may be other than zero: images and labels never move, and parameters only where the inner
@@ -81,7 +87,15 @@ pub(crate) struct Planner {
     parameters: usize,
     next_parameter: usize,
     len: usize,
-    statistics: Vec<Slot>,
+    statistics: Vec<Statistics>,
+}
+
+/// What belongs to a batch rather than to an example: a batch norm's (μ, r).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Statistics {
+    pub(crate) slot: Slot,
+    /// How many numbers each of them is taken over.
+    pub(crate) rows: usize,
 }
 
 impl Planner {
@@ -108,10 +122,10 @@ impl Planner {
         Slot { at, len, moves }
     }
 
-    /// A slot for what belongs to a batch rather than to an example.
-    pub(crate) fn statistics(&mut self, len: usize, moves: bool) -> Slot {
-        let slot = self.slot(len, moves);
-        self.statistics.push(slot);
+    /// A slot for the statistics of every channel of `grid`.
+    pub(crate) fn statistics(&mut self, grid: Grid, moves: bool) -> Slot {
+        let slot = self.slot(2 * grid.channels, moves);
+        self.statistics.push(Statistics { slot, rows: grid.rows });
         slot
     }
 
@@ -119,7 +133,7 @@ impl Planner {
     ///
     /// # Panics
     /// Where a parameter was not planned.
-    pub(crate) fn finish(self) -> (usize, Slot, Slot, Vec<Slot>) {
+    pub(crate) fn finish(self) -> (usize, Slot, Slot, Vec<Statistics>) {
         assert_eq!(
             self.next_parameter, self.parameters,
             "a network plans the parameters of its layout"
@@ -203,16 +217,14 @@ impl<T: Real> Pass<T> for Values<'_, T> {
     }
 }
 
-/// Computes values, taking statistics from another batch's plane: an example's output then depends on that example
-/// and on the other batch alone.
-pub(crate) struct InductiveValues<'p, T> {
+/// Computes values with statistics that are given: an example's output then depends on that example and on these alone.
+pub(crate) struct InductiveValues<'p, T, I> {
     pub(crate) values: Values<'p, T>,
-    pub(crate) other: &'p [T],
-    /// The other plane's statistics, in the program's order.
-    pub(crate) statistics: std::slice::Iter<'p, Slot>,
+    /// In the program's order.
+    pub(crate) statistics: I,
 }
 
-impl<T: Real> Pass<T> for InductiveValues<'_, T> {
+impl<'s, T: Real, I: Iterator<Item = &'s [T]>> Pass<T> for InductiveValues<'_, T, I> {
     fn linear(&mut self, op: &dyn Linear<T>, x: Slot, out: Slot) {
         self.values.linear(op, x, out);
     }
@@ -226,8 +238,8 @@ impl<T: Real> Pass<T> for InductiveValues<'_, T> {
     }
 
     fn statistics(&mut self, _: &dyn Nonlinear<T>, _: Slot, out: Slot) {
-        let theirs = self.statistics.next().expect("both batches run one program");
-        self.values.values[out.range()].copy_from_slice(&self.other[theirs.range()]);
+        let given = self.statistics.next().expect("there are statistics for every batch norm");
+        self.values.values[out.range()].copy_from_slice(given);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lyceum_common::config::{LearnerConfig, RunConfig};
-use lyceum_common::model::ModelError;
+use lyceum_common::model::{Head, ModelError};
 use lyceum_common::pack::Pack;
 
 use super::Work;
@@ -11,7 +11,7 @@ use super::problem::Problem;
 use crate::episodes::{EpisodeError, EpisodeSize, EpisodeSource, source};
 use crate::kernels::InstructionSet;
 use crate::layers::LossKind;
-use crate::learners::{Learner, Maml, MetaSgd, Reptile, Setting};
+use crate::learners::{Learner, Maml, MetaSgd, Reptile, Setting, prototypical};
 use crate::networks::Network;
 
 /// Why a worker cannot do a run's work.
@@ -25,18 +25,18 @@ pub enum BuildError {
     Episodes(#[from] EpisodeError),
 }
 
-/// What a worker chooses for itself. Nothing here but `inductive` changes a bit of a result.
+/// What a worker chooses for itself. Nothing here but `transductive` changes a bit of a result.
 #[derive(Clone, Copy, Debug)]
 pub struct BuildOptions {
     /// The instruction set that kernels use.
     pub instruction_set: InstructionSet,
-    /// In evaluation, batch norm takes the support set's statistics, so that no query example sees another.
-    pub inductive: bool,
+    /// Whether, in evaluation, query examples see one another through batch norm; as the learner does where absent.
+    pub transductive: Option<bool>,
 }
 
 impl Default for BuildOptions {
     fn default() -> Self {
-        Self { instruction_set: InstructionSet::best(), inductive: false }
+        Self { instruction_set: InstructionSet::best(), transductive: None }
     }
 }
 
@@ -50,18 +50,17 @@ pub fn build(
     options: BuildOptions,
 ) -> Result<Arc<dyn Work>, BuildError> {
     let classification = config.data.is_classification();
-    let outputs = if classification { config.episode.ways } else { 1 };
-    let network = Network::new(&config.network, config.data.shape(), outputs)?;
+    let head = Head::of(&config.learner, config.outputs());
+    let network = Network::new(&config.network, config.data.shape(), head)?;
     let source: Arc<dyn EpisodeSource> = Arc::from(source(config, pack)?);
     let setting = Setting {
         network: &network,
         loss: if classification { LossKind::CrossEntropy } else { LossKind::SquaredError },
-        ways: config.episode.ways,
         training: EpisodeSize::of_training(config),
         evaluation: EpisodeSize::of_evaluation(config),
         instruction_set: options.instruction_set,
         kept_bytes: config.farm.kept_values_megabytes << 20,
-        inductive: options.inductive,
+        transductive: options.transductive.unwrap_or(!config.learner.is_metric()),
     };
     Ok(match &config.learner {
         LearnerConfig::Maml(maml) => problem(Maml::<f32>::new(maml, &setting), &setting, source),
@@ -70,6 +69,9 @@ pub fn build(
         }
         LearnerConfig::Reptile(reptile) => {
             problem(Reptile::<f32>::new(reptile, &setting), &setting, source)
+        }
+        LearnerConfig::Prototypical(config) => {
+            problem(prototypical::<f32>(config, &setting), &setting, source)
         }
     })
 }

@@ -44,15 +44,18 @@ impl DataConfig {
         let turns = if glyphs.images.rotations { 4 } else { 1 };
         for (split, classes) in SPLITS.into_iter().zip(glyphs.classes) {
             let unused = split == "validation" && training.validate_every == 0;
-            if episode.ways > classes * turns && !unused {
-                let problem =
-                    format!("{} ways of {} {split} classes", episode.ways, classes * turns);
-                return Err(ConfigError::new("episode.ways", problem));
+            let (key, ways) = match episode.evaluation_ways {
+                Some(ways) if split != "training" => ("episode.evaluation_ways", ways),
+                _ => ("episode.ways", episode.ways),
+            };
+            if ways > classes * turns && !unused {
+                let problem = format!("{ways} ways of {} {split} classes", classes * turns);
+                return Err(ConfigError::new(key, problem));
             }
         }
         let training_shots = learner.training_shots().unwrap_or(episode.shots);
-        let needed =
-            (training_shots + episode.queries).max(episode.shots + episode.queries_in_evaluation());
+        let in_evaluation = episode.shots_in_evaluation() + episode.queries_in_evaluation();
+        let needed = (training_shots + episode.queries).max(in_evaluation);
         if needed > glyphs.images_per_class {
             let problem = format!(
                 "an episode takes {needed} images a class for shots and queries, and a class has {}",

@@ -8,10 +8,18 @@ use crate::config::{
 
 impl LearnerConfig {
     pub(super) fn validate(&self, episode: &EpisodeConfig) -> Result<(), ConfigError> {
+        let (ways, in_evaluation) = (episode.ways, episode.ways_in_evaluation());
+        if !self.is_metric() && ways != in_evaluation {
+            let problem = format!(
+                "must be {ways}, as in training: the learner has an output for each class; and is {in_evaluation}"
+            );
+            return Err(ConfigError::new("episode.evaluation_ways", problem));
+        }
         match self {
             Self::Maml(maml) => maml.validate(),
             Self::MetaSgd(meta_sgd) => meta_sgd.validate(),
             Self::Reptile(reptile) => reptile.validate(episode),
+            Self::Prototypical(_) => Ok(()),
         }
     }
 }
@@ -42,7 +50,7 @@ impl ReptileConfig {
             within(&format!("learner.reptile.{key}"), batch.unwrap_or(support), 1, support)
         };
         batch("inner_batch", self.inner_batch, training_shots)?;
-        batch("evaluation_batch", self.evaluation_batch, episode.shots)?;
+        batch("evaluation_batch", self.evaluation_batch, episode.shots_in_evaluation())?;
         match self.inner_optimizer {
             InnerOptimizer::Sgd => Ok(()),
             InnerOptimizer::Adam(adam) => adam.validate("learner.reptile.inner_optimizer.adam"),

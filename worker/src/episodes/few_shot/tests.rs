@@ -47,26 +47,24 @@ fn examples(batch: &Batch) -> Vec<(u8, u8, u32)> {
 
 #[test]
 fn what_cannot_be_drawn_is_told_with_its_numbers() {
-    let source = FewShotSource::new(pack(4, 6), 5, false).unwrap();
-    let size = EpisodeSize { shots: 1, queries: 5 };
+    let source = FewShotSource::new(pack(4, 6), false).unwrap();
+    let size = EpisodeSize { ways: 5, shots: 1, queries: 5 };
     assert_eq!(
         source.check(Split::Train, size),
         Err(EpisodeError::TooFewClasses { split: Split::Train, ways: 5, classes: 4 })
     );
-    let turning = FewShotSource::new(pack(4, 6), 5, true).unwrap();
+    let turning = FewShotSource::new(pack(4, 6), true).unwrap();
     assert_eq!(turning.check(Split::Train, size), Ok(()));
     assert!(matches!(turning.check(Split::Test, size), Err(EpisodeError::TooFewClasses { .. })));
-    let error = turning.check(Split::Train, EpisodeSize { shots: 1, queries: 6 }).unwrap_err();
+    let error = turning.check(Split::Train, EpisodeSize { queries: 6, ..size }).unwrap_err();
     assert_eq!(
         error.to_string(),
         "class class0 of the train split has 6 images, and an episode takes 1 shots + 6 queries"
     );
-    let huge = EpisodeSize { shots: usize::MAX, queries: 1 };
+    let huge = EpisodeSize { shots: usize::MAX, ..size };
     assert!(matches!(turning.check(Split::Train, huge), Err(EpisodeError::TooLarge { .. })));
-    assert!(matches!(
-        FewShotSource::new(pack(4, 6), 2000, true),
-        Err(EpisodeError::TooLarge { .. })
-    ));
+    let wide = EpisodeSize { ways: 2000, ..size };
+    assert!(matches!(turning.check(Split::Train, wide), Err(EpisodeError::TooLarge { .. })));
 }
 
 #[test]
@@ -74,15 +72,15 @@ fn only_square_images_turn() {
     let mut builder = PackBuilder::new(1, 2, 1);
     builder.class(Split::Train, "a", vec![0, 1]);
     let pack = Arc::new(builder.in_memory().unwrap());
-    let error = FewShotSource::new(Arc::clone(&pack), 1, true).unwrap_err();
+    let error = FewShotSource::new(Arc::clone(&pack), true).unwrap_err();
     assert_eq!(error, EpisodeError::NotSquare { rows: 1, columns: 2 });
-    assert!(FewShotSource::new(pack, 1, false).is_ok());
+    assert!(FewShotSource::new(pack, false).is_ok());
 }
 
 #[test]
 fn buffers_are_reused() {
-    let source = FewShotSource::new(pack(9, 20), 5, true).unwrap();
-    let size = EpisodeSize { shots: 1, queries: 15 };
+    let source = FewShotSource::new(pack(9, 20), true).unwrap();
+    let size = EpisodeSize { ways: 5, shots: 1, queries: 15 };
     let mut episode = draw(&source, seed(0, 0), size);
     let places = |episode: &Episode| {
         [&episode.support, &episode.query]
@@ -96,8 +94,8 @@ fn buffers_are_reused() {
 /// The derivation that foreign workers follow, by its first draws.
 #[test]
 fn the_draws_of_an_episode_are_pinned() {
-    let source = FewShotSource::new(pack(10, 20), 3, true).unwrap();
-    let episode = draw(&source, seed(7, 3), EpisodeSize { shots: 1, queries: 2 });
+    let source = FewShotSource::new(pack(10, 20), true).unwrap();
+    let episode = draw(&source, seed(7, 3), EpisodeSize { ways: 3, shots: 1, queries: 2 });
     let drawn = (examples(&episode.support), examples(&episode.query));
     let support = vec![(5, 2, 3), (0, 12, 1), (8, 8, 1)];
     let query = vec![(5, 7, 3), (5, 0, 3), (0, 18, 1), (0, 13, 1), (8, 2, 1), (8, 18, 1)];
@@ -109,8 +107,8 @@ proptest! {
     fn classes_and_images_are_distinct_and_labelled(
         run: u64, ways in 1_usize..8, shots in 1_usize..5, queries in 1_usize..6, rotations: bool
     ) {
-        let source = FewShotSource::new(pack(8, 10), ways, rotations).unwrap();
-        let episode = draw(&source, seed(run, 0), EpisodeSize { shots, queries });
+        let source = FewShotSource::new(pack(8, 10), rotations).unwrap();
+        let episode = draw(&source, seed(run, 0), EpisodeSize { ways, shots, queries });
         let mut classes = Vec::new();
         let mut images = Vec::new();
         for (batch, each) in [(&episode.support, shots), (&episode.query, queries)] {
@@ -141,8 +139,8 @@ proptest! {
 
     #[test]
     fn an_episode_is_its_seed(run: u64, index in 0_u64..1000) {
-        let source = FewShotSource::new(pack(40, 20), 5, true).unwrap();
-        let size = EpisodeSize { shots: 1, queries: 5 };
+        let source = FewShotSource::new(pack(40, 20), true).unwrap();
+        let size = EpisodeSize { ways: 5, shots: 1, queries: 5 };
         let episode = draw(&source, seed(run, index), size);
         prop_assert_eq!(&episode, &draw(&source, seed(run, index), size));
         prop_assert_ne!(&episode, &draw(&source, seed(run, index + 1), size));

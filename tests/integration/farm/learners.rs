@@ -1,0 +1,55 @@
+//! Learners in earnest, on the embedded characters: three workers come to the bits of one.
+
+use lyceum_common::config::{self, RunConfig};
+use lyceum_common::layout::Role;
+use lyceum_common::parameters::MetaParameters;
+use lyceum_coordinator::enterprise::layout_of;
+use lyceum_worker::session::Ended;
+
+use super::support::{Coordinator, working};
+
+/// A run of four meta-steps that trains `learner` on more ways than it is tested on.
+fn config(learner: &[&str]) -> RunConfig {
+    let small = [
+        "data.glyphs.classes=[12, 6, 6]",
+        "data.glyphs.images_per_class=6",
+        "data.glyphs.images.image_size=16",
+        "episode={ ways = 7, shots = 2, queries = 2, evaluation_ways = 4 }",
+        "network.conv4={ filters = 4, downsample = 'max_pool' }",
+        "training={ meta_steps = 4, meta_batch = 7, validate_every = 2, validation_episodes = 5, test_episodes = 5 }",
+        "farm.assignment=1",
+    ];
+    let overrides: Vec<String> = small.iter().chain(learner).map(ToString::to_string).collect();
+    config::load("glyphs-maml", &overrides).expect("the run is valid")
+}
+
+async fn train(config: &RunConfig, threads: &[usize]) -> MetaParameters {
+    let coordinator = Coordinator::start(config.clone()).await;
+    let workers: Vec<_> = threads
+        .iter()
+        .enumerate()
+        .map(|(i, &threads)| working(&coordinator, &format!("w{i}"), threads))
+        .collect();
+    let completed = coordinator.completed().await;
+    for worker in workers {
+        assert_eq!(worker.await.unwrap().unwrap(), Ended::Finished);
+    }
+    completed.parameters
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_workers_come_to_the_bits_of_one_with_every_metric_learner() {
+    for learner in [&["learner.prototypical={}"][..], &["learner.prototypical.distance=cosine"]] {
+        let config = config(learner);
+        let alone = train(&config, &[1]).await;
+        let together = train(&config, &[1, 2, 1]).await;
+        assert_eq!(together.digest(), alone.digest(), "{learner:?}");
+
+        let layout = layout_of(&config).unwrap();
+        for entry in layout.entries().iter().filter(|entry| entry.role == Role::Buffer) {
+            let initial = if entry.name.ends_with("running_mean") { 0.0 } else { 1.0 };
+            let moved = alone.values()[entry.range()].iter().any(|&value| value != initial);
+            assert!(moved, "{learner:?}: {} never moved", entry.name);
+        }
+    }
+}

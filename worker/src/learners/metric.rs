@@ -1,0 +1,142 @@
+//! What the learners of a metric space share. Nothing adapts: the support and the query set are embedded as one batch,
+//! and a learner compares what comes out. Evaluation is the same, with batch norm's running statistics.
+
+use std::sync::Arc;
+
+use lyceum_common::report::EpisodeReport;
+use lyceum_common::seed::{OfEpisode, Seed};
+
+use super::{Learner, Setting, running};
+use crate::episodes::{Episode, EpisodeSize};
+use crate::kernels::Real;
+use crate::layers::{Feature, Loss};
+use crate::networks::Plan;
+use crate::objective::{Frame, Objective};
+
+/// An embedded episode: what there is to compare.
+#[derive(Clone, Copy)]
+pub(super) struct Embedded {
+    pub(super) size: EpisodeSize,
+    /// Features an example.
+    pub(super) width: usize,
+    /// `[ways, shots, width]`.
+    pub(super) supports: Feature,
+    /// `[ways · queries, width]`.
+    pub(super) queries: Feature,
+}
+
+/// A learner of a metric space. Its meta-parameters are what is trained, and behind that batch norm's running statistics.
+pub(crate) struct Metric<T> {
+    training: Arc<Objective<T>>,
+    evaluation: Arc<Objective<T>>,
+    transductive: bool,
+    trained: usize,
+    parameters: usize,
+}
+
+/// One thread's frames.
+pub(crate) struct Scratch<T> {
+    training: Frame<T>,
+    evaluation: Frame<T>,
+    /// Every batch norm's (μ, r), one behind the other.
+    statistics: Vec<T>,
+}
+
+impl<T: Real> Metric<T> {
+    /// A learner whose loss is what `compare` makes of an embedded episode.
+    pub(super) fn new(
+        setting: &Setting<'_>,
+        compare: impl Fn(&mut Plan<'_, T>, &Embedded) -> Loss,
+    ) -> Self {
+        let network = setting.network;
+        let trained = network.layout().trained().len();
+        let objective = |size: EpisodeSize| {
+            let (supports, examples) = (size.support(), size.support() + size.query());
+            let program = |plan: &mut Plan<'_, T>, images: Feature| {
+                let z = network.plan(plan, images);
+                let (width, at) = (z.value.len() / examples, z.value.len() / examples * supports);
+                let (supports, queries) = (z.part(0..at), z.part(at..z.value.len()));
+                compare(plan, &Embedded { size, width, supports, queries })
+            };
+            let set = setting.instruction_set;
+            Arc::new(Objective::of_program(network, examples, 0..trained, set, program))
+        };
+        let training = objective(setting.training);
+        let evaluation = if setting.evaluation == setting.training {
+            Arc::clone(&training)
+        } else {
+            objective(setting.evaluation)
+        };
+        let parameters = network.layout().len();
+        Self { training, evaluation, transductive: setting.transductive, trained, parameters }
+    }
+
+    /// The query set's outputs as the last evaluation left them.
+    #[cfg(test)]
+    pub(super) fn evaluated<'s>(&self, scratch: &'s Scratch<T>) -> &'s [T] {
+        self.evaluation.outputs_of(&scratch.evaluation)
+    }
+}
+
+impl<T: Real> Learner<T> for Metric<T> {
+    type Scratch = Scratch<T>;
+
+    fn scratch(&self) -> Scratch<T> {
+        Scratch {
+            training: self.training.frame(),
+            evaluation: self.evaluation.frame(),
+            statistics: vec![T::ZERO; self.parameters - self.trained],
+        }
+    }
+
+    fn parameters(&self) -> usize {
+        self.parameters
+    }
+
+    fn meta_gradient(
+        &self,
+        theta: &[T],
+        episode: &Episode,
+        _: Seed<OfEpisode>,
+        scratch: &mut Scratch<T>,
+        out: &mut [T],
+    ) -> EpisodeReport {
+        let (objective, frame) = (&self.training, &mut scratch.training);
+        let (theta, running) = theta.split_at(self.trained);
+        let (gradient, change) = out.split_at_mut(self.trained);
+        objective.load_episode(frame, episode);
+        objective.set_parameters(frame, theta);
+        objective.gradient(frame);
+        gradient.copy_from_slice(objective.gradient_of(frame));
+        running::change(objective.statistics_of(frame), running, change);
+        objective.report(frame)
+    }
+
+    fn evaluate(
+        &self,
+        theta: &[T],
+        episode: &Episode,
+        _: Seed<OfEpisode>,
+        scratch: &mut Scratch<T>,
+    ) -> EpisodeReport {
+        let (objective, frame) = (&self.evaluation, &mut scratch.evaluation);
+        let (theta, running) = theta.split_at(self.trained);
+        objective.load_episode(frame, episode);
+        objective.set_parameters(frame, theta);
+        if self.transductive {
+            objective.predict(frame);
+        } else {
+            running::statistics(objective.by_norm(running), &mut scratch.statistics);
+            objective.predict_inductively(frame, objective.by_norm(&scratch.statistics));
+        }
+        objective.report(frame)
+    }
+
+    fn outputs<'s>(&self, scratch: &'s Scratch<T>) -> &'s [T] {
+        self.training.outputs_of(&scratch.training)
+    }
+
+    fn products(&self) -> usize {
+        self.training.products().0
+    }
+}
