@@ -42,7 +42,7 @@ impl Head {
             LearnerConfig::Maml(_) | LearnerConfig::MetaSgd(_) | LearnerConfig::Reptile(_) => {
                 Self::Linear(outputs)
             }
-            LearnerConfig::Prototypical(_) => Self::Features,
+            LearnerConfig::Prototypical(_) | LearnerConfig::Matching(_) => Self::Features,
         }
     }
 }

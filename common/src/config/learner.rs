@@ -14,6 +14,8 @@ pub enum LearnerConfig {
     Reptile(ReptileConfig),
     /// Prototypical networks.
     Prototypical(PrototypicalConfig),
+    /// Matching networks.
+    Matching(MatchingConfig),
 }
 
 /// Model-agnostic meta-learning (Finn et al. 2017).
@@ -144,6 +146,11 @@ pub struct PrototypicalConfig {
     pub distance: Distance,
 }
 
+/// Matching networks (Vinyals et al. 2016): attention over the support examples, without full-context embeddings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MatchingConfig {}
+
 /// What tells how near two feature vectors are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -160,7 +167,7 @@ impl LearnerConfig {
     /// nothing in it depends on the number of ways, and batch norm keeps running statistics for evaluation.
     #[must_use]
     pub fn is_metric(&self) -> bool {
-        matches!(self, Self::Prototypical(_))
+        matches!(self, Self::Prototypical(_) | Self::Matching(_))
     }
 
     /// Support examples a class in training, where they are not the episode's shots.
@@ -175,7 +182,7 @@ impl LearnerConfig {
             Self::Maml(maml) => Some(&mut maml.evaluation_steps),
             Self::MetaSgd(meta_sgd) => Some(&mut meta_sgd.evaluation_steps),
             Self::Reptile(reptile) => Some(&mut reptile.evaluation_steps),
-            Self::Prototypical(_) => None,
+            Self::Prototypical(_) | Self::Matching(_) => None,
         }
     }
 }

@@ -24,6 +24,7 @@ presets!(
     "omniglot-prototypical-5w5s",
     "omniglot-prototypical-20w1s",
     "omniglot-prototypical-20w5s",
+    "omniglot-matching-5w1s",
 );
 
 /// The presets' names.

@@ -39,7 +39,11 @@ async fn train(config: &RunConfig, threads: &[usize]) -> MetaParameters {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn three_workers_come_to_the_bits_of_one_with_every_metric_learner() {
-    for learner in [&["learner.prototypical={}"][..], &["learner.prototypical.distance=cosine"]] {
+    for learner in [
+        &["learner.prototypical={}"][..],
+        &["learner.prototypical.distance=cosine"],
+        &["learner.matching={}"],
+    ] {
         let config = config(learner);
         let alone = train(&config, &[1]).await;
         let together = train(&config, &[1, 2, 1]).await;

@@ -9,7 +9,7 @@ use super::read::{Case, CaseError, CaseResult, FewShot};
 use crate::episodes::EpisodeSize;
 use crate::kernels::InstructionSet;
 use crate::layers::LossKind;
-use crate::learners::{Learner, Maml, MetaSgd, Reptile, Setting, prototypical};
+use crate::learners::{Learner, Maml, MetaSgd, Reptile, Setting, matching, prototypical};
 use crate::networks::Network;
 
 /// Loss, outputs and meta-gradient of a case.
@@ -53,6 +53,7 @@ pub fn compute(case: &Case, instruction_set: InstructionSet) -> Result<CaseResul
         LearnerConfig::Prototypical(config) => {
             run(&prototypical(config, &setting), &network, &few_shot)
         }
+        LearnerConfig::Matching(_) => run(&matching(&setting), &network, &few_shot),
     })
 }
 
@@ -95,6 +96,7 @@ mod tests {
             "meta_sgd_stride_2step",
             "maml_sinusoid",
             "prototypical",
+            "matching",
         ];
         for name in names {
             let case = Case::read(&folder.join(name)).unwrap();

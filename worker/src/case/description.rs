@@ -2,13 +2,14 @@
 
 use lyceum_common::config::{
     Activation, Adapt, Conv4Config, Distance, Downsample, Features, InnerOptimizer, LearnerConfig,
-    MamlConfig, MetaSgdConfig, MlpConfig, NetworkConfig, Order, PrototypicalConfig, ReptileConfig,
-    Shape,
+    MamlConfig, MatchingConfig, MetaSgdConfig, MlpConfig, NetworkConfig, Order, PrototypicalConfig,
+    ReptileConfig, Shape,
 };
 use serde::Deserialize;
 
 /// Names of the algorithms whose cases can be computed.
-pub const ALGORITHMS: [&str; 6] = ["maml", "fomaml", "anil", "meta_sgd", "reptile", "prototypical"];
+pub const ALGORITHMS: [&str; 7] =
+    ["maml", "fomaml", "anil", "meta_sgd", "reptile", "prototypical", "matching"];
 
 /// The algorithm and the hyper-parameters that a case was computed with. What a key means, and whether it is needed,
 /// depends on the algorithm and the network.
@@ -100,6 +101,7 @@ impl Description {
             "prototypical" => Ok(LearnerConfig::Prototypical(PrototypicalConfig {
                 distance: Distance::default(),
             })),
+            "matching" => Ok(LearnerConfig::Matching(MatchingConfig {})),
             _reptile => Ok(LearnerConfig::Reptile(ReptileConfig {
                 inner_optimizer: InnerOptimizer::Sgd,
                 inner_rate: needed("inner_lr", self.inner_lr)?,

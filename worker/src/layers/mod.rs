@@ -1,6 +1,7 @@
 //! Layers: a forward and a backward program each, side by side, over slots that were planned once.
 
 mod activation;
+mod attention;
 mod batch_norm;
 mod convolution;
 mod dense;
@@ -10,6 +11,7 @@ mod loss;
 mod similarity;
 
 pub(crate) use activation::ActivationLayer;
+pub(crate) use attention::ClassAttention;
 pub(crate) use batch_norm::BatchNormRelu;
 pub(crate) use convolution::Convolution;
 pub(crate) use dense::Dense;

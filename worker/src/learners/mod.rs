@@ -1,6 +1,7 @@
 //! Learners: what is meta-learned, and how it adapts. One file each.
 
 mod maml;
+mod matching;
 mod meta_sgd;
 mod metric;
 mod prototypical;
@@ -11,6 +12,7 @@ mod stage;
 mod tests;
 
 pub(crate) use maml::Maml;
+pub(crate) use matching::matching;
 pub(crate) use meta_sgd::MetaSgd;
 pub(crate) use prototypical::prototypical;
 pub(crate) use reptile::Reptile;

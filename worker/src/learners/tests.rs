@@ -9,7 +9,7 @@ use lyceum_common::model::Head;
 use lyceum_common::seed::{OfEpisode, Seed};
 
 use super::metric::Metric;
-use super::{Learner, Maml, MetaSgd, Setting, prototypical};
+use super::{Learner, Maml, MetaSgd, Setting, matching, prototypical};
 use crate::episodes::{Batch, Episode, EpisodeSize};
 use crate::kernels::InstructionSet;
 use crate::kernels::Real;
@@ -195,6 +195,12 @@ fn prototypical_networks_differentiate_and_give_the_same_bits() {
             check_metric(&network, |on| prototypical(&config, on), |on| prototypical(&config, on));
         }
     }
+}
+
+#[test]
+fn matching_networks_differentiate_and_give_the_same_bits() {
+    let network = images(Downsample::MaxPool, Features::Flatten, 33, Head::Features);
+    check_metric(&network, matching, matching);
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod convolution;
 mod distance;
 mod dot_product;
 mod linear;
+mod log_sum_exp;
 mod loss;
 mod pass;
 mod unit_rows;
@@ -23,6 +24,7 @@ pub(crate) use convolution::ConvolutionShape;
 pub(crate) use distance::{DistanceCotangent, NegativeSquaredDistance, Side};
 pub(crate) use dot_product::{DotProduct, DotProductCotangent};
 pub(crate) use linear::{MeanOverGroup, SpreadOverGroup, SumRows, TransposeTaps};
+pub(crate) use log_sum_exp::{LogSoftmax, LogSoftmaxBackward, LogSumExp, LogSumExpBackward};
 pub(crate) use loss::{CrossEntropy, CrossEntropyBackward, SquaredError, SquaredErrorBackward};
 pub(crate) use pass::{
     Aligned, InductiveValues, Pass, Planner, Slot, Statistics, Tangents, Values,
