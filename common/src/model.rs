@@ -32,6 +32,8 @@ pub enum Head {
     Linear(usize),
     /// Nothing: features are compared as they are.
     Features,
+    /// A weight for each feature, by which their differences sum up to a distance, and a bias.
+    WeightedDistance,
 }
 
 impl Head {
@@ -43,6 +45,7 @@ impl Head {
                 Self::Linear(outputs)
             }
             LearnerConfig::Prototypical(_) | LearnerConfig::Matching(_) => Self::Features,
+            LearnerConfig::Siamese(_) => Self::WeightedDistance,
         }
     }
 }
@@ -80,7 +83,14 @@ pub fn network_layout(
         (NetworkConfig::Mlp(mlp), Head::Linear(outputs)) => {
             mlp_layout(&mut layout, mlp, shape.len(), outputs);
         }
-        (NetworkConfig::Mlp(_), Head::Features) => return Err(ModelError::NoEncoder),
+        (NetworkConfig::Conv4(conv4), Head::WeightedDistance) => {
+            let features = encoder_layout(&mut layout, conv4, shape)?;
+            linear(&mut layout, "head", features, 1);
+            running_statistics(&mut layout);
+        }
+        (NetworkConfig::Mlp(_), Head::Features | Head::WeightedDistance) => {
+            return Err(ModelError::NoEncoder);
+        }
     }
     Ok(layout)
 }

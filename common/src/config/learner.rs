@@ -16,6 +16,8 @@ pub enum LearnerConfig {
     Prototypical(PrototypicalConfig),
     /// Matching networks.
     Matching(MatchingConfig),
+    /// Siamese networks.
+    Siamese(SiameseConfig),
 }
 
 /// Model-agnostic meta-learning (Finn et al. 2017).
@@ -151,6 +153,11 @@ pub struct PrototypicalConfig {
 #[serde(deny_unknown_fields)]
 pub struct MatchingConfig {}
 
+/// Siamese networks (Koch et al. 2015): a weighted distance, trained on every pair of an episode.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SiameseConfig {}
+
 /// What tells how near two feature vectors are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -167,7 +174,7 @@ impl LearnerConfig {
     /// nothing in it depends on the number of ways, and batch norm keeps running statistics for evaluation.
     #[must_use]
     pub fn is_metric(&self) -> bool {
-        matches!(self, Self::Prototypical(_) | Self::Matching(_))
+        matches!(self, Self::Prototypical(_) | Self::Matching(_) | Self::Siamese(_))
     }
 
     /// Support examples a class in training, where they are not the episode's shots.
@@ -182,7 +189,7 @@ impl LearnerConfig {
             Self::Maml(maml) => Some(&mut maml.evaluation_steps),
             Self::MetaSgd(meta_sgd) => Some(&mut meta_sgd.evaluation_steps),
             Self::Reptile(reptile) => Some(&mut reptile.evaluation_steps),
-            Self::Prototypical(_) | Self::Matching(_) => None,
+            Self::Prototypical(_) | Self::Matching(_) | Self::Siamese(_) => None,
         }
     }
 }

@@ -17,7 +17,7 @@ pub use data::{
 pub use farm::FarmConfig;
 pub use learner::{
     AdamConfig, Adapt, Distance, InnerClip, InnerOptimizer, LearnerConfig, MamlConfig,
-    MatchingConfig, MetaSgdConfig, Order, PrototypicalConfig, ReptileConfig,
+    MatchingConfig, MetaSgdConfig, Order, PrototypicalConfig, ReptileConfig, SiameseConfig,
 };
 pub use load::{LoadError, load, parse};
 pub use meta_optimizer::{MetaOptimizerConfig, Rule, Schedule};

@@ -43,6 +43,7 @@ async fn three_workers_come_to_the_bits_of_one_with_every_metric_learner() {
         &["learner.prototypical={}"][..],
         &["learner.prototypical.distance=cosine"],
         &["learner.matching={}"],
+        &["learner.siamese={}"],
     ] {
         let config = config(learner);
         let alone = train(&config, &[1]).await;

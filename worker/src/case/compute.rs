@@ -9,7 +9,7 @@ use super::read::{Case, CaseError, CaseResult, FewShot};
 use crate::episodes::EpisodeSize;
 use crate::kernels::InstructionSet;
 use crate::layers::LossKind;
-use crate::learners::{Learner, Maml, MetaSgd, Reptile, Setting, matching, prototypical};
+use crate::learners::{Learner, Maml, MetaSgd, Reptile, Setting, matching, prototypical, siamese};
 use crate::networks::Network;
 
 /// Loss, outputs and meta-gradient of a case.
@@ -54,6 +54,7 @@ pub fn compute(case: &Case, instruction_set: InstructionSet) -> Result<CaseResul
             run(&prototypical(config, &setting), &network, &few_shot)
         }
         LearnerConfig::Matching(_) => run(&matching(&setting), &network, &few_shot),
+        LearnerConfig::Siamese(_) => run(&siamese(&setting), &network, &few_shot),
     })
 }
 
@@ -97,6 +98,7 @@ mod tests {
             "maml_sinusoid",
             "prototypical",
             "matching",
+            "siamese",
         ];
         for name in names {
             let case = Case::read(&folder.join(name)).unwrap();

@@ -3,13 +3,13 @@
 use lyceum_common::config::{
     Activation, Adapt, Conv4Config, Distance, Downsample, Features, InnerOptimizer, LearnerConfig,
     MamlConfig, MatchingConfig, MetaSgdConfig, MlpConfig, NetworkConfig, Order, PrototypicalConfig,
-    ReptileConfig, Shape,
+    ReptileConfig, Shape, SiameseConfig,
 };
 use serde::Deserialize;
 
 /// Names of the algorithms whose cases can be computed.
-pub const ALGORITHMS: [&str; 7] =
-    ["maml", "fomaml", "anil", "meta_sgd", "reptile", "prototypical", "matching"];
+pub const ALGORITHMS: [&str; 8] =
+    ["maml", "fomaml", "anil", "meta_sgd", "reptile", "prototypical", "matching", "siamese"];
 
 /// The algorithm and the hyper-parameters that a case was computed with. What a key means, and whether it is needed,
 /// depends on the algorithm and the network.
@@ -102,6 +102,7 @@ impl Description {
                 distance: Distance::default(),
             })),
             "matching" => Ok(LearnerConfig::Matching(MatchingConfig {})),
+            "siamese" => Ok(LearnerConfig::Siamese(SiameseConfig {})),
             _reptile => Ok(LearnerConfig::Reptile(ReptileConfig {
                 inner_optimizer: InnerOptimizer::Sgd,
                 inner_rate: needed("inner_lr", self.inner_lr)?,

@@ -3,7 +3,8 @@
 use super::{Feature, Layer};
 use crate::kernels::Real;
 use crate::ops::{
-    CrossEntropy, CrossEntropyBackward, Pass, Planner, Slot, SquaredError, SquaredErrorBackward,
+    BinaryCrossEntropy, BinaryCrossEntropyBackward, CrossEntropy, CrossEntropyBackward, Pass,
+    Planner, Slot, SquaredError, SquaredErrorBackward,
 };
 
 /// Which loss.
@@ -13,6 +14,8 @@ pub(crate) enum LossKind {
     CrossEntropy,
     /// Squared error, the mean over all outputs.
     SquaredError,
+    /// Binary cross-entropy of a logit, the mean over all outputs.
+    BinaryCrossEntropy,
 }
 
 /// The mean loss of `outputs` against `targets`, both `[rows, width]`.
@@ -48,6 +51,9 @@ impl<T: Real> Layer<T> for Loss {
                 pass.nonlinear(&CrossEntropy { ways: self.width }, &inputs, self.value)
             }
             LossKind::SquaredError => pass.nonlinear(&SquaredError, &inputs, self.value),
+            LossKind::BinaryCrossEntropy => {
+                pass.nonlinear(&BinaryCrossEntropy, &inputs, self.value);
+            }
         }
     }
 
@@ -59,6 +65,9 @@ impl<T: Real> Layer<T> for Loss {
                 pass.nonlinear(&CrossEntropyBackward { ways: self.width }, &inputs, cotangent);
             }
             LossKind::SquaredError => pass.nonlinear(&SquaredErrorBackward, &inputs, cotangent),
+            LossKind::BinaryCrossEntropy => {
+                pass.nonlinear(&BinaryCrossEntropyBackward, &inputs, cotangent);
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Layers: a forward and a backward program each, side by side, over slots that were planned once.
 
+mod absolute_differences;
 mod activation;
 mod attention;
 mod batch_norm;
@@ -10,6 +11,7 @@ mod group_mean;
 mod loss;
 mod similarity;
 
+pub(crate) use absolute_differences::AbsoluteDifferences;
 pub(crate) use activation::ActivationLayer;
 pub(crate) use attention::ClassAttention;
 pub(crate) use batch_norm::BatchNormRelu;

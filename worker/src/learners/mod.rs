@@ -7,6 +7,7 @@ mod metric;
 mod prototypical;
 mod reptile;
 mod running;
+mod siamese;
 mod stage;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ pub(crate) use matching::matching;
 pub(crate) use meta_sgd::MetaSgd;
 pub(crate) use prototypical::prototypical;
 pub(crate) use reptile::Reptile;
+pub(crate) use siamese::siamese;
 pub(crate) use stage::{Setting, Stage};
 
 use lyceum_common::report::EpisodeReport;

@@ -9,7 +9,7 @@ use lyceum_common::model::Head;
 use lyceum_common::seed::{OfEpisode, Seed};
 
 use super::metric::Metric;
-use super::{Learner, Maml, MetaSgd, Setting, matching, prototypical};
+use super::{Learner, Maml, MetaSgd, Setting, matching, prototypical, siamese};
 use crate::episodes::{Batch, Episode, EpisodeSize};
 use crate::kernels::InstructionSet;
 use crate::kernels::Real;
@@ -201,6 +201,12 @@ fn prototypical_networks_differentiate_and_give_the_same_bits() {
 fn matching_networks_differentiate_and_give_the_same_bits() {
     let network = images(Downsample::MaxPool, Features::Flatten, 33, Head::Features);
     check_metric(&network, matching, matching);
+}
+
+#[test]
+fn siamese_networks_differentiate_and_give_the_same_bits() {
+    let network = images(Downsample::MaxPool, Features::Flatten, 33, Head::WeightedDistance);
+    check_metric(&network, siamese, siamese);
 }
 
 #[test]

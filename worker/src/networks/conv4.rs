@@ -55,6 +55,6 @@ pub(super) fn plan<T: Real>(
             plan.layers.push(Box::new(dense));
             y
         }
-        Head::Features => x,
+        Head::Features | Head::WeightedDistance => x,
     }
 }

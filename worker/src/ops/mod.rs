@@ -5,8 +5,10 @@
 //! Hessian-vector product. A linear op is its own tangent, a bilinear one is applied twice, and a non-linear one has a
 //! rule of its own.
 
+mod absolute_difference;
 mod activation;
 mod batch_normalisation;
+mod binary_cross_entropy;
 mod convolution;
 mod distance;
 mod dot_product;
@@ -16,10 +18,12 @@ mod loss;
 mod pass;
 mod unit_rows;
 
+pub(crate) use absolute_difference::{AbsoluteDifference, AbsoluteDifferenceCotangent};
 pub(crate) use activation::{ActivationBackward, ActivationForward};
 pub(crate) use batch_normalisation::{
     BatchStatistics, InputCotangent, NormaliseRectify, ParameterSums,
 };
+pub(crate) use binary_cross_entropy::{BinaryCrossEntropy, BinaryCrossEntropyBackward};
 pub(crate) use convolution::ConvolutionShape;
 pub(crate) use distance::{DistanceCotangent, NegativeSquaredDistance, Side};
 pub(crate) use dot_product::{DotProduct, DotProductCotangent};

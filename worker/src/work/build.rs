@@ -11,7 +11,7 @@ use super::problem::Problem;
 use crate::episodes::{EpisodeError, EpisodeSize, EpisodeSource, source};
 use crate::kernels::InstructionSet;
 use crate::layers::LossKind;
-use crate::learners::{Learner, Maml, MetaSgd, Reptile, Setting, matching, prototypical};
+use crate::learners::{Learner, Maml, MetaSgd, Reptile, Setting, matching, prototypical, siamese};
 use crate::networks::Network;
 
 /// Why a worker cannot do a run's work.
@@ -74,6 +74,7 @@ pub fn build(
             problem(prototypical::<f32>(config, &setting), &setting, source)
         }
         LearnerConfig::Matching(_) => problem(matching::<f32>(&setting), &setting, source),
+        LearnerConfig::Siamese(_) => problem(siamese::<f32>(&setting), &setting, source),
     })
 }
 

@@ -1,0 +1,35 @@
+//! Binary cross-entropy on logits: the mean over all outputs, and its gradient.
+
+use super::{Nonlinear, inputs};
+use crate::kernels::pointwise::sigmoid_of;
+use crate::kernels::{InstructionSet, Real, log_sum_exp};
+
+/// (logits s, targets t) → mean of ln(1 + eˢ) − t s.
+pub(crate) struct BinaryCrossEntropy;
+
+impl<T: Real> Nonlinear<T> for BinaryCrossEntropy {
+    fn value(&self, set: InstructionSet, x: &[&[T]], out: &mut [T]) {
+        let [logits, targets] = inputs(x);
+        let mut total = T::ZERO;
+        for (&logit, &target) in logits.iter().zip(targets) {
+            let mut softplus = [T::ZERO];
+            log_sum_exp(set, 2, &[T::ZERO, logit], &mut softplus);
+            total = total + (softplus[0] - target * logit);
+        }
+        out[0] = total / T::from_f64(logits.len() as f64);
+    }
+}
+
+/// (logits, targets) → ∂logits = (σ(s) − t) / n.
+pub(crate) struct BinaryCrossEntropyBackward;
+
+impl<T: Real> Nonlinear<T> for BinaryCrossEntropyBackward {
+    fn value(&self, set: InstructionSet, x: &[&[T]], out: &mut [T]) {
+        let [logits, targets] = inputs(x);
+        sigmoid_of(set, logits, out);
+        let share = T::ONE / T::from_f64(logits.len() as f64);
+        for (out, &target) in out.iter_mut().zip(targets) {
+            *out = (*out - target) * share;
+        }
+    }
+}
