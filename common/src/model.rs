@@ -9,6 +9,12 @@ use crate::layout::{Initialisation, Layout, Role};
 /// Convolution blocks of a conv4 network.
 pub const CONV4_BLOCKS: usize = 4;
 
+/// Convolution blocks of a relation module.
+pub const RELATION_BLOCKS: usize = 2;
+
+/// Units of a relation module's hidden linear layer.
+pub const RELATION_UNITS: usize = 8;
+
 /// Why a network cannot read such examples.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ModelError {
@@ -23,6 +29,11 @@ pub enum ModelError {
         "network.mlp has no encoder, and this learner compares what an encoder makes of images"
     )]
     NoEncoder,
+    /// Nothing is left of the encoder's maps in the relation module.
+    #[error(
+        "a relation module halves the encoder's maps twice, and {0}×{1} leaves nothing; network.conv4 leaves larger ones with downsample = \"max_pool_twice\" and features = \"flatten\""
+    )]
+    NothingToRelate(usize, usize),
 }
 
 /// What stands behind a network's encoder.
@@ -34,6 +45,8 @@ pub enum Head {
     Features,
     /// A weight for each feature, by which their differences sum up to a distance, and a bias.
     WeightedDistance,
+    /// A relation module: two convolution blocks and two linear layers on pairs of maps.
+    Relation,
 }
 
 impl Head {
@@ -46,6 +59,7 @@ impl Head {
             }
             LearnerConfig::Prototypical(_) | LearnerConfig::Matching(_) => Self::Features,
             LearnerConfig::Siamese(_) => Self::WeightedDistance,
+            LearnerConfig::Relation(_) => Self::Relation,
         }
     }
 }
@@ -73,7 +87,7 @@ pub fn network_layout(
     let mut layout = Layout::new();
     match (network, head) {
         (NetworkConfig::Conv4(conv4), Head::Linear(outputs)) => {
-            let features = encoder_layout(&mut layout, conv4, shape)?;
+            let features = encoder_layout(&mut layout, conv4, shape)?.iter().product();
             linear(&mut layout, "head", features, outputs);
         }
         (NetworkConfig::Conv4(conv4), Head::Features) => {
@@ -84,11 +98,16 @@ pub fn network_layout(
             mlp_layout(&mut layout, mlp, shape.len(), outputs);
         }
         (NetworkConfig::Conv4(conv4), Head::WeightedDistance) => {
-            let features = encoder_layout(&mut layout, conv4, shape)?;
+            let features = encoder_layout(&mut layout, conv4, shape)?.iter().product();
             linear(&mut layout, "head", features, 1);
             running_statistics(&mut layout);
         }
-        (NetworkConfig::Mlp(_), Head::Features | Head::WeightedDistance) => {
+        (NetworkConfig::Conv4(conv4), Head::Relation) => {
+            let map = encoder_layout(&mut layout, conv4, shape)?;
+            relation_layout(&mut layout, map)?;
+            running_statistics(&mut layout);
+        }
+        (NetworkConfig::Mlp(_), Head::Features | Head::WeightedDistance | Head::Relation) => {
             return Err(ModelError::NoEncoder);
         }
     }
@@ -109,60 +128,76 @@ pub fn learner_layout(learner: &LearnerConfig, network: &Layout) -> Layout {
     layout
 }
 
-/// Rows or columns behind one conv4 block.
-#[must_use]
-pub fn downsampled(extent: usize, downsample: Downsample) -> usize {
+/// Rows or columns behind a block.
+fn downsampled(extent: usize, downsample: Option<Downsample>) -> usize {
     match downsample {
-        Downsample::Stride => extent.div_ceil(2),
-        Downsample::MaxPool => extent / 2,
+        Some(Downsample::Stride) => extent.div_ceil(2),
+        Some(Downsample::MaxPool | Downsample::MaxPoolTwice) => extent / 2,
+        None => extent,
     }
 }
 
-/// The encoder's blocks; gives the number of features.
+/// The features that a conv4 encoder makes of examples: maps of rows, columns and channels.
+///
+/// # Errors
+/// Where it cannot read such examples, or nothing of them is left.
+pub fn encoder_map(conv4: &Conv4Config, shape: Shape) -> Result<[usize; 3], ModelError> {
+    let Shape::Image { height, width, .. } = shape else {
+        return Err(ModelError::NotImages(shape.len()));
+    };
+    let behind = |extent: usize| {
+        (0..CONV4_BLOCKS)
+            .fold(extent, |extent, block| downsampled(extent, conv4.downsample.in_block(block)))
+    };
+    match (behind(height), behind(width), conv4.features) {
+        (0, ..) | (_, 0, _) => Err(ModelError::TooSmall(height, width)),
+        (rows, columns, Features::Flatten) => Ok([rows, columns, conv4.filters]),
+        (_, _, Features::SpatialMean) => Ok([1, 1, conv4.filters]),
+    }
+}
+
+/// The encoder's blocks; gives its maps' extents.
 fn encoder_layout(
     layout: &mut Layout,
     conv4: &Conv4Config,
     shape: Shape,
-) -> Result<usize, ModelError> {
-    let Shape::Image { height, width, channels } = shape else {
+) -> Result<[usize; 3], ModelError> {
+    let map = encoder_map(conv4, shape)?;
+    let Shape::Image { channels, .. } = shape else {
         return Err(ModelError::NotImages(shape.len()));
     };
-    let filters = conv4.filters;
-    let (mut rows, mut columns, mut inputs) = (height, width, channels);
     for block in 0..CONV4_BLOCKS {
-        let name = format!("encoder.{block}");
-        // He et al. 2015: keeps the variance through the ReLU.
-        let weight = Initialisation::Normal((2.0 / (9 * inputs) as f32).sqrt());
-        layout.push(format!("{name}.conv.weight"), &[filters, inputs, 3, 3], Role::Trained, weight);
-        layout.push(
-            format!("{name}.conv.bias"),
-            &[filters],
-            Role::Trained,
-            Initialisation::Constant(0.0),
-        );
-        layout.push(
-            format!("{name}.norm.weight"),
-            &[filters],
-            Role::Trained,
-            Initialisation::Constant(1.0),
-        );
-        layout.push(
-            format!("{name}.norm.bias"),
-            &[filters],
-            Role::Trained,
-            Initialisation::Constant(0.0),
-        );
-        rows = downsampled(rows, conv4.downsample);
-        columns = downsampled(columns, conv4.downsample);
-        inputs = filters;
+        let inputs = if block == 0 { channels } else { conv4.filters };
+        block_layout(layout, &format!("encoder.{block}"), inputs, conv4.filters);
     }
-    if rows == 0 || columns == 0 {
-        return Err(ModelError::TooSmall(height, width));
+    Ok(map)
+}
+
+fn block_layout(layout: &mut Layout, name: &str, inputs: usize, filters: usize) {
+    // He et al. 2015: keeps the variance through the ReLU.
+    let weight = Initialisation::Normal((2.0 / (9 * inputs) as f32).sqrt());
+    layout.push(format!("{name}.conv.weight"), &[filters, inputs, 3, 3], Role::Trained, weight);
+    for (part, initial) in [("conv.bias", 0.0), ("norm.weight", 1.0), ("norm.bias", 0.0)] {
+        let initialisation = Initialisation::Constant(initial);
+        layout.push(format!("{name}.{part}"), &[filters], Role::Trained, initialisation);
     }
-    Ok(match conv4.features {
-        Features::Flatten => filters * rows * columns,
-        Features::SpatialMean => filters,
-    })
+}
+
+fn relation_layout(
+    layout: &mut Layout,
+    [rows, columns, filters]: [usize; 3],
+) -> Result<(), ModelError> {
+    let (rows_left, columns_left) = (rows >> RELATION_BLOCKS, columns >> RELATION_BLOCKS);
+    if rows_left == 0 || columns_left == 0 {
+        return Err(ModelError::NothingToRelate(rows, columns));
+    }
+    for block in 0..RELATION_BLOCKS {
+        let inputs = if block == 0 { 2 * filters } else { filters };
+        block_layout(layout, &format!("relation.{block}"), inputs, filters);
+    }
+    linear(layout, "relation.fc.0", filters * rows_left * columns_left, RELATION_UNITS);
+    linear(layout, "relation.fc.1", RELATION_UNITS, 1);
+    Ok(())
 }
 
 /// Batch norm's running mean and variance, named as PyTorch names them, for every norm of the layout.

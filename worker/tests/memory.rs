@@ -32,7 +32,7 @@ fn seed(episode: u64) -> Seed<OfEpisode> {
 
 #[test]
 fn a_thread_allocates_nothing_after_its_first_episode() {
-    let learners: [&[&str]; 8] = [
+    let learners: [&[&str]; 9] = [
         &["learner.maml.inner_steps=3"],
         &["learner.maml.inner_steps=3", "farm.kept_values_megabytes=0"],
         &["learner.meta_sgd={ inner_steps = 2, evaluation_steps = 2 }"],
@@ -44,6 +44,7 @@ fn a_thread_allocates_nothing_after_its_first_episode() {
         &["learner.prototypical.distance=cosine", "episode.evaluation_ways=3"],
         &["learner.matching={}", "episode.evaluation_shots=2"],
         &["learner.siamese={}"],
+        &["learner.relation={}", "network.conv4.downsample=max_pool_twice"],
     ];
     for learner in learners {
         let work = work(&config("glyphs-maml", learner));

@@ -18,6 +18,8 @@ pub enum LearnerConfig {
     Matching(MatchingConfig),
     /// Siamese networks.
     Siamese(SiameseConfig),
+    /// Relation networks.
+    Relation(RelationConfig),
 }
 
 /// Model-agnostic meta-learning (Finn et al. 2017).
@@ -158,6 +160,11 @@ pub struct MatchingConfig {}
 #[serde(deny_unknown_fields)]
 pub struct SiameseConfig {}
 
+/// Relation networks (Sung et al. 2018): a module learns to compare feature maps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RelationConfig {}
+
 /// What tells how near two feature vectors are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -174,7 +181,10 @@ impl LearnerConfig {
     /// nothing in it depends on the number of ways, and batch norm keeps running statistics for evaluation.
     #[must_use]
     pub fn is_metric(&self) -> bool {
-        matches!(self, Self::Prototypical(_) | Self::Matching(_) | Self::Siamese(_))
+        matches!(
+            self,
+            Self::Prototypical(_) | Self::Matching(_) | Self::Siamese(_) | Self::Relation(_)
+        )
     }
 
     /// Support examples a class in training, where they are not the episode's shots.
@@ -189,7 +199,9 @@ impl LearnerConfig {
             Self::Maml(maml) => Some(&mut maml.evaluation_steps),
             Self::MetaSgd(meta_sgd) => Some(&mut meta_sgd.evaluation_steps),
             Self::Reptile(reptile) => Some(&mut reptile.evaluation_steps),
-            Self::Prototypical(_) | Self::Matching(_) | Self::Siamese(_) => None,
+            Self::Prototypical(_) | Self::Matching(_) | Self::Siamese(_) | Self::Relation(_) => {
+                None
+            }
         }
     }
 }

@@ -17,7 +17,8 @@ pub use data::{
 pub use farm::FarmConfig;
 pub use learner::{
     AdamConfig, Adapt, Distance, InnerClip, InnerOptimizer, LearnerConfig, MamlConfig,
-    MatchingConfig, MetaSgdConfig, Order, PrototypicalConfig, ReptileConfig, SiameseConfig,
+    MatchingConfig, MetaSgdConfig, Order, PrototypicalConfig, RelationConfig, ReptileConfig,
+    SiameseConfig,
 };
 pub use load::{LoadError, load, parse};
 pub use meta_optimizer::{MetaOptimizerConfig, Rule, Schedule};

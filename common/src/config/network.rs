@@ -18,7 +18,7 @@ pub enum NetworkConfig {
 pub struct Conv4Config {
     /// Output channels of each block.
     pub filters: usize,
-    /// How a block halves rows and columns.
+    /// How blocks halve rows and columns.
     pub downsample: Downsample,
     /// What the head reads of the last block's output.
     #[serde(default)]
@@ -33,6 +33,19 @@ pub enum Downsample {
     Stride,
     /// Max pool 2×2 behind the ReLU.
     MaxPool,
+    /// Max pool 2×2 in the first two blocks alone: leaves maps for a relation module (Sung et al. 2018).
+    MaxPoolTwice,
+}
+
+impl Downsample {
+    /// How block `block`, from 0, does it; none where it does not.
+    #[must_use]
+    pub fn in_block(self, block: usize) -> Option<Self> {
+        match self {
+            Self::Stride | Self::MaxPool => Some(self),
+            Self::MaxPoolTwice => (block < 2).then_some(Self::MaxPool),
+        }
+    }
 }
 
 /// What a head reads of a feature map.

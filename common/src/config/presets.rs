@@ -25,6 +25,7 @@ presets!(
     "omniglot-prototypical-20w1s",
     "omniglot-prototypical-20w5s",
     "omniglot-matching-5w1s",
+    "omniglot-relation-5w1s",
     "omniglot-siamese-5w1s",
 );
 

@@ -48,6 +48,9 @@ impl RunConfig {
             Err(error @ ModelError::NotImages(_)) => {
                 Err(ConfigError::new("network", format!("{error}; use network.mlp")))
             }
+            Err(error @ ModelError::NothingToRelate(..)) => {
+                Err(ConfigError::new("network.conv4.downsample", error.to_string()))
+            }
             Err(error @ ModelError::TooSmall(..)) => Err(ConfigError::new(
                 format!("data.{}.images.image_size", self.data.kind()),
                 error.to_string(),
@@ -195,6 +198,7 @@ mod tests {
                 "network",
             ),
             (&["learner.prototypical={}", "episode.evaluation_ways=51"], "episode.evaluation_ways"),
+            (&["learner.relation={}"], "network.conv4.downsample"),
             (&["data.sinusoid.domain=[1,0]"], "data.sinusoid.domain"),
             (&["data.folder={path='x', held_out=[0.5,0.5]}"], "data.folder.held_out"),
             (&["data.folder={path='x', held_out=[-0.1,0.5]}"], "data.folder.held_out"),

@@ -44,6 +44,7 @@ async fn three_workers_come_to_the_bits_of_one_with_every_metric_learner() {
         &["learner.prototypical.distance=cosine"],
         &["learner.matching={}"],
         &["learner.siamese={}"],
+        &["learner.relation={}", "network.conv4.downsample=max_pool_twice"],
     ] {
         let config = config(learner);
         let alone = train(&config, &[1]).await;

@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn every_kind_of_case_is_read() {
-        for name in ["relation", "learned_optimizer_mlp", "learned_optimizer_quadratic"] {
+        for name in ["learned_optimizer_mlp", "learned_optimizer_quadratic"] {
             let case = case(name);
             assert!(
                 case.expected.as_ref().is_some_and(|expected| !expected.meta_gradient.is_empty()),

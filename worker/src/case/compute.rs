@@ -9,7 +9,9 @@ use super::read::{Case, CaseError, CaseResult, FewShot};
 use crate::episodes::EpisodeSize;
 use crate::kernels::InstructionSet;
 use crate::layers::LossKind;
-use crate::learners::{Learner, Maml, MetaSgd, Reptile, Setting, matching, prototypical, siamese};
+use crate::learners::{
+    Learner, Maml, MetaSgd, Reptile, Setting, matching, prototypical, relation, siamese,
+};
 use crate::networks::Network;
 
 /// Loss, outputs and meta-gradient of a case.
@@ -55,6 +57,7 @@ pub fn compute(case: &Case, instruction_set: InstructionSet) -> Result<CaseResul
         }
         LearnerConfig::Matching(_) => run(&matching(&setting), &network, &few_shot),
         LearnerConfig::Siamese(_) => run(&siamese(&setting), &network, &few_shot),
+        LearnerConfig::Relation(_) => run(&relation(&setting), &network, &few_shot),
     })
 }
 
@@ -99,6 +102,7 @@ mod tests {
             "prototypical",
             "matching",
             "siamese",
+            "relation",
         ];
         for name in names {
             let case = Case::read(&folder.join(name)).unwrap();

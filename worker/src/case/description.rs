@@ -3,13 +3,22 @@
 use lyceum_common::config::{
     Activation, Adapt, Conv4Config, Distance, Downsample, Features, InnerOptimizer, LearnerConfig,
     MamlConfig, MatchingConfig, MetaSgdConfig, MlpConfig, NetworkConfig, Order, PrototypicalConfig,
-    ReptileConfig, Shape, SiameseConfig,
+    RelationConfig, ReptileConfig, Shape, SiameseConfig,
 };
 use serde::Deserialize;
 
 /// Names of the algorithms whose cases can be computed.
-pub const ALGORITHMS: [&str; 8] =
-    ["maml", "fomaml", "anil", "meta_sgd", "reptile", "prototypical", "matching", "siamese"];
+pub const ALGORITHMS: [&str; 9] = [
+    "maml",
+    "fomaml",
+    "anil",
+    "meta_sgd",
+    "reptile",
+    "prototypical",
+    "matching",
+    "siamese",
+    "relation",
+];
 
 /// The algorithm and the hyper-parameters that a case was computed with. What a key means, and whether it is needed,
 /// depends on the algorithm and the network.
@@ -20,7 +29,7 @@ pub struct Description {
     pub algorithm: String,
     /// `conv4` or `mlp`; `relation` for relation networks.
     pub network: Option<String>,
-    /// How conv4 halves images: `stride` or `max_pool`.
+    /// How conv4 halves images: `stride` or `max_pool`, or `relation` for pools in the first two blocks alone.
     pub downsample: Option<String>,
     /// Channels of conv4's blocks.
     pub filters: Option<usize>,
@@ -103,6 +112,7 @@ impl Description {
             })),
             "matching" => Ok(LearnerConfig::Matching(MatchingConfig {})),
             "siamese" => Ok(LearnerConfig::Siamese(SiameseConfig {})),
+            "relation" => Ok(LearnerConfig::Relation(RelationConfig {})),
             _reptile => Ok(LearnerConfig::Reptile(ReptileConfig {
                 inner_optimizer: InnerOptimizer::Sgd,
                 inner_rate: needed("inner_lr", self.inner_lr)?,
@@ -118,14 +128,15 @@ impl Description {
     /// The network, and the shape of what it reads.
     pub(super) fn network(&self) -> Result<(NetworkConfig, Shape), (&'static str, String)> {
         match needed("network", self.network.as_deref())? {
-            "conv4" => {
+            "conv4" | "relation" => {
                 let downsample = match needed("downsample", self.downsample.as_deref())? {
                     "stride" => Downsample::Stride,
                     "max_pool" => Downsample::MaxPool,
+                    "relation" => Downsample::MaxPoolTwice,
                     other => {
                         return Err((
                             "downsample",
-                            format!("`{other}` is neither stride nor max_pool"),
+                            format!("`{other}` is not one of stride, max_pool, relation"),
                         ));
                     }
                 };
@@ -149,7 +160,7 @@ impl Description {
                     Shape::Vector { length: 1 },
                 ))
             }
-            other => Err(("network", format!("`{other}` is neither conv4 nor mlp"))),
+            other => Err(("network", format!("`{other}` is not one of conv4, relation, mlp"))),
         }
     }
 

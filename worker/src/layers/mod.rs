@@ -7,8 +7,9 @@ mod batch_norm;
 mod convolution;
 mod dense;
 mod distance;
-mod group_mean;
+mod group_sum;
 mod loss;
+mod pairs;
 mod similarity;
 
 pub(crate) use absolute_differences::AbsoluteDifferences;
@@ -18,8 +19,9 @@ pub(crate) use batch_norm::BatchNormRelu;
 pub(crate) use convolution::Convolution;
 pub(crate) use dense::Dense;
 pub(crate) use distance::NegativeSquaredDistances;
-pub(crate) use group_mean::GroupMean;
+pub(crate) use group_sum::GroupSum;
 pub(crate) use loss::{Loss, LossKind};
+pub(crate) use pairs::Pairs;
 pub(crate) use similarity::{Similarities, UnitRows};
 
 use std::ops::Range;

@@ -6,7 +6,7 @@ use lyceum_common::config::{Distance, PrototypicalConfig};
 use super::Setting;
 use super::metric::Metric;
 use crate::kernels::Real;
-use crate::layers::{GroupMean, Loss, LossKind, NegativeSquaredDistances, Similarities, UnitRows};
+use crate::layers::{GroupSum, Loss, LossKind, NegativeSquaredDistances, Similarities, UnitRows};
 
 /// p(k | x) ∝ exp(−d(f(x), cₖ)), with cₖ the mean of f over the support examples of class k; the loss is −ln p of the
 /// right class.
@@ -16,7 +16,7 @@ pub(crate) fn prototypical<T: Real>(
 ) -> Metric<T> {
     Metric::new(setting, |plan, embedded| {
         let (width, queries) = (embedded.width, embedded.queries);
-        let mean = GroupMean::plan(plan.planner, embedded.size.shots, width, embedded.supports);
+        let mean = GroupSum::mean(plan.planner, embedded.size.shots, width, embedded.supports);
         let prototypes = mean.y;
         plan.layers.push(Box::new(mean));
         let logits = match config.distance {

@@ -9,7 +9,7 @@ use lyceum_common::model::Head;
 use lyceum_common::seed::{OfEpisode, Seed};
 
 use super::metric::Metric;
-use super::{Learner, Maml, MetaSgd, Setting, matching, prototypical, siamese};
+use super::{Learner, Maml, MetaSgd, Setting, matching, prototypical, relation, siamese};
 use crate::episodes::{Batch, Episode, EpisodeSize};
 use crate::kernels::InstructionSet;
 use crate::kernels::Real;
@@ -207,6 +207,12 @@ fn matching_networks_differentiate_and_give_the_same_bits() {
 fn siamese_networks_differentiate_and_give_the_same_bits() {
     let network = images(Downsample::MaxPool, Features::Flatten, 33, Head::WeightedDistance);
     check_metric(&network, siamese, siamese);
+}
+
+#[test]
+fn relation_networks_differentiate_and_give_the_same_bits() {
+    let network = images(Downsample::MaxPoolTwice, Features::Flatten, 18, Head::Relation);
+    check_metric(&network, relation, relation);
 }
 
 #[test]

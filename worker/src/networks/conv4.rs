@@ -5,56 +5,84 @@ use lyceum_common::model::{CONV4_BLOCKS, Head};
 
 use super::Plan;
 use crate::kernels::{Grid, Places, Pool, Real};
-use crate::layers::{BatchNormRelu, Convolution, Dense, Feature, GroupMean};
+use crate::layers::{BatchNormRelu, Convolution, Dense, Feature, GroupSum};
 use crate::ops::ConvolutionShape;
 
-/// The layers of `config` on images of (height, width, channels).
+/// The extents of images, or of maps.
+#[derive(Clone, Copy)]
+pub(super) struct Images {
+    pub(super) count: usize,
+    pub(super) height: usize,
+    pub(super) width: usize,
+    pub(super) channels: usize,
+}
+
+/// The layers of `config` on such images.
 pub(super) fn plan<T: Real>(
     config: &Conv4Config,
-    (mut height, mut width, mut channels): (usize, usize, usize),
+    mut images: Images,
     head: Head,
     plan: &mut Plan<'_, T>,
     input: Feature,
 ) -> Feature {
-    let (images, filters) = (plan.examples, config.filters);
     // Parameters are planned in the layout's order, so whether all of the encoder moves is decided by its first.
-    let encoder = plan.moves(0);
+    let moves = plan.moves(0);
     let mut x = input;
-    for _ in 0..CONV4_BLOCKS {
-        let stride = if config.downsample == Downsample::Stride { 2 } else { 1 };
-        let shape =
-            ConvolutionShape { images, height, width, inputs: channels, outputs: filters, stride };
-        let convolution = Convolution::plan(plan.planner, shape, x, encoder);
-        (height, width) = shape.output_extent();
-        let places = match config.downsample {
-            Downsample::Stride => {
-                Places::Rows(Grid { rows: images * height * width, channels: filters })
-            }
-            Downsample::MaxPool => {
-                Places::Windows(Pool { images, height, width, channels: filters })
-            }
-        };
-        let norm = BatchNormRelu::plan(plan.planner, places, convolution.y, encoder);
-        if config.downsample == Downsample::MaxPool {
-            (height, width) = (height / 2, width / 2);
-        }
-        x = norm.y;
-        plan.layers.push(Box::new(convolution));
-        plan.layers.push(Box::new(norm));
-        channels = filters;
+    for number in 0..CONV4_BLOCKS {
+        let downsample = config.downsample.in_block(number);
+        (images, x) = block(images, config.filters, downsample, moves, plan, x);
     }
     if config.features == Features::SpatialMean {
-        let mean = GroupMean::plan(plan.planner, height * width, filters, x);
+        let positions = images.height * images.width;
+        let mean = GroupSum::mean(plan.planner, positions, config.filters, x);
         x = mean.y;
         plan.layers.push(Box::new(mean));
     }
     match head {
         Head::Linear(outputs) => {
-            let dense = Dense::plan(plan.planner, images, outputs, x, true);
+            let dense = Dense::plan(plan.planner, images.count, outputs, x, true);
             let y = dense.y;
             plan.layers.push(Box::new(dense));
             y
         }
-        Head::Features | Head::WeightedDistance => x,
+        Head::Features | Head::WeightedDistance | Head::Relation => x,
     }
+}
+
+/// Convolution, batch norm and ReLU, and a max pool where that halves the images.
+pub(super) fn block<T: Real>(
+    images: Images,
+    filters: usize,
+    downsample: Option<Downsample>,
+    moves: bool,
+    plan: &mut Plan<'_, T>,
+    x: Feature,
+) -> (Images, Feature) {
+    let Images { count, height, width, channels } = images;
+    let shape = ConvolutionShape {
+        images: count,
+        height,
+        width,
+        inputs: channels,
+        outputs: filters,
+        stride: if downsample == Some(Downsample::Stride) { 2 } else { 1 },
+    };
+    let convolution = Convolution::plan(plan.planner, shape, x, moves);
+    let (height, width) = shape.output_extent();
+    let pools = matches!(downsample, Some(Downsample::MaxPool | Downsample::MaxPoolTwice));
+    let (places, behind) = if pools {
+        let pool = Pool { images: count, height, width, channels: filters };
+        (
+            Places::Windows(pool),
+            Images { count, height: height / 2, width: width / 2, channels: filters },
+        )
+    } else {
+        let grid = Grid { rows: count * height * width, channels: filters };
+        (Places::Rows(grid), Images { count, height, width, channels: filters })
+    };
+    let norm = BatchNormRelu::plan(plan.planner, places, convolution.y, moves);
+    let y = norm.y;
+    plan.layers.push(Box::new(convolution));
+    plan.layers.push(Box::new(norm));
+    (behind, y)
 }

@@ -2,14 +2,16 @@
 
 mod conv4;
 mod mlp;
+mod relation;
 
 use lyceum_common::config::{NetworkConfig, Shape};
 use lyceum_common::layout::Layout;
-use lyceum_common::model::{Head, ModelError, network_layout};
+use lyceum_common::model::{Head, ModelError, encoder_map, network_layout};
 
 use crate::kernels::{Real, panels};
 use crate::layers::{Feature, Layer};
 use crate::ops::Planner;
+use conv4::Images;
 
 /// A network on examples of one shape: an encoder, and a head where there is a linear one.
 #[derive(Clone, Debug)]
@@ -70,13 +72,38 @@ impl Network {
     pub(crate) fn plan<T: Real>(&self, plan: &mut Plan<'_, T>, input: Feature) -> Feature {
         match (&self.config, self.shape) {
             (NetworkConfig::Conv4(conv4), Shape::Image { height, width, channels }) => {
-                conv4::plan(conv4, (height, width, channels), self.head, plan, input)
+                let images = Images { count: plan.examples, height, width, channels };
+                conv4::plan(conv4, images, self.head, plan, input)
             }
             (NetworkConfig::Conv4(_), Shape::Vector { .. }) => {
                 unreachable!("a convolution's layout is made for images alone")
             }
             (NetworkConfig::Mlp(mlp), _) => mlp::plan(mlp, &self.layout, plan, input),
         }
+    }
+
+    /// Channels of the maps that the encoder makes.
+    pub(crate) fn channels(&self) -> usize {
+        match &self.config {
+            NetworkConfig::Conv4(conv4) => conv4.filters,
+            NetworkConfig::Mlp(_) => 1,
+        }
+    }
+
+    /// Appends a relation module on `count` pairs of maps, each two of the encoder's stacked along their channels.
+    pub(crate) fn plan_relation<T: Real>(
+        &self,
+        plan: &mut Plan<'_, T>,
+        count: usize,
+        pairs: Feature,
+    ) -> Feature {
+        let NetworkConfig::Conv4(conv4) = &self.config else {
+            unreachable!("a relation module's layout is made for maps alone")
+        };
+        let [height, width, channels] =
+            encoder_map(conv4, self.shape).expect("the layout was made for these maps");
+        let maps = Images { count, height, width, channels: 2 * channels };
+        relation::plan(maps, conv4.filters, plan, pairs)
     }
 
     /// For each place of the flat vector that the worker computes with, its place in the layout. Convolution weights
@@ -120,7 +147,11 @@ impl Network {
     /// The channels of the map that a linear layer of this name reads flattened, if it does.
     fn flattened_channels(&self, name: &str) -> Option<usize> {
         match (&self.config, self.shape) {
-            (NetworkConfig::Conv4(conv4), _) if name == "head.weight" => Some(conv4.filters),
+            (NetworkConfig::Conv4(conv4), _)
+                if matches!(name, "head.weight" | "relation.fc.0.weight") =>
+            {
+                Some(conv4.filters)
+            }
             (NetworkConfig::Mlp(_), Shape::Image { channels, .. }) if name == "layers.0.weight" => {
                 Some(channels)
             }

@@ -66,16 +66,17 @@ fn panel_columns(columns: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..columns).step_by(LANES).map(move |first| (first, LANES.min(columns - first)))
 }
 
-/// `[groups, members, channels]` → `[groups, channels]`.
-pub(crate) struct MeanOverGroup {
+/// `[groups, members, channels]` → `[groups, channels]`: the sum over members, divided by `divisor`.
+pub(crate) struct SumOverGroup {
+    pub(crate) divisor: usize,
     pub(crate) members: usize,
     pub(crate) channels: usize,
 }
 
-impl<T: Real> Linear<T> for MeanOverGroup {
+impl<T: Real> Linear<T> for SumOverGroup {
     fn apply(&self, instruction_set: InstructionSet, x: &[T], out: &mut [T]) {
         let grid = Grid { rows: self.members, channels: self.channels };
-        let share = T::ONE / T::from_f64(self.members as f64);
+        let share = T::ONE / T::from_f64(self.divisor as f64);
         for (x, out) in x.chunks_exact(grid.len()).zip(out.chunks_exact_mut(self.channels)) {
             sum_rows(instruction_set, grid, x, out);
             for value in out {
@@ -85,15 +86,16 @@ impl<T: Real> Linear<T> for MeanOverGroup {
     }
 }
 
-/// `[groups, channels]` → `[groups, members, channels]`: the transpose of [`MeanOverGroup`].
+/// `[groups, channels]` → `[groups, members, channels]`: the transpose of [`SumOverGroup`].
 pub(crate) struct SpreadOverGroup {
+    pub(crate) divisor: usize,
     pub(crate) members: usize,
     pub(crate) channels: usize,
 }
 
 impl<T: Real> Linear<T> for SpreadOverGroup {
     fn apply(&self, instruction_set: InstructionSet, x: &[T], out: &mut [T]) {
-        let share = T::ONE / T::from_f64(self.members as f64);
+        let share = T::ONE / T::from_f64(self.divisor as f64);
         for (x, out) in
             x.chunks_exact(self.channels).zip(out.chunks_exact_mut(self.members * self.channels))
         {

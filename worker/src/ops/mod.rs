@@ -15,6 +15,7 @@ mod dot_product;
 mod linear;
 mod log_sum_exp;
 mod loss;
+mod pairs;
 mod pass;
 mod unit_rows;
 
@@ -27,9 +28,10 @@ pub(crate) use binary_cross_entropy::{BinaryCrossEntropy, BinaryCrossEntropyBack
 pub(crate) use convolution::ConvolutionShape;
 pub(crate) use distance::{DistanceCotangent, NegativeSquaredDistance, Side};
 pub(crate) use dot_product::{DotProduct, DotProductCotangent};
-pub(crate) use linear::{MeanOverGroup, SpreadOverGroup, SumRows, TransposeTaps};
+pub(crate) use linear::{SpreadOverGroup, SumOverGroup, SumRows, TransposeTaps};
 pub(crate) use log_sum_exp::{LogSoftmax, LogSoftmaxBackward, LogSumExp, LogSumExpBackward};
 pub(crate) use loss::{CrossEntropy, CrossEntropyBackward, SquaredError, SquaredErrorBackward};
+pub(crate) use pairs::{Pair, PairColumns, PairRows};
 pub(crate) use pass::{
     Aligned, InductiveValues, Pass, Planner, Slot, Statistics, Tangents, Values,
 };

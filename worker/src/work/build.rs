@@ -11,7 +11,9 @@ use super::problem::Problem;
 use crate::episodes::{EpisodeError, EpisodeSize, EpisodeSource, source};
 use crate::kernels::InstructionSet;
 use crate::layers::LossKind;
-use crate::learners::{Learner, Maml, MetaSgd, Reptile, Setting, matching, prototypical, siamese};
+use crate::learners::{
+    Learner, Maml, MetaSgd, Reptile, Setting, matching, prototypical, relation, siamese,
+};
 use crate::networks::Network;
 
 /// Why a worker cannot do a run's work.
@@ -75,6 +77,7 @@ pub fn build(
         }
         LearnerConfig::Matching(_) => problem(matching::<f32>(&setting), &setting, source),
         LearnerConfig::Siamese(_) => problem(siamese::<f32>(&setting), &setting, source),
+        LearnerConfig::Relation(_) => problem(relation::<f32>(&setting), &setting, source),
     })
 }
 

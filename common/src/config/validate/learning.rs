@@ -19,7 +19,9 @@ impl LearnerConfig {
             Self::Maml(maml) => maml.validate(),
             Self::MetaSgd(meta_sgd) => meta_sgd.validate(),
             Self::Reptile(reptile) => reptile.validate(episode),
-            Self::Prototypical(_) | Self::Matching(_) | Self::Siamese(_) => Ok(()),
+            Self::Prototypical(_) | Self::Matching(_) | Self::Siamese(_) | Self::Relation(_) => {
+                Ok(())
+            }
         }
     }
 }

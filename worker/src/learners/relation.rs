@@ -1,0 +1,23 @@
+//! Relation networks (Sung et al. 2018): the comparison itself is learned.
+
+use super::Setting;
+use super::metric::Metric;
+use crate::kernels::Real;
+use crate::layers::{GroupSum, Loss, LossKind, Pairs};
+
+/// r(k, x) = g(C(Σ f(xᵢ), f(x))), with Σ over the support examples of class k, C stacking maps along their channels and g
+/// the relation module; the loss is the mean squared error of r against one for the right class and zero for others.
+pub(crate) fn relation<T: Real>(setting: &Setting<'_>) -> Metric<T> {
+    let network = setting.network;
+    Metric::new(setting, |plan, embedded| {
+        let (size, map) = (embedded.size, embedded.width);
+        let sum = GroupSum::sum(plan.planner, size.shots, map, embedded.supports);
+        let channels = network.channels();
+        let pairs = Pairs::plan(plan.planner, (map, channels), embedded.queries, sum.y);
+        let stacked = pairs.y;
+        plan.layers.push(Box::new(sum));
+        plan.layers.push(Box::new(pairs));
+        let scores = network.plan_relation(plan, size.query() * size.ways, stacked);
+        Loss::plan(plan.planner, LossKind::SquaredError, size.query(), scores)
+    })
+}
