@@ -1,5 +1,7 @@
 //! Learners in earnest, on the embedded characters: three workers come to the bits of one.
 
+use std::sync::{Arc, Barrier};
+
 use lyceum_common::config::{self, RunConfig};
 use lyceum_common::layout::Role;
 use lyceum_common::parameters::MetaParameters;
@@ -25,11 +27,11 @@ fn config(learner: &[&str]) -> RunConfig {
 
 async fn train(config: &RunConfig, threads: &[usize]) -> MetaParameters {
     let coordinator = Coordinator::start(config.clone()).await;
-    let workers: Vec<_> = threads
-        .iter()
-        .enumerate()
-        .map(|(i, &threads)| working(&coordinator, &format!("w{i}"), threads))
-        .collect();
+    let together = Arc::new(Barrier::new(threads.len()));
+    let worker = |(i, &threads): (usize, &usize)| {
+        working(&coordinator, &format!("w{i}"), threads, Arc::clone(&together))
+    };
+    let workers: Vec<_> = threads.iter().enumerate().map(worker).collect();
     let completed = coordinator.completed().await;
     for worker in workers {
         assert_eq!(worker.await.unwrap().unwrap(), Ended::Finished);
@@ -37,7 +39,8 @@ async fn train(config: &RunConfig, threads: &[usize]) -> MetaParameters {
     completed.parameters
 }
 
-#[tokio::test(flavor = "multi_thread")]
+// Workers hold a thread each while they wait for one another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn three_workers_come_to_the_bits_of_one_with_every_metric_learner() {
     for learner in [
         &["learner.prototypical={}"][..],

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use lyceum_common::config::{self, RunConfig};
@@ -139,12 +139,18 @@ pub(crate) fn worker_at(options: SessionOptions, hook: Hook) -> Working {
     })
 }
 
-/// A worker that computes the run's own learner.
-pub(crate) fn working(coordinator: &Coordinator, name: &str, threads: usize) -> Working {
+/// A worker that computes the run's own learner, and begins when all that share `together` have joined.
+pub(crate) fn working(
+    coordinator: &Coordinator,
+    name: &str,
+    threads: usize,
+    together: Arc<Barrier>,
+) -> Working {
     let cache = coordinator.folder.path().join(name);
     let options = options(&coordinator.address, name, threads, &cache);
     tokio::spawn(async move {
-        let build = |config: &RunConfig, pack: Option<Arc<lyceum_common::pack::Pack>>| {
+        let build = move |config: &RunConfig, pack: Option<Arc<lyceum_common::pack::Pack>>| {
+            together.wait();
             Ok(lyceum_worker::work::build(config, pack, BuildOptions::default())?)
         };
         session::run(&options, &build, CancellationToken::new()).await
