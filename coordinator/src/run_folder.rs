@@ -8,7 +8,7 @@ use std::sync::Arc;
 use lyceum_common::layout::Layout;
 use lyceum_common::parameters::MetaParameters;
 
-use crate::checkpoint::{self, Checkpoint, CheckpointError};
+use crate::checkpoint::{self, Checkpoint, CheckpointError, Newest};
 use crate::durable;
 use crate::run::Snapshot;
 
@@ -113,13 +113,18 @@ impl RunFolder {
         checkpoint::write(&self.checkpoints(), snapshot, &self.config)
     }
 
-    /// Reads the newest checkpoint; none where none was written yet.
+    /// Reads the newest checkpoint that is whole; none where none was written yet. Warns of newer ones that are damaged.
     ///
     /// # Errors
-    /// Where it cannot be read, is damaged, or is of another layout.
+    /// Where none is whole, or it is of another layout.
     pub fn latest(&self, layout: &Arc<Layout>) -> Result<Option<Checkpoint>, CheckpointError> {
-        let path = checkpoint::latest(&self.checkpoints())?;
-        path.map(|path| checkpoint::read(&path, layout)).transpose()
+        let newest = checkpoint::newest(&self.checkpoints(), layout)?;
+        Ok(newest.map(|Newest { path, checkpoint, passed_over }| {
+            for error in passed_over {
+                tracing::warn!("{error}; going back to {}", path.display());
+            }
+            checkpoint
+        }))
     }
 
     /// Writes the parameters that a complete run is for.

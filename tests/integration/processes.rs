@@ -212,6 +212,26 @@ fn bad_input_is_refused_by_its_name() {
 }
 
 #[test]
+fn a_damaged_checkpoint_costs_meta_steps_and_no_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let expected = train(folder, &["--threads", "1", "--set", "training.checkpoint_every=600"]);
+    let checkpoints = folder.join("runs/glyphs-maml/checkpoints");
+    let latest = std::fs::read_to_string(checkpoints.join("latest")).unwrap();
+    assert_eq!(latest, "step-001200.safetensors");
+    let file = std::fs::OpenOptions::new().write(true).open(checkpoints.join(&latest)).unwrap();
+    file.set_len(file.metadata().unwrap().len() / 2).unwrap();
+
+    let arguments = ["train", "--resume", "runs/glyphs-maml", "--json"];
+    let resumed = lyceum(folder, &arguments).output().unwrap();
+    assert_eq!(digest(&resumed), expected);
+    let errors = String::from_utf8_lossy(&resumed.stderr);
+    let warning = errors.lines().find(|line| line.contains(&latest)).expect("a warning");
+    assert!(warning.contains("step-000600.safetensors"), "{warning}");
+    assert!(errors.contains("at meta-step 600"), "{errors}");
+}
+
+#[test]
 fn a_checkpoint_of_another_layout_is_refused_by_its_tensor() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
