@@ -92,3 +92,6 @@ pub(super) unsafe fn store<L: Lanes>(value: L, to: *mut L::Scalar, count: usize)
     // SAFETY: the caller vouches for `count` numbers.
     unsafe { if count == LANES { value.store(to) } else { value.store_first(to, count) } }
 }
+
+#[cfg(test)]
+mod tests;
