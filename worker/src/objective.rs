@@ -190,7 +190,7 @@ impl<T: Real> Objective<T> {
     /// Loss, and the share of examples whose largest output is that of the largest target.
     pub(crate) fn report(&self, frame: &Frame<T>) -> EpisodeReport {
         let loss = frame.0[self.loss.value.range()][0].to_f64();
-        if self.kind == LossKind::SquaredError {
+        if self.kind != LossKind::CrossEntropy {
             return EpisodeReport { loss, accuracy: 0.0 };
         }
         let width = self.outputs.len() / self.examples;

@@ -12,16 +12,18 @@ mod validate;
 
 pub use data::{
     DataConfig, FolderConfig, GlyphsConfig, IdxConfig, ImageOptions, OmniglotConfig, OmniglotSplit,
-    Shape, SinusoidConfig,
+    QuadraticsConfig, Shape, SinusoidConfig,
 };
 pub use farm::FarmConfig;
 pub use learner::{
-    AdamConfig, Adapt, InnerClip, InnerOptimizer, LearnerConfig, MamlConfig, MetaSgdConfig, Order,
-    ReptileConfig,
+    AdamConfig, Adapt, Estimator, InnerClip, InnerOptimizer, LearnedOptimizerConfig, LearnerConfig,
+    MamlConfig, MetaSgdConfig, Order, ReptileConfig,
 };
 pub use load::{LoadError, load, parse};
 pub use meta_optimizer::{MetaOptimizerConfig, Rule, Schedule};
-pub use network::{Activation, Conv4Config, Downsample, Features, MlpConfig, NetworkConfig};
+pub use network::{
+    Activation, Conv4Config, Downsample, Features, LinearConfig, MlpConfig, NetworkConfig,
+};
 pub use run::{EpisodeConfig, RunConfig, TrainingConfig};
 
 /// Why a configuration cannot be run: the key, and what is wrong with its value.

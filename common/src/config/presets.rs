@@ -20,6 +20,8 @@ presets!(
     "omniglot-anil-5w1s",
     "omniglot-reptile-5w1s",
     "omniglot-metasgd-5w1s",
+    "quadratics-learned-optimizer",
+    "mnist-learned-optimizer",
 );
 
 /// The presets' names.

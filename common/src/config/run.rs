@@ -30,15 +30,18 @@ pub struct RunConfig {
     pub farm: FarmConfig,
 }
 
-/// An episode: N ways, K shots and some queries a class. A regression episode has one way.
+/// An episode: N ways, K shots and some queries a class. A regression episode has one way. Where an optimizer is learned,
+/// an optimizee tells as many classes apart as there are ways.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EpisodeConfig {
     /// Classes an episode.
     pub ways: usize,
-    /// Support examples a class.
+    /// Support examples a class; none where an optimizer is learned, whose minibatches are not counted by class.
+    #[serde(default)]
     pub shots: usize,
-    /// Query examples a class in training.
+    /// Query examples a class in training; none where an optimizer is learned.
+    #[serde(default)]
     pub queries: usize,
     /// Query examples a class in validation and test; as in training where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -5,6 +5,7 @@ use lyceum_common::ids::{EpisodeIndex, MetaStep};
 use lyceum_common::layout::Layout;
 use lyceum_common::seed::Seed;
 
+use super::description::LEARNED_OPTIMIZER;
 use super::read::{Case, CaseError, CaseResult, FewShot};
 use crate::episodes::EpisodeSize;
 use crate::kernels::InstructionSet;
@@ -17,6 +18,9 @@ use crate::networks::Network;
 /// # Errors
 /// Where the case's algorithm is not known, or its tensors do not fit its description.
 pub fn compute(case: &Case, instruction_set: InstructionSet) -> Result<CaseResult, CaseError> {
+    if case.description.algorithm == LEARNED_OPTIMIZER {
+        return super::learned_optimizer::compute(case, instruction_set);
+    }
     let few_shot = case.few_shot()?;
     let outputs = few_shot.classes.unwrap_or(1);
     let network = Network::new(&few_shot.network, few_shot.shape, outputs)
@@ -48,6 +52,9 @@ pub fn compute(case: &Case, instruction_set: InstructionSet) -> Result<CaseResul
         }
         LearnerConfig::Reptile(reptile) => {
             run(&Reptile::new(reptile, &setting), &network, &few_shot)
+        }
+        LearnerConfig::LearnedOptimizer(_) => {
+            return super::learned_optimizer::compute(case, instruction_set);
         }
     })
 }
@@ -87,6 +94,8 @@ mod tests {
             "reptile_stride_5step",
             "meta_sgd_stride_2step",
             "maml_sinusoid",
+            "learned_optimizer_quadratic",
+            "learned_optimizer_mlp",
         ];
         for name in names {
             let case = Case::read(&folder.join(name)).unwrap();

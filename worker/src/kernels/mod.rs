@@ -9,6 +9,7 @@
 //! | `gather`, `product`, `outer` | convolutions and matrix products, and their gradients by the weights |
 //! | `channels` | maps and sums over `[rows, channels]` |
 //! | `normalisation` | batch norm and ReLU, backward and tangents |
+//! | `lane_product`, `lstm` | products whose batch is the lanes; LSTM cells |
 //! | `pooling`, `pointwise`, `transcendental`, `softmax` | the rest |
 //!
 //! This is the one folder with `unsafe`: behind safe functions that check lengths once.
@@ -22,7 +23,9 @@ mod aarch64;
 mod channels;
 mod gather;
 mod instruction_set;
+mod lane_product;
 mod lanes;
+mod lstm;
 pub(crate) mod normalisation;
 mod outer;
 mod peak;
@@ -41,6 +44,9 @@ mod x86_64;
 pub(crate) use channels::{Grid, sum_rows};
 pub(crate) use gather::{Gather, GatherRow, Group, Tap, offset};
 pub use instruction_set::{InstructionSet, Kernel, UnknownInstructionSet};
+pub(crate) use lane_product::{lane_gates, lane_product, lane_weight_gradient, sum_lanes};
+pub(crate) use lanes::LANES;
+pub(crate) use lstm::{CellValues, LogAndSign, lstm_cell, lstm_cell_backward};
 pub(crate) use outer::{Outer, outer_product};
 pub use peak::multiply_adds;
 pub(crate) use pooling::{Pool, max_pool, max_pool_scatter, max_pool_select};

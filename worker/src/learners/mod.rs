@@ -1,14 +1,18 @@
 //! Learners: what is meta-learned, and how it adapts. One file each.
 
+mod learned_optimizer;
 mod maml;
 mod meta_sgd;
+mod optimizee;
 mod reptile;
 mod stage;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use learned_optimizer::{LearnedOptimizer, Scratch as OptimizerScratch};
 pub(crate) use maml::Maml;
 pub(crate) use meta_sgd::MetaSgd;
+pub(crate) use optimizee::{Optimizees, Trainee};
 pub(crate) use reptile::Reptile;
 pub(crate) use stage::{Setting, Stage};
 

@@ -1,6 +1,7 @@
 //! Networks: compositions of layers, from a configuration; and the order that their parameters are computed in.
 
 mod conv4;
+mod linear;
 mod mlp;
 
 use lyceum_common::config::{NetworkConfig, Shape};
@@ -76,6 +77,7 @@ impl Network {
                 unreachable!("a convolution's layout is made for images alone")
             }
             (NetworkConfig::Mlp(mlp), _) => mlp::plan(mlp, &self.layout, plan, input),
+            (NetworkConfig::Linear(_), _) => linear::plan(self.outputs, plan, input),
         }
     }
 

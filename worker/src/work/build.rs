@@ -7,6 +7,7 @@ use lyceum_common::model::ModelError;
 use lyceum_common::pack::Pack;
 
 use super::Work;
+use super::optimizer_problem::OptimizerProblem;
 use super::problem::Problem;
 use crate::episodes::{EpisodeError, EpisodeSize, EpisodeSource, source};
 use crate::kernels::InstructionSet;
@@ -49,29 +50,47 @@ pub fn build(
     pack: Option<Arc<Pack>>,
     options: BuildOptions,
 ) -> Result<Arc<dyn Work>, BuildError> {
-    let classification = config.data.is_classification();
-    let outputs = if classification { config.episode.ways } else { 1 };
-    let network = Network::new(&config.network, config.data.shape(), outputs)?;
-    let source: Arc<dyn EpisodeSource> = Arc::from(source(config, pack)?);
-    let setting = Setting {
-        network: &network,
-        loss: if classification { LossKind::CrossEntropy } else { LossKind::SquaredError },
+    let network = network(config)?;
+    let setting = setting(config, &network, options);
+    let source = || -> Result<Arc<dyn EpisodeSource>, EpisodeError> {
+        Ok(Arc::from(source(config, pack.clone())?))
+    };
+    Ok(match &config.learner {
+        LearnerConfig::Maml(maml) => problem(Maml::<f32>::new(maml, &setting), &setting, source()?),
+        LearnerConfig::MetaSgd(meta_sgd) => {
+            problem(MetaSgd::<f32>::new(meta_sgd, &setting), &setting, source()?)
+        }
+        LearnerConfig::Reptile(reptile) => {
+            problem(Reptile::<f32>::new(reptile, &setting), &setting, source()?)
+        }
+        LearnerConfig::LearnedOptimizer(optimizer) => {
+            Arc::new(OptimizerProblem::build(config, optimizer, pack, options)?)
+        }
+    })
+}
+
+/// The network of a run, which its learner adapts or trains.
+pub(super) fn network(config: &RunConfig) -> Result<Network, ModelError> {
+    let outputs = if config.data.is_classification() { config.episode.ways } else { 1 };
+    Network::new(&config.network, config.data.shape(), outputs)
+}
+
+/// What the learner of a run is built from.
+pub(super) fn setting<'n>(
+    config: &RunConfig,
+    network: &'n Network,
+    options: BuildOptions,
+) -> Setting<'n> {
+    Setting {
+        network,
+        loss: LossKind::of(&config.data),
         ways: config.episode.ways,
         training: EpisodeSize::of_training(config),
         evaluation: EpisodeSize::of_evaluation(config),
         instruction_set: options.instruction_set,
         kept_bytes: config.farm.kept_values_megabytes << 20,
         inductive: options.inductive,
-    };
-    Ok(match &config.learner {
-        LearnerConfig::Maml(maml) => problem(Maml::<f32>::new(maml, &setting), &setting, source),
-        LearnerConfig::MetaSgd(meta_sgd) => {
-            problem(MetaSgd::<f32>::new(meta_sgd, &setting), &setting, source)
-        }
-        LearnerConfig::Reptile(reptile) => {
-            problem(Reptile::<f32>::new(reptile, &setting), &setting, source)
-        }
-    })
+    }
 }
 
 fn problem<L: Learner<f32> + 'static>(

@@ -2,6 +2,7 @@
 //! learner no farm.
 
 mod build;
+mod optimizer_problem;
 mod problem;
 
 pub use build::{BuildError, BuildOptions, build};
