@@ -10,10 +10,12 @@
 //! | [`work`] | the seam to the farm: (meta-parameters, seed) → meta-gradient |
 //! | [`pool`] | the threads that compute: ranges in, sums out |
 //! | [`session`] | a worker's life with a coordinator |
+//! | [`comparison`] | a learned optimizer against hand-made ones |
 //! | [`case`] | one episode from a file, to compare with other frameworks |
 #![deny(unsafe_code)]
 
 pub mod case;
+pub mod comparison;
 pub mod episodes;
 pub mod kernels;
 mod layers;

@@ -1,5 +1,6 @@
 //! Learners: what is meta-learned, and how it adapts. One file each.
 
+mod hand_made;
 mod learned_optimizer;
 mod maml;
 mod meta_sgd;
@@ -9,10 +10,12 @@ mod stage;
 #[cfg(test)]
 mod tests;
 
+pub use hand_made::HandMade;
+pub(crate) use hand_made::Steps;
 pub(crate) use learned_optimizer::{LearnedOptimizer, Scratch as OptimizerScratch};
 pub(crate) use maml::Maml;
 pub(crate) use meta_sgd::MetaSgd;
-pub(crate) use optimizee::{Optimizees, Trainee};
+pub(crate) use optimizee::{Optimizee, Optimizees, Trainee};
 pub(crate) use reptile::Reptile;
 pub(crate) use stage::{Setting, Stage};
 

@@ -5,6 +5,8 @@ mod build;
 mod optimizer_problem;
 mod problem;
 
+pub(crate) use optimizer_problem::OptimizerProblem;
+
 pub use build::{BuildError, BuildOptions, build};
 
 use lyceum_common::ids::Split;
