@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use lyceum_common::assignment::Job;
+use lyceum_common::config::{FarmConfig, RunConfig};
 use lyceum_common::ids::{EpisodeRange, MetaStep};
 use lyceum_common::model::{learner_layout, network_layout};
 use lyceum_common::reduction::{Partial, Reduction};
@@ -15,16 +16,16 @@ use lyceum_common::seed::{OfRun, Seed};
 use lyceum_coordinator::meta_optimizer::MetaOptimizer;
 use lyceum_worker::kernels::{InstructionSet, multiply_adds};
 use lyceum_worker::pool::{Computation, Pool};
-use lyceum_worker::work::{BuildOptions, build};
+use lyceum_worker::work::{BuildOptions, LstmWorkload, build};
 use serde::Serialize;
 
 use crate::output::print;
-use workload::Workload;
+use workload::{Task, Workload};
 
 /// Times named workloads: whole meta-steps, with sampling, aggregation and an Adam step.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Bench {
-    /// maml-1q, maml-15q, maml-5step, fomaml-5step, reptile or sinusoid; all where none is named.
+    /// maml-1q, maml-15q, maml-5step, fomaml-5step, reptile, sinusoid, learned-optimizer or lstm; all where none is named.
     #[arg(value_name = "WORKLOAD")]
     workloads: Vec<String>,
     /// Compute threads.
@@ -93,7 +94,10 @@ impl Bench {
         let instruction_set = self.instruction_set.unwrap_or_else(InstructionSet::best);
         let slice = Duration::from_secs_f64(self.seconds / 10.0);
         let before = peak(instruction_set, self.threads, slice);
-        let (tasks_per_second, products) = self.train(workload, instruction_set)?;
+        let (tasks_per_second, products) = match &workload.task {
+            Task::Run(config) => self.train(config, instruction_set)?,
+            Task::Lstm => self.lstm(instruction_set),
+        };
         let peak = before.max(peak(instruction_set, self.threads, slice));
         let gflops = 2e-9 * products as f64 * tasks_per_second;
         Ok(Measurement {
@@ -107,13 +111,35 @@ impl Bench {
         })
     }
 
+    /// Runs of a learned optimizer's LSTM on every thread until the time is over: runs a second, and products a run.
+    fn lstm(&self, instruction_set: InstructionSet) -> (f64, usize) {
+        let (hidden, coordinates, steps) = (20, 15_910, 20);
+        let kept_bytes = FarmConfig::default().kept_values_megabytes << 20;
+        let limit = Duration::from_secs_f64(self.seconds);
+        let spin = move || {
+            let mut workload =
+                LstmWorkload::new(hidden, coordinates, steps, kept_bytes, instruction_set);
+            assert!(workload.run().is_finite(), "a bounded network stays finite");
+            let (started, mut runs) = (Instant::now(), 0);
+            while runs == 0 || started.elapsed() < limit {
+                workload.run();
+                runs += 1;
+            }
+            (f64::from(runs) / started.elapsed().as_secs_f64(), workload.products())
+        };
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..self.threads.get()).map(|_| scope.spawn(spin)).collect();
+            let ended = threads.into_iter().filter_map(|thread| thread.join().ok());
+            ended.fold((0.0, 0), |(rate, _), (more, products)| (rate + more, products))
+        })
+    }
+
     /// Meta-steps until the time is over: tasks a second, and products a task.
     fn train(
         &self,
-        workload: &Workload,
+        config: &RunConfig,
         instruction_set: InstructionSet,
     ) -> anyhow::Result<(f64, usize)> {
-        let config = &workload.config;
         let cache = tempfile::tempdir().context("no temporary folder")?;
         let pack = lyceum_common::data::prepare(&config.data, cache.path())?;
         let outputs = if config.data.is_classification() { config.episode.ways } else { 1 };

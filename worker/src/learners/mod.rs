@@ -12,6 +12,7 @@ mod tests;
 
 pub use hand_made::HandMade;
 pub(crate) use hand_made::Steps;
+pub use learned_optimizer::LstmWorkload;
 pub(crate) use learned_optimizer::{LearnedOptimizer, Scratch as OptimizerScratch};
 pub(crate) use maml::Maml;
 pub(crate) use meta_sgd::MetaSgd;

@@ -7,6 +7,7 @@ mod problem;
 
 pub(crate) use optimizer_problem::OptimizerProblem;
 
+pub use crate::learners::LstmWorkload;
 pub use build::{BuildError, BuildOptions, build};
 
 use lyceum_common::ids::Split;

@@ -14,6 +14,9 @@ mod lstm;
 mod pes;
 #[cfg(test)]
 mod tests;
+mod workload;
+
+pub use workload::LstmWorkload;
 
 use lyceum_common::config::{Estimator, LearnedOptimizerConfig, Order};
 use lyceum_common::report::EpisodeReport;
