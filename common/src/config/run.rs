@@ -30,6 +30,15 @@ pub struct RunConfig {
     pub farm: FarmConfig,
 }
 
+impl RunConfig {
+    /// Whether validation looks for more accuracy. A learned optimizer is to bring losses down, those of classification too.
+    #[must_use]
+    pub fn is_judged_by_accuracy(&self) -> bool {
+        let optimizer = matches!(self.learner, LearnerConfig::LearnedOptimizer(_));
+        self.data.is_classification() && !optimizer
+    }
+}
+
 /// An episode: N ways, K shots and some queries a class. A regression episode has one way. Where an optimizer is learned,
 /// an optimizee tells as many classes apart as there are ways.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
