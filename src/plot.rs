@@ -69,7 +69,7 @@ impl Scale {
     fn of(curves: &[Curve<'_>]) -> Self {
         let steps = curves.iter().map(|curve| curve.values.len()).max().unwrap_or(0);
         let means = curves.iter().flat_map(|curve| curve.values).map(|value| value.mean);
-        let logarithms = means.filter(|&mean| mean > 0.0 && mean.is_finite()).map(f64::log10);
+        let logarithms = means.filter(|&mean| mean > 0.0 && mean.is_finite()).map(libm::log10);
         let (low, high) = logarithms
             .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)));
         let decades = if low <= high { [low.floor() as i32, high.ceil() as i32] } else { [0, 1] };
@@ -84,7 +84,7 @@ impl Scale {
     /// Values beyond the axis, and those that are no numbers, lie on its ends.
     fn y(&self, value: f64) -> f64 {
         let [low, high] = self.decades.map(f64::from);
-        let logarithm = if value > 0.0 { value.log10() } else { low };
+        let logarithm = if value > 0.0 { libm::log10(value) } else { low };
         let share = (logarithm.clamp(low, high) - low) / (high - low);
         if share.is_nan() { TOP } else { BOTTOM - (BOTTOM - TOP) * share }
     }
@@ -95,7 +95,7 @@ struct Canvas(RgbImage);
 impl Canvas {
     fn axes(&mut self, scale: &Scale, title: &str, [x_name, y_name]: [&str; 2]) {
         for decade in scale.decades[0]..=scale.decades[1] {
-            let y = scale.y(10f64.powi(decade));
+            let y = scale.y(libm::pow(10.0, f64::from(decade)));
             self.line((LEFT, y), (RIGHT, y), GREY, 1);
             self.text(&format!("1e{decade}"), (LEFT - 8.0, y), Alignment::Right);
         }

@@ -110,6 +110,7 @@ fn learned_optimizer(name: &str) -> RunConfig {
         preprocess_p: 10.0,
         batch: 128,
         initial_deviation: None,
+        loss_power: 0.0,
         order: Order::First,
         estimator: Estimator::BackPropagation,
     });

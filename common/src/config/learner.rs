@@ -163,6 +163,10 @@ pub struct LearnedOptimizerConfig {
     /// The optimizee's parameters begin normal with this deviation; as the network has them where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub initial_deviation: Option<f32>,
+    /// The loss after step t of T counts (t / T) to this power in the meta-loss: 0, as in the paper, counts all alike; more
+    /// looks at where trainings end.
+    #[serde(default)]
+    pub loss_power: f32,
     /// `first` holds the optimizee's gradients constant, as the paper does; `second` is exact within a segment.
     #[serde(default = "first_order")]
     pub order: Order,

@@ -89,6 +89,7 @@ fn learner(description: &Description) -> Result<LearnedOptimizerConfig, (&'stati
         preprocess_p: needed("preprocess_p", description.preprocess_p)? as f32,
         batch: 0,
         initial_deviation: None,
+        loss_power: 0.0,
         order: Order::First,
         estimator: Estimator::BackPropagation,
     })

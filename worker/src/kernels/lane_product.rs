@@ -12,10 +12,15 @@
 //! Tiles of the first keep as many sums in registers as there are, each step with one load of sixteen lanes and a weight a
 //! sum that all lanes share. Tiles of the second are sums for several r and d at once, so that every load serves several.
 
+use std::ops::Range;
+
 use super::lanes::{LANES, Lanes};
 use super::real::Real;
 use super::transcendental::{sigmoid, tanh};
 use super::{InstructionSet, Kernel};
+
+/// Rows of a cotangent that pass over the whole operand together: at twenty times 20 KiB, which stay in the nearest cache.
+const ROW_BLOCK: usize = 16;
 
 /// `out = matrixᵀ · operand`: matrix `[depth, rows]`, operand `[depth]` rows, out `[rows]` rows.
 pub(crate) fn lane_product<T: Real>(
@@ -192,47 +197,50 @@ struct WeightGradient<'a, T> {
 impl<T: Real> Kernel<T> for WeightGradient<'_, T> {
     type Output = ();
 
-    /// The operand's rows of one column of tiles stay in the nearest cache; the cotangent's pass by.
     #[inline(always)]
     unsafe fn run<L: Lanes<Scalar = T>>(mut self) {
-        let mut d = 0;
-        // SAFETY: `lane_weight_gradient` has settled the lengths, and the caller has the instructions.
-        unsafe {
-            while L::REGISTERS > 16 && d + 5 <= self.depth {
-                column::<L, 5>(&mut self, d);
-                d += 5;
-            }
-            while d + 3 <= self.depth {
-                column::<L, 3>(&mut self, d);
-                d += 3;
-            }
-            match self.depth - d {
-                2 => column::<L, 2>(&mut self, d),
-                1 => column::<L, 1>(&mut self, d),
-                _ => {}
+        for from in (0..self.rows).step_by(ROW_BLOCK) {
+            let rows = from..self.rows.min(from + ROW_BLOCK);
+            let mut d = 0;
+            // SAFETY: `lane_weight_gradient` has settled the lengths, and the caller has the instructions.
+            unsafe {
+                while L::REGISTERS > 16 && d + 5 <= self.depth {
+                    column::<L, 5>(&mut self, d, rows.clone());
+                    d += 5;
+                }
+                while d + 3 <= self.depth {
+                    column::<L, 3>(&mut self, d, rows.clone());
+                    d += 3;
+                }
+                match self.depth - d {
+                    2 => column::<L, 2>(&mut self, d, rows),
+                    1 => column::<L, 1>(&mut self, d, rows),
+                    _ => {}
+                }
             }
         }
     }
 }
 
-/// `DEPTHS` of the operand's rows against all of the cotangent's.
+/// `DEPTHS` of the operand's rows against `rows` of the cotangent's.
 #[inline(always)]
 unsafe fn column<L: Lanes, const DEPTHS: usize>(
     gradient: &mut WeightGradient<'_, L::Scalar>,
     d: usize,
+    rows: Range<usize>,
 ) {
-    let mut row = 0;
+    let mut row = rows.start;
     // SAFETY: the caller's.
     unsafe {
-        while L::REGISTERS > 16 && row + 4 <= gradient.rows {
+        while L::REGISTERS > 16 && row + 4 <= rows.end {
             gradient_tile::<L, DEPTHS, 4>(gradient, d, row);
             row += 4;
         }
-        while row + 2 <= gradient.rows {
+        while row + 2 <= rows.end {
             gradient_tile::<L, DEPTHS, 2>(gradient, d, row);
             row += 2;
         }
-        if row < gradient.rows {
+        if row < rows.end {
             gradient_tile::<L, DEPTHS, 1>(gradient, d, row);
         }
     }

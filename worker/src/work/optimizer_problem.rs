@@ -79,7 +79,9 @@ impl WorkThread for OptimizerThread {
         let Self { problem, trainee, scratch, phi } = self;
         trainee.draw(seed, Split::Train);
         let training = problem.learner.meta_gradient(phi, trainee, seed, scratch, gradient);
-        EpisodeReport { loss: training.total / problem.inner_steps as f64, ..training.last }
+        let losses = &problem.learner.losses(scratch)[..problem.inner_steps];
+        let loss = losses.iter().sum::<f64>() / losses.len() as f64;
+        EpisodeReport { loss, ..training.last }
     }
 
     /// Reports the loss at the trajectory's end.

@@ -86,6 +86,7 @@ impl LearnedOptimizerConfig {
         // e to this and to minus this are numbers of single precision, with digits to spare.
         within(&key("preprocess_p"), self.preprocess_p, 0.1, 60.0)?;
         within(&key("batch"), self.batch, 1, 1_000_000)?;
+        within(&key("loss_power"), self.loss_power, 0.0, 100.0)?;
         let deviation = self.initial_deviation;
         deviation.map_or(Ok(()), |deviation| positive(&key("initial_deviation"), deviation))?;
         match self.estimator {

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::lstm::{Record, Shape, Sums, Weights};
+use super::lstm::{Gates, Record, Shape, Sums, Weights};
 use crate::kernels::pointwise::{add_scaled, scale};
 use crate::kernels::{InstructionSet, LANES, LogAndSign, Real};
 
@@ -17,8 +17,9 @@ pub(super) struct Coordinates<T> {
     /// A block's state behind the other's; and as they were at the segment's first step.
     states: Vec<T>,
     first_states: Vec<T>,
-    /// `[kept blocks, unroll]` steps' gates.
-    kept: Vec<T>,
+    /// `[unroll]` steps' gates of each block that has its own, and of one more that the others share.
+    gates: Vec<T>,
+    own_gates: usize,
     one_step: Record<T>,
     /// One for all blocks in turn; or one a block, where the way back goes step by step.
     segment: Vec<Record<T>>,
@@ -27,6 +28,16 @@ pub(super) struct Coordinates<T> {
     output_scale: T,
     instruction_set: InstructionSet,
     shape: Shape,
+}
+
+/// A segment of a trajectory, as the way back reads it.
+#[derive(Clone, Copy)]
+pub(super) struct Segment<'a, T> {
+    pub(super) steps: usize,
+    /// `[steps + 1, coordinates]`: the optimizee's gradients that the LSTM read, and the last one.
+    pub(super) gradients: &'a [T],
+    /// `[steps]`: what the loss after each step counts in the meta-loss.
+    pub(super) loss_weights: &'a [T],
 }
 
 /// What coordinates are computed with.
@@ -49,14 +60,16 @@ impl<T: Real> Coordinates<T> {
         let blocks = count.div_ceil(LANES);
         let states = vec![T::ZERO; blocks * shape.state_rows() * LANES];
         let block_gates = unroll * shape.gate_rows() * LANES;
-        let kept_blocks = blocks.min(setup.kept_bytes / (block_gates * size_of::<T>()));
-        let records = if setup.step_by_step { blocks } else { 1 };
+        let kept_blocks = setup.kept_bytes / (block_gates * size_of::<T>());
+        let (own_gates, records) =
+            if setup.step_by_step { (blocks, blocks) } else { (blocks.min(kept_blocks), 1) };
         Self {
             count,
             unroll,
             first_states: states.clone(),
             states,
-            kept: vec![T::ZERO; kept_blocks * block_gates],
+            gates: vec![T::ZERO; blocks.min(own_gates + 1) * block_gates],
+            own_gates,
             one_step: Record::new(shape, 1, instruction_set),
             segment: (0..records).map(|_| Record::new(shape, unroll, instruction_set)).collect(),
             update: vec![T::ZERO; LANES],
@@ -81,11 +94,11 @@ impl<T: Real> Coordinates<T> {
         block * length..(block + 1) * length
     }
 
-    /// Where the gates of a block's step are kept, if they are.
-    fn kept(&self, block: usize, t: usize) -> Option<Range<usize>> {
+    /// The place of the gates of a block's step.
+    fn gates(&self, block: usize, t: usize) -> Range<usize> {
         let length = self.shape.gate_rows() * LANES;
-        let at = (block * self.unroll + t) * length;
-        (at < self.kept.len()).then_some(at..at + length)
+        let at = (block.min(self.own_gates) * self.unroll + t) * length;
+        at..at + length
     }
 
     /// All states as at an optimizee's first step.
@@ -102,61 +115,65 @@ impl<T: Real> Coordinates<T> {
     pub(super) fn step(&mut self, weights: &Weights<T>, t: usize, gradient: &[T], theta: &mut [T]) {
         for block in 0..self.blocks() {
             let (state, coordinates) = (self.state(block), self.coordinates(block));
+            let gates = self.gates(block, t);
             let record = &mut self.one_step;
             record.begin(&self.states[state.clone()]);
             let gradient = &gradient[coordinates.clone()];
             self.reading.read(self.instruction_set, gradient, record.input_mut(0));
-            record.advance(weights, 0, None);
+            record.advance(weights, 0, Gates::New(&mut self.gates[gates]));
             record.end(1, &mut self.states[state]);
             record.output(weights, 0, &mut self.update);
             let update = &self.update[..coordinates.len()];
             add_scaled(self.instruction_set, self.output_scale, update, &mut theta[coordinates]);
-            if let Some(kept) = self.kept(block, t) {
-                self.one_step.keep_gates(0, &mut self.kept[kept]);
-            }
         }
     }
 
     /// Computes a block's segment again.
-    fn replay(&mut self, weights: &Weights<T>, block: usize, gradients: &[T], steps: usize) {
+    fn replay(&mut self, weights: &Weights<T>, block: usize, segment: &Segment<'_, T>) {
         let (state, coordinates) = (self.state(block), self.coordinates(block));
-        for t in 0..steps {
-            let kept = self.kept(block, t);
+        for t in 0..segment.steps {
+            let gates = self.gates(block, t);
             let at = block.min(self.segment.len() - 1);
             let record = &mut self.segment[at];
             if t == 0 {
                 record.begin(&self.first_states[state.clone()]);
             }
-            let gradient = &gradients[t * self.count..][coordinates.clone()];
+            let gradient = &segment.gradients[t * self.count..][coordinates.clone()];
             self.reading.read(self.instruction_set, gradient, record.input_mut(t));
-            record.advance(weights, t, kept.map(|kept| &self.kept[kept]));
+            record.advance(
+                weights,
+                t,
+                if block < self.own_gates {
+                    Gates::Kept(&self.gates[gates])
+                } else {
+                    Gates::New(&mut self.gates[gates])
+                },
+            );
         }
     }
 
-    /// Adds the segment's meta-gradient to `sums`, with the optimizee's gradients held constant. `gradients` are
-    /// `[steps + 1, coordinates]`: those that the LSTM read, and the last one.
+    /// Adds the segment's meta-gradient to `sums`, with the optimizee's gradients held constant.
     ///
     /// θ at a step is the sum of all updates before it, so an update's cotangent is the sum of the gradients behind it.
     pub(super) fn backward(
         &mut self,
         weights: &Weights<T>,
-        gradients: &[T],
-        steps: usize,
+        segment: Segment<'_, T>,
         sums: &mut Sums<T>,
     ) {
+        let Segment { steps, gradients, loss_weights } = segment;
         for block in 0..self.blocks() {
-            self.replay(weights, block, gradients, steps);
+            self.replay(weights, block, &segment);
             let coordinates = self.coordinates(block);
-            let record = &mut self.segment[0];
             let mut lambda = [T::ZERO; LANES];
             let lambda = &mut lambda[..coordinates.len()];
-            record.begin_backward();
+            self.segment[0].begin_backward();
             for t in (0..steps).rev() {
                 let gradient = &gradients[(t + 1) * self.count..][coordinates.clone()];
-                add_scaled(self.instruction_set, T::ONE, gradient, lambda);
-                retreat(record, self.instruction_set, weights, t, self.output_scale, lambda);
+                add_scaled(self.instruction_set, loss_weights[t], gradient, lambda);
+                self.retreat(weights, block, t, lambda);
             }
-            record.add_weight_gradient(steps, sums);
+            self.segment[0].add_weight_gradient(steps, sums);
         }
     }
 
@@ -165,28 +182,26 @@ impl<T: Real> Coordinates<T> {
     pub(super) fn backward_exactly(
         &mut self,
         weights: &Weights<T>,
-        gradients: &[T],
-        steps: usize,
+        segment: Segment<'_, T>,
         sums: &mut Sums<T>,
         [lambda, direction, product]: [&mut [T]; 3],
         mut hessian: impl FnMut(usize, &[T], &mut [T]),
     ) {
+        let Segment { steps, gradients, loss_weights } = segment;
         for block in 0..self.blocks() {
-            self.replay(weights, block, gradients, steps);
+            self.replay(weights, block, &segment);
             self.segment[block].begin_backward();
         }
         lambda.fill(T::ZERO);
         for t in (0..steps).rev() {
-            // λₜ₊₁ += ∇f(θₜ₊₁)
+            // λₜ₊₁ += wₜ₊₁ ∇f(θₜ₊₁)
             let gradient = &gradients[(t + 1) * self.count..(t + 2) * self.count];
-            add_scaled(self.instruction_set, T::ONE, gradient, lambda);
+            add_scaled(self.instruction_set, loss_weights[t], gradient, lambda);
             for block in 0..self.blocks() {
                 let coordinates = self.coordinates(block);
-                let record = &mut self.segment[block];
-                let lambda = &lambda[coordinates.clone()];
-                retreat(record, self.instruction_set, weights, t, self.output_scale, lambda);
+                self.retreat(weights, block, t, &lambda[coordinates.clone()]);
                 let gradient = &gradients[t * self.count..][coordinates.clone()];
-                let cotangent = record.input_cotangent();
+                let cotangent = self.segment[block].input_cotangent();
                 let direction = &mut direction[coordinates];
                 self.reading.read_backward(self.instruction_set, gradient, cotangent, direction);
             }
@@ -200,19 +215,14 @@ impl<T: Real> Coordinates<T> {
             record.add_weight_gradient(steps, sums);
         }
     }
-}
-
-/// Step `t` of a block backward, from the cotangent of the θ that it led to.
-fn retreat<T: Real>(
-    record: &mut Record<T>,
-    instruction_set: InstructionSet,
-    weights: &Weights<T>,
-    t: usize,
-    output_scale: T,
-    lambda: &[T],
-) {
-    let (update, beyond) = record.output_cotangent_mut(t).split_at_mut(lambda.len());
-    scale(instruction_set, output_scale, lambda, update);
-    beyond.fill(T::ZERO);
-    record.retreat(weights, t);
+    /// Step `t` of a block backward, from the cotangent of the θ that it led to.
+    fn retreat(&mut self, weights: &Weights<T>, block: usize, t: usize, lambda: &[T]) {
+        let gates = self.gates(block, t);
+        let at = block.min(self.segment.len() - 1);
+        let record = &mut self.segment[at];
+        let (update, beyond) = record.output_cotangent_mut(t).split_at_mut(lambda.len());
+        scale(self.instruction_set, self.output_scale, lambda, update);
+        beyond.fill(T::ZERO);
+        record.retreat(weights, t, &self.gates[gates]);
+    }
 }

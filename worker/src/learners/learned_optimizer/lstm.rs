@@ -158,7 +158,15 @@ impl<T: Real> Sums<T> {
     }
 }
 
-/// All that a block of sixteen coordinates computes over the steps of a segment.
+/// A step's gates, of one layer after the other.
+pub(super) enum Gates<'a, T> {
+    /// To be computed, and written here.
+    New(&'a mut [T]),
+    /// As they were computed before.
+    Kept(&'a [T]),
+}
+
+/// All but the gates that a block of sixteen coordinates computes over the steps of a segment.
 pub(super) struct Record<T> {
     layers: Vec<Layer<T>>,
     /// `[steps, 1 + hidden]` rows: a one, and the last layer's h.
@@ -175,8 +183,6 @@ pub(super) struct Record<T> {
 struct Layer<T> {
     /// `[steps + 1, 1 + inputs + hidden]`.
     operand: Vec<T>,
-    /// `[steps, 4 · hidden]`.
-    gates: Vec<T>,
     /// `[steps + 1, hidden]`.
     c: Vec<T>,
     /// `[steps, hidden]`.
@@ -213,7 +219,6 @@ impl<T: Real> Record<T> {
         };
         let layer = |layer: usize| Layer {
             operand: operands(steps + 1, shape.depth(layer)),
-            gates: rows(steps * shape.gates()),
             c: rows((steps + 1) * shape.hidden),
             tanh_c: rows(steps * shape.hidden),
             dz: rows(steps * shape.gates()),
@@ -258,28 +263,21 @@ impl<T: Real> Record<T> {
         &mut operand[LANES..(1 + INPUTS) * LANES]
     }
 
-    /// The gates of step `t`, of one layer after the other, into `kept`.
-    pub(super) fn keep_gates(&self, t: usize, kept: &mut [T]) {
-        let kept = kept.chunks_exact_mut(self.shape.gates() * LANES);
-        for (layer, kept) in self.layers.iter().zip(kept) {
-            kept.copy_from_slice(step(&layer.gates, t, self.shape.gates()));
-        }
-    }
-
-    /// Step `t` forward; with gates that were kept, from these.
-    pub(super) fn advance(&mut self, weights: &Weights<T>, t: usize, kept: Option<&[T]>) {
+    /// Step `t` forward.
+    pub(super) fn advance(&mut self, weights: &Weights<T>, t: usize, mut all_gates: Gates<'_, T>) {
         let (set, shape, hidden) = (self.instruction_set, self.shape, self.shape.hidden);
         for at in 0..LAYERS {
             let (these, above) = self.layers.split_at_mut(at + 1);
             let layer = &mut these[at];
             let depth = shape.depth(at);
-            let gates = step_mut(&mut layer.gates, t, shape.gates());
-            match kept {
-                Some(kept) => gates.copy_from_slice(step(kept, at, shape.gates())),
-                None => {
-                    lane_gates(set, &weights.forward[at], step(&layer.operand, t, depth), gates)
+            let gates = match &mut all_gates {
+                Gates::Kept(gates) => step(gates, at, shape.gates()),
+                Gates::New(gates) => {
+                    let gates = step_mut(gates, at, shape.gates());
+                    lane_gates(set, &weights.forward[at], step(&layer.operand, t, depth), gates);
+                    &*gates
                 }
-            }
+            };
             let (before, after) = layer.c.split_at_mut((t + 1) * hidden * LANES);
             let (before, after) = (step(before, t, hidden), step_mut(after, 0, hidden));
             let tanh_c = step_mut(&mut layer.tanh_c, t, hidden);
@@ -313,15 +311,15 @@ impl<T: Real> Record<T> {
         step_mut(&mut self.updates, t, 1)
     }
 
-    /// Step `t` backward, behind step `t + 1`.
-    pub(super) fn retreat(&mut self, weights: &Weights<T>, t: usize) {
+    /// Step `t` backward, behind step `t + 1`: with its gates, of one layer after the other.
+    pub(super) fn retreat(&mut self, weights: &Weights<T>, t: usize, gates: &[T]) {
         let (set, shape, hidden) = (self.instruction_set, self.shape, self.shape.hidden);
         let update = step(&self.updates, t, 1);
         lane_product(set, &weights.backward[LAYERS], update, &mut self.h);
         for at in (0..LAYERS).rev() {
             let layer = &mut self.layers[at];
             let values = CellValues {
-                gates: step(&layer.gates, t, shape.gates()),
+                gates: step(gates, at, shape.gates()),
                 c_before: step(&layer.c, t, hidden),
                 tanh_c: step(&layer.tanh_c, t, hidden),
             };

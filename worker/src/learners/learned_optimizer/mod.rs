@@ -2,10 +2,10 @@
 //! same for every coordinate of an optimizee f and with a state h for each, takes the steps that train it,
 //!
 //! ```text
-//! θₜ₊₁ = θₜ + s · mₜ,    (mₜ, hₜ₊₁) = m(∇fₜ(θₜ), hₜ; φ),    meta-loss Σₜ fₜ₊₁(θₜ₊₁)
+//! θₜ₊₁ = θₜ + s · mₜ,    (mₜ, hₜ₊₁) = m(∇fₜ(θₜ), hₜ; φ),    meta-loss Σₜ wₜ₊₁ fₜ₊₁(θₜ₊₁)
 //! ```
 //!
-//! An episode is the whole training of one optimizee. Its meta-gradient is the sum over the trajectory's segments of
+//! with w = 1 in the paper. An episode is the whole training of one optimizee. Its meta-gradient is the sum over the trajectory's segments of
 //! `unroll` steps, all at the same φ; θ and h are carried from one to the next, and held constant at the border. So there is
 //! no state between episodes, and the meta-gradient is a pure function of φ and the seed.
 
@@ -24,7 +24,7 @@ use lyceum_common::seed::{OfEpisode, Seed};
 
 use super::optimizee::Optimizee;
 use crate::kernels::{InstructionSet, LogAndSign, Real};
-use coordinates::{Coordinates, Setup};
+use coordinates::{Coordinates, Segment, Setup};
 use lstm::{Shape, Sums, Weights};
 
 /// A learned optimizer with its trajectory's lengths.
@@ -32,6 +32,7 @@ pub(crate) struct LearnedOptimizer<T> {
     setup: Setup<T>,
     steps: usize,
     evaluation_steps: usize,
+    loss_power: f64,
     order: Order,
     estimator: Estimator,
 }
@@ -44,6 +45,8 @@ pub(crate) struct Scratch<T> {
     theta: Vec<T>,
     /// ∇f at the segment's θ₀ … θ_unroll, one behind the other.
     gradients: Vec<T>,
+    /// w of the loss after each of the segment's steps.
+    loss_weights: Vec<T>,
     /// λ, a direction and a product, where the meta-gradient is exact.
     exact: [Vec<T>; 3],
     /// f₁(θ₁), f₂(θ₂), …
@@ -56,7 +59,7 @@ pub(crate) struct Scratch<T> {
 pub(crate) struct Training {
     /// f₀(θ₀).
     pub(crate) first: f64,
-    /// Σ fₜ₊₁(θₜ₊₁): the meta-loss.
+    /// The meta-loss.
     pub(crate) total: f64,
     /// The last function at the last θ.
     pub(crate) last: EpisodeReport,
@@ -81,6 +84,7 @@ impl<T: Real> LearnedOptimizer<T> {
             setup,
             steps: config.inner_steps,
             evaluation_steps: config.evaluation_steps,
+            loss_power: f64::from(config.loss_power),
             order: config.order,
             estimator: config.estimator,
         }
@@ -108,6 +112,7 @@ impl<T: Real> LearnedOptimizer<T> {
             coordinates: Coordinates::new(coordinates, self.setup),
             theta: vec![T::ZERO; coordinates],
             gradients: vec![T::ZERO; (unroll + 1) * coordinates],
+            loss_weights: vec![T::ZERO; unroll],
             exact: std::array::from_fn(|_| vec![T::ZERO; exact]),
             losses: vec![0.0; self.steps.max(self.evaluation_steps)],
             pes,
@@ -153,21 +158,16 @@ impl<T: Real> LearnedOptimizer<T> {
             let steps = self.setup.unroll.min(self.steps - begin);
             scratch.coordinates.begin_segment();
             self.advance(optimizee, begin..begin + steps, scratch, &mut training);
-            let Scratch { weights, sums, coordinates, gradients, exact, .. } = &mut *scratch;
+            let Scratch { weights, sums, coordinates, gradients, loss_weights, exact, .. } =
+                &mut *scratch;
+            let segment = Segment { steps, gradients, loss_weights };
             if self.order == Order::First {
-                coordinates.backward(weights, gradients, steps, sums);
+                coordinates.backward(weights, segment, sums);
             } else {
                 let vectors = exact.each_mut().map(|vector| &mut vector[..]);
-                coordinates.backward_exactly(
-                    weights,
-                    gradients,
-                    steps,
-                    sums,
-                    vectors,
-                    |t, v, out| {
-                        optimizee.hessian_vector_product(begin + t, v, out);
-                    },
-                );
+                coordinates.backward_exactly(weights, segment, sums, vectors, |t, v, out| {
+                    optimizee.hessian_vector_product(begin + t, v, out)
+                });
             }
             // The segment's last gradient is the next one's first.
             gradients.copy_within(steps * n..(steps + 1) * n, 0);
@@ -216,15 +216,22 @@ impl<T: Real> LearnedOptimizer<T> {
         scratch: &mut Scratch<T>,
         training: &mut Training,
     ) {
-        let Scratch { weights, coordinates, theta, gradients, losses, .. } = scratch;
-        let n = theta.len();
+        let Scratch { weights, coordinates, theta, gradients, loss_weights, losses, .. } = scratch;
+        let (n, begin) = (theta.len(), steps.start);
         for (t, loss) in losses[steps].iter_mut().enumerate() {
             let (before, after) = gradients[t * n..].split_at_mut(n);
             coordinates.step(weights, t, before, theta);
             training.last = optimizee.next(theta, &mut after[..n]);
             *loss = training.last.loss;
-            training.total += *loss;
+            let weight = self.weight(begin + t + 1);
+            training.total += weight * *loss;
+            loss_weights[t] = T::from_f64(weight);
         }
+    }
+
+    /// w of the loss after step `t`.
+    fn weight(&self, t: usize) -> f64 {
+        libm::pow(t as f64 / self.steps as f64, self.loss_power)
     }
 
     /// Products, each with an addition, of the meta-gradient of an episode whose optimizee has `coordinates` parameters and

@@ -96,7 +96,8 @@ fn check(learner: &LearnedOptimizer<f64>, coordinates: usize, optimizee: &mut im
     let mut scratch = learner.scratch(coordinates);
     let mut gradient = vec![f64::NAN; phi.len()];
     let training = learner.meta_gradient(&phi, optimizee, seed(), &mut scratch, &mut gradient);
-    let sum: f64 = learner.losses(&scratch).iter().sum();
+    let losses = learner.losses(&scratch)[..learner.steps].iter().enumerate();
+    let sum: f64 = losses.map(|(t, &loss)| learner.weight(t + 1) * loss).sum();
     assert!((training.total - sum).abs() < 1e-9 * sum.abs());
     let mut ignored = vec![0.0; phi.len()];
     for salt in 10..14 {
@@ -138,6 +139,10 @@ fn the_meta_gradient_is_the_derivative_with_the_optimizees_gradients_held_consta
         let inner = trainee(&config, &learner);
         check(&learner, coordinates, &mut Recorded { inner, gradients: Vec::new(), at: 0 });
     }
+    let config = config(&[&steps[..], &["learner.learned_optimizer.loss_power=1.5"]].concat());
+    let learner = LearnedOptimizer::new(&config.1, InstructionSet::PORTABLE, 0);
+    let inner = trainee(&config, &learner);
+    check(&learner, 10, &mut Recorded { inner, gradients: Vec::new(), at: 0 });
 }
 
 #[test]

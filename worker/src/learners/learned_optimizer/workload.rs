@@ -1,6 +1,6 @@
 //! The LSTM alone, for benchmarks: steps forward and the way back, with gradients that are given.
 
-use super::coordinates::{Coordinates, Setup};
+use super::coordinates::{Coordinates, Segment, Setup};
 use super::lstm::{Shape, Sums, Weights};
 use crate::kernels::{InstructionSet, LogAndSign};
 
@@ -11,6 +11,7 @@ pub struct LstmWorkload {
     weights: Weights<f32>,
     sums: Sums<f32>,
     gradients: Vec<f32>,
+    loss_weights: Vec<f32>,
     theta: Vec<f32>,
     meta_gradient: Vec<f32>,
     setup: Setup<f32>,
@@ -46,6 +47,7 @@ impl LstmWorkload {
             weights,
             sums: Sums::new(shape),
             gradients: (0..(steps + 1) * count).map(number).collect(),
+            loss_weights: vec![1.0; steps],
             theta: vec![0.0; count],
             meta_gradient: vec![0.0; shape.parameters()],
             setup,
@@ -54,7 +56,16 @@ impl LstmWorkload {
 
     /// All steps forward, and the way back. Returns a number that depends on all of it.
     pub fn run(&mut self) -> f32 {
-        let Self { coordinates, weights, sums, gradients, theta, meta_gradient, setup } = self;
+        let Self {
+            coordinates,
+            weights,
+            sums,
+            gradients,
+            loss_weights,
+            theta,
+            meta_gradient,
+            setup,
+        } = self;
         let count = theta.len();
         sums.clear();
         coordinates.reset();
@@ -62,7 +73,8 @@ impl LstmWorkload {
         for t in 0..setup.unroll {
             coordinates.step(weights, t, &gradients[t * count..(t + 1) * count], theta);
         }
-        coordinates.backward(weights, gradients, setup.unroll, sums);
+        let segment = Segment { steps: setup.unroll, gradients, loss_weights };
+        coordinates.backward(weights, segment, sums);
         sums.write(setup.instruction_set, meta_gradient);
         meta_gradient[0] + theta[0]
     }
