@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use lyceum_common::assignment::Job;
+use lyceum_common::config::{FarmConfig, RunConfig};
 use lyceum_common::ids::{EpisodeIndex, EpisodeRange, MetaStep};
 use lyceum_common::layout::Layout;
 use lyceum_common::model::run_layout;
@@ -17,16 +18,17 @@ use lyceum_common::seed::{OfRun, Seed};
 use lyceum_coordinator::meta_optimizer::MetaOptimizer;
 use lyceum_worker::kernels::{InstructionSet, multiply_adds};
 use lyceum_worker::pool::{Computation, Pool};
-use lyceum_worker::work::{BuildOptions, Work, build};
+use lyceum_worker::work::{BuildOptions, LstmWorkload, Work, build};
 use serde::Serialize;
 
 use crate::output::print;
-use workload::Workload;
+use workload::{Task, Workload};
 
 /// Times named workloads: whole meta-steps, with sampling, aggregation and an Adam step.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Bench {
-    /// maml-1q, maml-15q, maml-5step, fomaml-5step, reptile, sinusoid or prototypical-60w5s; all where none is named.
+    /// maml-1q, maml-15q, maml-5step, fomaml-5step, reptile, sinusoid, prototypical-60w5s, learned-optimizer or lstm; all
+    /// where none is named.
     #[arg(value_name = "WORKLOAD")]
     workloads: Vec<String>,
     /// Compute threads.
@@ -99,9 +101,12 @@ impl Bench {
 
     /// Prints a workload's profile.
     fn profile(&self, workload: &Workload) -> anyhow::Result<()> {
+        let Task::Run(config) = &workload.task else {
+            anyhow::bail!("{} has no profile", workload.name);
+        };
         let instruction_set = self.instruction_set.unwrap_or_else(InstructionSet::best);
-        let Setup { work, layout } = Setup::new(workload, instruction_set)?;
-        let run = Seed::of_run(workload.config.seed);
+        let Setup { work, layout } = Setup::new(config, instruction_set)?;
+        let run = Seed::of_run(config.seed);
         let theta = layout.initialise(run.initialisation());
         let seed = run.step(MetaStep(0)).episode(EpisodeIndex(0));
         let timings = work.profile(&theta, seed, PROFILE_REPEATS);
@@ -119,7 +124,10 @@ impl Bench {
         let instruction_set = self.instruction_set.unwrap_or_else(InstructionSet::best);
         let slice = Duration::from_secs_f64(self.seconds / 10.0);
         let before = peak(instruction_set, self.threads, slice);
-        let (tasks_per_second, products) = self.train(workload, instruction_set)?;
+        let (tasks_per_second, products) = match &workload.task {
+            Task::Run(config) => self.train(config, instruction_set)?,
+            Task::Lstm => self.lstm(instruction_set),
+        };
         let peak = before.max(peak(instruction_set, self.threads, slice));
         let gflops = 2e-9 * products as f64 * tasks_per_second;
         Ok(Measurement {
@@ -133,14 +141,36 @@ impl Bench {
         })
     }
 
+    /// Runs of a learned optimizer's LSTM on every thread until the time is over: runs a second, and products a run.
+    fn lstm(&self, instruction_set: InstructionSet) -> (f64, usize) {
+        let (hidden, coordinates, steps) = (20, 15_910, 20);
+        let kept_bytes = FarmConfig::default().kept_values_megabytes << 20;
+        let limit = Duration::from_secs_f64(self.seconds);
+        let spin = move || {
+            let mut workload =
+                LstmWorkload::new(hidden, coordinates, steps, kept_bytes, instruction_set);
+            assert!(workload.run().is_finite(), "a bounded network stays finite");
+            let (started, mut runs) = (Instant::now(), 0);
+            while runs == 0 || started.elapsed() < limit {
+                workload.run();
+                runs += 1;
+            }
+            (f64::from(runs) / started.elapsed().as_secs_f64(), workload.products())
+        };
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..self.threads.get()).map(|_| scope.spawn(spin)).collect();
+            let ended = threads.into_iter().filter_map(|thread| thread.join().ok());
+            ended.fold((0.0, 0), |(rate, _), (more, products)| (rate + more, products))
+        })
+    }
+
     /// Meta-steps until the time is over: tasks a second, and products a task.
     fn train(
         &self,
-        workload: &Workload,
+        config: &RunConfig,
         instruction_set: InstructionSet,
     ) -> anyhow::Result<(f64, usize)> {
-        let config = &workload.config;
-        let Setup { work, layout } = Setup::new(workload, instruction_set)?;
+        let Setup { work, layout } = Setup::new(config, instruction_set)?;
         let products = work.products();
         let pool = Pool::new(work, self.threads).context("no compute threads")?;
         let mut optimizer =
@@ -179,8 +209,7 @@ struct Setup {
 }
 
 impl Setup {
-    fn new(workload: &Workload, instruction_set: InstructionSet) -> anyhow::Result<Self> {
-        let config = &workload.config;
+    fn new(config: &RunConfig, instruction_set: InstructionSet) -> anyhow::Result<Self> {
         let cache = tempfile::tempdir().context("no temporary folder")?;
         let pack = lyceum_common::data::prepare(&config.data, cache.path())?;
         let layout = run_layout(config)?;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context as _;
+use lyceum_common::config::LearnerConfig;
 use lyceum_common::ids::Split;
 use lyceum_common::parameters::MetaParameters;
 use lyceum_common::seed::Seed;
@@ -14,6 +15,7 @@ use lyceum_coordinator::enterprise::layout_of;
 use lyceum_worker::pool::Pool;
 use lyceum_worker::work::{BuildOptions, build};
 
+use crate::comparison::Job;
 use crate::place::{Places, open_run};
 use crate::serve::is_transductive;
 use crate::summary::Summary;
@@ -24,9 +26,9 @@ use crate::worker::default_threads;
 pub(crate) struct Evaluate {
     /// The run's folder, or its name below --runs
     run: PathBuf,
-    /// Episodes
-    #[arg(long, default_value = "1000")]
-    episodes: u64,
+    /// Episodes; 1000 where absent, for a learned optimizer as many as the run's test has
+    #[arg(long)]
+    episodes: Option<u64>,
     /// Classes an episode; the run's where absent, and for networks with an output for each class the only choice
     #[arg(long)]
     ways: Option<usize>,
@@ -50,6 +52,16 @@ pub(crate) struct Evaluate {
     /// The classes that episodes are drawn from
     #[arg(long, value_enum, default_value = "test")]
     split: SplitName,
+    /// Overrides a key of the run's configuration, as in `--set network.mlp.hidden=[40]` for another optimizee
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+    /// Optimizees that the hand-made optimizers' rates are searched on, where an optimizer is learned; as many as it is
+    /// tested on where absent
+    #[arg(long)]
+    search_episodes: Option<u64>,
+    /// The folder for a learned optimizer's CSV files and picture; `comparison` in the run's folder where absent
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
     /// The folder that the data set lies in, where it is another one than in training
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -82,8 +94,12 @@ impl From<SplitName> for Split {
 
 impl Evaluate {
     pub(crate) fn run(self) -> anyhow::Result<()> {
-        anyhow::ensure!(self.episodes > 0, "--episodes: must be above zero");
+        anyhow::ensure!(self.episodes != Some(0), "--episodes: must be above zero");
         let (folder, mut config) = open_run(&self.places.runs, &self.run)?;
+        if !self.overrides.is_empty() {
+            let name = folder.path().join("config.toml").display().to_string();
+            config = lyceum_common::config::parse(&name, &config.to_toml(), &self.overrides)?;
+        }
         let trained_ways = config.episode.ways;
         if let Some(folder) = self.data {
             config.data.set_folder(folder).context("--data")?;
@@ -108,16 +124,32 @@ impl Evaluate {
         } else {
             latest(&folder, &layout)?
         };
+        let threads = self.threads.unwrap_or_else(|| default_threads(NonZeroUsize::MIN));
+        if let LearnerConfig::LearnedOptimizer(learner) = &config.learner {
+            let episodes = self.episodes.unwrap_or(config.training.test_episodes);
+            return Job {
+                config: &config,
+                learner,
+                parameters: &parameters,
+                cache: &self.places.cache,
+                episodes,
+                search_episodes: self.search_episodes.unwrap_or(episodes),
+                threads,
+                out: &self.out.unwrap_or_else(|| folder.path().join("comparison")),
+                json: self.json,
+            }
+            .run();
+        }
+        let episodes = self.episodes.unwrap_or(1000);
         let pack = self.places.cache.pack(&config)?;
         let transductive = (self.transductive || self.inductive).then_some(self.transductive);
         let options = BuildOptions { transductive, ..BuildOptions::default() };
         let work = build(&config, pack, options)?;
-        let threads = self.threads.unwrap_or_else(|| default_threads(NonZeroUsize::MIN));
         let pool = Pool::new(work, threads).context("no compute threads")?;
         let started = Instant::now();
         let seed = Seed::of_run(config.seed);
         let sums =
-            pool.evaluate(Arc::clone(parameters.values()), seed, self.split.into(), self.episodes)?;
+            pool.evaluate(Arc::clone(parameters.values()), seed, self.split.into(), episodes)?;
         let seconds = started.elapsed().as_secs_f64();
         let accuracy = config.data.is_classification().then(|| sums.mean_accuracy());
         let summary = Summary {
@@ -131,10 +163,10 @@ impl Evaluate {
             validated: None,
             steps: None,
             seconds,
-            episodes_per_second: self.episodes as f64 / seconds,
+            episodes_per_second: episodes as f64 / seconds,
             run: folder.path().display().to_string(),
         };
-        summary.with_test(self.episodes, sums.mean_loss(), accuracy).print(self.json)
+        summary.with_test(episodes, sums.mean_loss(), accuracy).print(self.json)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The `lyceum` command: it composes the coordinator and the worker, and holds no logic of its own.
 
 mod bench;
+mod comparison;
 mod config;
 mod coordinator;
 mod evaluate;
@@ -8,6 +9,7 @@ mod gradient;
 mod health;
 mod output;
 mod place;
+mod plot;
 mod progress;
 mod serve;
 mod signals;

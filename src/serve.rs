@@ -110,6 +110,9 @@ fn check_place(config: &RunConfig) -> anyhow::Result<()> {
         DataConfig::Omniglot(omniglot) if omniglot.path.as_os_str().is_empty() => {
             bail!("data.omniglot.path: not given; say where Omniglot lies, as in --data DIR")
         }
+        DataConfig::Idx(idx) if idx.images_path.as_os_str().is_empty() => {
+            bail!("data.idx.images_path: not given; say where the IDX files lie, as in --data DIR")
+        }
         _ => Ok(()),
     }
 }
@@ -119,6 +122,6 @@ fn check_episodes(
     config: &RunConfig,
     pack: Option<std::sync::Arc<lyceum_common::pack::Pack>>,
 ) -> anyhow::Result<()> {
-    lyceum_worker::episodes::source(config, pack).map(drop).context("episodes")?;
+    lyceum_worker::episodes::check(config, pack).context("episodes")?;
     Ok(())
 }

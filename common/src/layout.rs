@@ -136,12 +136,29 @@ impl Layout {
 
     /// Draws initial values for every entry, in order, from one stream.
     #[must_use]
-    pub fn initialise(&self, mut generator: Generator) -> Vec<f32> {
+    pub fn initialise(&self, generator: Generator) -> Vec<f32> {
         let mut values = vec![0.0; self.len()];
+        self.initialise_into(generator, &mut values);
+        values
+    }
+
+    /// As [`Layout::initialise`], into `values`.
+    ///
+    /// # Panics
+    /// Where `values` is shorter than the layout.
+    pub fn initialise_into(&self, mut generator: Generator, values: &mut [f32]) {
         for entry in &self.entries {
             entry.initialisation.fill(&mut generator, &mut values[entry.range()]);
         }
-        values
+    }
+
+    /// The same entries, all normal with this deviation at first.
+    #[must_use]
+    pub fn with_normal(mut self, deviation: f32) -> Self {
+        for entry in &mut self.entries {
+            entry.initialisation = Initialisation::Normal(deviation);
+        }
+        self
     }
 
     /// Feeds names, shapes and roles to a hash, each behind its length, so that no two layouts feed the same bytes.

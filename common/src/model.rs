@@ -2,7 +2,8 @@
 //! worker's affair.
 
 use crate::config::{
-    Conv4Config, Downsample, Features, LearnerConfig, MlpConfig, NetworkConfig, RunConfig, Shape,
+    Conv4Config, Downsample, Features, LearnedOptimizerConfig, LearnerConfig, MlpConfig,
+    NetworkConfig, RunConfig, Shape,
 };
 use crate::layout::{Initialisation, Layout, Role};
 
@@ -14,6 +15,12 @@ pub const RELATION_BLOCKS: usize = 2;
 
 /// Units of a relation module's hidden linear layer.
 pub const RELATION_UNITS: usize = 8;
+
+/// Layers of a learned optimizer's LSTM.
+pub const OPTIMIZER_LAYERS: usize = 2;
+
+/// Numbers that a learned optimizer reads of a gradient.
+pub const OPTIMIZER_INPUTS: usize = 2;
 
 /// Why a network cannot read such examples.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -54,9 +61,10 @@ impl Head {
     #[must_use]
     pub fn of(learner: &LearnerConfig, outputs: usize) -> Self {
         match learner {
-            LearnerConfig::Maml(_) | LearnerConfig::MetaSgd(_) | LearnerConfig::Reptile(_) => {
-                Self::Linear(outputs)
-            }
+            LearnerConfig::Maml(_)
+            | LearnerConfig::MetaSgd(_)
+            | LearnerConfig::Reptile(_)
+            | LearnerConfig::LearnedOptimizer(_) => Self::Linear(outputs),
             LearnerConfig::Prototypical(_) | LearnerConfig::Matching(_) => Self::Features,
             LearnerConfig::Siamese(_) => Self::WeightedDistance,
             LearnerConfig::Relation(_) => Self::Relation,
@@ -107,16 +115,27 @@ pub fn network_layout(
             relation_layout(&mut layout, map)?;
             running_statistics(&mut layout);
         }
-        (NetworkConfig::Mlp(_), Head::Features | Head::WeightedDistance | Head::Relation) => {
+        (NetworkConfig::Linear(_), Head::Linear(outputs)) => {
+            let normal = Initialisation::Normal(1.0);
+            layout.push("weight", &[outputs, shape.len()], Role::Trained, normal);
+        }
+        (
+            NetworkConfig::Mlp(_) | NetworkConfig::Linear(_),
+            Head::Features | Head::WeightedDistance | Head::Relation,
+        ) => {
             return Err(ModelError::NoEncoder);
         }
     }
     Ok(layout)
 }
 
-/// The meta-parameters of `learner` over a network with this layout: the network's, and what the learner adds.
+/// The meta-parameters of `learner` over a network with this layout: the network's, and what the learner adds. Those of
+/// a learned optimizer are its own, whatever it trains.
 #[must_use]
 pub fn learner_layout(learner: &LearnerConfig, network: &Layout) -> Layout {
+    if let LearnerConfig::LearnedOptimizer(optimizer) = learner {
+        return optimizer_layout(optimizer);
+    }
     let mut layout = network.clone();
     if let LearnerConfig::MetaSgd(meta_sgd) = learner {
         let [low, high] = meta_sgd.initial_rates;
@@ -223,6 +242,28 @@ fn mlp_layout(layout: &mut Layout, mlp: &MlpConfig, inputs: usize, outputs: usiz
     for (i, pair) in sizes.windows(2).enumerate() {
         linear(layout, &format!("layers.{i}"), pair[0], pair[1]);
     }
+}
+
+/// An LSTM's layers as PyTorch's `LSTMCell` has them, uniform within ± 1/√hidden, and the layer that reads them out.
+fn optimizer_layout(optimizer: &LearnedOptimizerConfig) -> Layout {
+    let mut layout = Layout::new();
+    let hidden = optimizer.hidden;
+    let bound = 1.0 / (hidden as f32).sqrt();
+    for layer in 0..OPTIMIZER_LAYERS {
+        let inputs = if layer == 0 { OPTIMIZER_INPUTS } else { hidden };
+        let shapes = [
+            ("weight_ih", vec![4 * hidden, inputs]),
+            ("weight_hh", vec![4 * hidden, hidden]),
+            ("bias_ih", vec![4 * hidden]),
+            ("bias_hh", vec![4 * hidden]),
+        ];
+        for (name, shape) in shapes {
+            let initialisation = Initialisation::Uniform(-bound, bound);
+            layout.push(format!("lstm.{layer}.{name}"), &shape, Role::Trained, initialisation);
+        }
+    }
+    linear(&mut layout, "output", hidden, 1);
+    layout
 }
 
 /// PyTorch's own initialisation of a linear layer: uniform within ± 1/√inputs.

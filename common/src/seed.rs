@@ -54,6 +54,10 @@ pub enum Purpose {
     Function,
     /// The order of the inner loop's batches.
     InnerBatches,
+    /// The parameters that an optimizee begins with.
+    Start,
+    /// The directions in which meta-parameters are perturbed.
+    Perturbations,
 }
 
 impl Purpose {
@@ -64,6 +68,8 @@ impl Purpose {
             Self::Augmentation => "augmentation",
             Self::Function => "function",
             Self::InnerBatches => "inner-batches",
+            Self::Start => "start",
+            Self::Perturbations => "perturbations",
         }
     }
 }
@@ -147,6 +153,13 @@ impl Seed<OfEpisode> {
     #[must_use]
     pub fn stream(self, purpose: Purpose) -> Generator {
         self.generator(purpose.domain())
+    }
+
+    /// The generator of the minibatch that step `step` of an optimizee's training sees.
+    #[must_use]
+    pub fn minibatch(self, step: u64) -> Generator {
+        let minibatch: Self = self.refine("minibatch", step);
+        minibatch.generator("examples")
     }
 }
 

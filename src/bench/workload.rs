@@ -2,18 +2,26 @@
 
 use lyceum_common::config::{
     Activation, AdamConfig, Adapt, Conv4Config, DataConfig, Distance, Downsample, EpisodeConfig,
-    FarmConfig, Features, GlyphsConfig, InnerOptimizer, LearnerConfig, MamlConfig,
-    MetaOptimizerConfig, MlpConfig, NetworkConfig, Order, PrototypicalConfig, ReptileConfig, Rule,
-    RunConfig, Schedule, SinusoidConfig, TrainingConfig,
+    Estimator, FarmConfig, Features, GlyphsConfig, InnerOptimizer, LearnedOptimizerConfig,
+    LearnerConfig, MamlConfig, MetaOptimizerConfig, MlpConfig, NetworkConfig, Order,
+    PrototypicalConfig, ReptileConfig, Rule, RunConfig, Schedule, SinusoidConfig, TrainingConfig,
 };
 
-/// A named configuration.
+/// A named task.
 pub(super) struct Workload {
     pub(super) name: &'static str,
-    pub(super) config: RunConfig,
+    pub(super) task: Task,
 }
 
-const NAMES: [&str; 7] = [
+/// What is timed.
+pub(super) enum Task {
+    /// Meta-steps of a run.
+    Run(Box<RunConfig>),
+    /// A learned optimizer's LSTM alone: 20 steps of 15,910 coordinates, forward and backward.
+    Lstm,
+}
+
+const NAMES: [&str; 9] = [
     "maml-1q",
     "maml-15q",
     "maml-5step",
@@ -21,6 +29,8 @@ const NAMES: [&str; 7] = [
     "reptile",
     "sinusoid",
     "prototypical-60w5s",
+    "learned-optimizer",
+    "lstm",
 ];
 
 /// The workloads of these names; all where there are none.
@@ -61,9 +71,11 @@ fn workload(name: &'static str) -> Option<Workload> {
                 LearnerConfig::Prototypical(PrototypicalConfig { distance: Distance::default() });
             episodes((60, 5, 5), Downsample::MaxPool, learner, 2)
         }
+        "learned-optimizer" => learned_optimizer(name),
+        "lstm" => return Some(Workload { name, task: Task::Lstm }),
         _ => return None,
     };
-    Some(Workload { name, config })
+    Some(Workload { name, task: Task::Run(Box::new(config)) })
 }
 
 fn maml(order: Order, inner_steps: usize) -> LearnerConfig {
@@ -88,6 +100,26 @@ fn reptile() -> LearnerConfig {
         inner_batch: Some(10),
         evaluation_batch: None,
     })
+}
+
+/// Twenty steps, all of them unrolled, of a network of 784-20-10 on minibatches of 128.
+fn learned_optimizer(name: &str) -> RunConfig {
+    let mlp = MlpConfig { hidden: vec![20], activation: Activation::Sigmoid };
+    let data = DataConfig::Glyphs(GlyphsConfig { classes: [10, 1, 1], ..GlyphsConfig::default() });
+    let learner = LearnerConfig::LearnedOptimizer(LearnedOptimizerConfig {
+        hidden: 20,
+        inner_steps: 20,
+        evaluation_steps: 20,
+        unroll: 20,
+        output_scale: 0.1,
+        preprocess_p: 10.0,
+        batch: 128,
+        initial_deviation: None,
+        loss_power: 0.0,
+        order: Order::First,
+        estimator: Estimator::BackPropagation,
+    });
+    config(name, data, (10, 0, 0), NetworkConfig::Mlp(mlp), learner, 1)
 }
 
 fn config(

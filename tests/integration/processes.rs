@@ -260,6 +260,8 @@ fn reference_cases_are_within_their_tolerances() {
         "reptile_stride_5step",
         "meta_sgd_stride_2step",
         "maml_sinusoid",
+        "learned_optimizer_quadratic",
+        "learned_optimizer_mlp",
     ] {
         let out = tempfile::NamedTempFile::new().unwrap();
         let arguments = ["gradient", name, "--json", "--out", out.path().to_str().unwrap()];
@@ -271,4 +273,42 @@ fn reference_cases_are_within_their_tolerances() {
         let tensors = safetensors::SafeTensors::deserialize(&written).unwrap();
         assert!(tensors.names().iter().any(|name| name.starts_with("meta_gradient/")), "{name}");
     }
+}
+
+#[test]
+fn a_learned_optimizer_is_compared_with_hand_made_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let sets = ["training.meta_steps=4", "training.validate_every=2", "training.test_episodes=9"];
+    let sets = sets.iter().flat_map(|&set| ["--set", set]);
+    let train: Vec<_> = ["train", "quadratics-learned-optimizer"].into_iter().chain(sets).collect();
+    assert!(lyceum(folder, &train).output().unwrap().status.success());
+    let evaluate = |more: &[&str]| {
+        let mut all = vec!["evaluate", "quadratics-learned-optimizer", "--json", "--steps", "12"];
+        all.extend(more);
+        let output = lyceum(folder, &all).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_str::<serde_json::Value>(text.trim_end()).unwrap()
+    };
+    let results = evaluate(&["--threads", "1"]);
+    let optimizers = results["optimizers"].as_array().unwrap();
+    let names: Vec<_> = optimizers.iter().map(|line| line["optimizer"].as_str().unwrap()).collect();
+    assert_eq!(names, ["learned", "SGD", "momentum", "NAG", "RMSprop", "Adam"]);
+    let start = 220.0;
+    for line in &optimizers[1..] {
+        assert!(line["rate"].as_f64().unwrap() > 0.0, "{line}");
+        assert!(line["loss"].as_f64().unwrap() < start, "a searched rate makes progress: {line}");
+    }
+    let out = folder.join(results["out"].as_str().unwrap());
+    let losses = std::fs::read_to_string(out.join("losses.csv")).unwrap();
+    assert_eq!(losses.lines().count(), 1 + 6 * 13, "a line for each step of each optimizer");
+    let search = std::fs::read_to_string(out.join("search.csv")).unwrap();
+    assert!(search.lines().count() > 5 * 20, "{search}");
+    assert!(std::fs::read(out.join("losses.png")).unwrap().starts_with(b"\x89PNG"));
+    let again = evaluate(&["--threads", "3", "--out", "again"]);
+    assert_eq!(again["optimizers"], results["optimizers"], "whatever the threads");
+    let longer =
+        evaluate(&["--set", "data.quadratics.dimension=17", "--episodes", "3", "--out", "other"]);
+    assert_eq!(longer["episodes"], 3);
 }

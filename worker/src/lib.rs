@@ -11,10 +11,12 @@
 //! | [`pool`] | the threads that compute: ranges in, sums out |
 //! | [`profile`] | where an episode's time goes |
 //! | [`session`] | a worker's life with a coordinator |
+//! | [`comparison`] | a learned optimizer against hand-made ones |
 //! | [`case`] | one episode from a file, to compare with other frameworks |
 #![deny(unsafe_code)]
 
 pub mod case;
+pub mod comparison;
 pub mod episodes;
 pub mod kernels;
 mod layers;

@@ -46,8 +46,25 @@ fn a_thread_allocates_nothing_after_its_first_episode() {
         &["learner.siamese={}"],
         &["learner.relation={}", "network.conv4.downsample=max_pool_twice"],
     ];
-    for learner in learners {
-        let work = work(&config("glyphs-maml", learner));
+    let images = [
+        "data.glyphs={ classes = [8, 5, 5], images = { image_size = 9 } }",
+        "network.mlp={ hidden = [6], activation = 'sigmoid' }",
+        "episode.ways=5",
+        "learner.learned_optimizer.batch=9",
+    ];
+    let optimizers: [&[&str]; 4] = [
+        &[],
+        &images,
+        &["learner.learned_optimizer.order=second"],
+        &["learner.learned_optimizer.estimator.pes={ deviation = 0.1, pairs = 2 }"],
+    ];
+    let configs = learners.map(|learner| config("glyphs-maml", learner)).into_iter();
+    let steps =
+        ["learner.learned_optimizer.inner_steps=7", "learner.learned_optimizer.evaluation_steps=5"];
+    let optimizers = optimizers
+        .map(|optimizer| config("quadratics-learned-optimizer", &[&steps[..], optimizer].concat()));
+    for config in configs.chain(optimizers) {
+        let work = work(&config);
         let theta = vec![0.1; work.parameters()];
         let mut gradient = vec![0.0; work.parameters()];
         let mut thread = work.thread();
@@ -58,7 +75,7 @@ fn a_thread_allocates_nothing_after_its_first_episode() {
         };
         episode(0);
         let allocated = allocation_counter::measure(|| (1..4).for_each(&mut episode));
-        assert_eq!(allocated.count_total, 0, "{learner:?}: {allocated:?}");
+        assert_eq!(allocated.count_total, 0, "{:?}: {allocated:?}", config.learner);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where episodes come from.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +20,8 @@ pub enum DataConfig {
     Idx(IdxConfig),
     /// Sine waves of random amplitude and phase.
     Sinusoid(SinusoidConfig),
+    /// Random quadratic functions, for learned optimizers.
+    Quadratics(QuadraticsConfig),
 }
 
 /// What an example looks like to the network.
@@ -72,11 +74,12 @@ impl DataConfig {
             }
             Self::Idx(idx) => image(idx.images.image_size, 1),
             Self::Sinusoid(_) => Shape::Vector { length: 1 },
+            Self::Quadratics(quadratics) => Shape::Vector { length: quadratics.dimension },
         }
     }
 
-    /// Says where the data lies: Omniglot's folder (and its `splits/vinyals`, where the lists are read from there), or
-    /// the folder of class folders.
+    /// Says where the data lies: Omniglot's folder (and its `splits/vinyals`, where the lists are read from there), the
+    /// folder of class folders, or that of IDX files with MNIST's names.
     ///
     /// # Errors
     /// Where this kind of data is in no folder.
@@ -94,12 +97,14 @@ impl DataConfig {
                 config.path = folder;
                 Ok(())
             }
-            Self::Glyphs(_) | Self::Sinusoid(_) => Err(ConfigError::new(
+            Self::Glyphs(_) | Self::Sinusoid(_) | Self::Quadratics(_) => Err(ConfigError::new(
                 format!("data.{}", self.kind()),
                 "this data is made up, and lies in no folder",
             )),
-            Self::Idx(_) => {
-                Err(ConfigError::new("data.idx", "set images_path and labels_path, file by file"))
+            Self::Idx(idx) => {
+                let (images, labels) = idx_files(&folder)?;
+                (idx.images_path, idx.labels_path) = (images, labels);
+                Ok(())
             }
         }
     }
@@ -125,6 +130,7 @@ impl DataConfig {
             Self::Folder(_) => "folder",
             Self::Idx(_) => "idx",
             Self::Sinusoid(_) => "sinusoid",
+            Self::Quadratics(_) => "quadratics",
         }
     }
 
@@ -136,15 +142,35 @@ impl DataConfig {
             Self::Omniglot(omniglot) => omniglot.images.rotations,
             Self::Folder(folder) => folder.images.rotations,
             Self::Idx(idx) => idx.images.rotations,
-            Self::Sinusoid(_) => false,
+            Self::Sinusoid(_) | Self::Quadratics(_) => false,
         }
     }
 
     /// Whether examples have a class (else they have a value).
     #[must_use]
     pub fn is_classification(&self) -> bool {
-        !matches!(self, Self::Sinusoid(_))
+        !matches!(self, Self::Sinusoid(_) | Self::Quadratics(_))
     }
+}
+
+/// The images and labels of a folder with MNIST's names: those of training, or where there are none those of the test.
+fn idx_files(folder: &Path) -> Result<(PathBuf, PathBuf), ConfigError> {
+    let there = |name: &str| {
+        let names = [name.to_owned(), format!("{name}.gz")];
+        names.map(|name| folder.join(name)).into_iter().find(|path| path.is_file())
+    };
+    let set = |set: &str| {
+        let images = there(&format!("{set}-images-idx3-ubyte"))?;
+        Some((images, there(&format!("{set}-labels-idx1-ubyte"))?))
+    };
+    set("train").or_else(|| set("t10k")).ok_or_else(|| {
+        let problem = format!(
+            "{} has neither train- nor t10k-images-idx3-ubyte and -labels-idx1-ubyte, gzipped or not; \
+             set images_path and labels_path, file by file",
+            folder.display()
+        );
+        ConfigError::new("data.idx", problem)
+    })
 }
 
 /// What all image sets have in common.
@@ -301,5 +327,20 @@ pub struct SinusoidConfig {
 impl Default for SinusoidConfig {
     fn default() -> Self {
         Self { amplitude: [0.1, 5.0], phase: [0.0, std::f32::consts::PI], domain: [-5.0, 5.0] }
+    }
+}
+
+/// Quadratics f(θ) = ‖W θ − y‖² with W and y standard normal (Andrychowicz et al. 2016, section 3.1): the sum of squared
+/// errors of `network.linear`, whose weight is θ, on the rows of W as examples and y as targets.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct QuadraticsConfig {
+    /// Length of θ, and of y.
+    pub dimension: usize,
+}
+
+impl Default for QuadraticsConfig {
+    fn default() -> Self {
+        Self { dimension: 10 }
     }
 }

@@ -20,6 +20,8 @@ pub enum LearnerConfig {
     Siamese(SiameseConfig),
     /// Relation networks.
     Relation(RelationConfig),
+    /// A learned optimizer.
+    LearnedOptimizer(LearnedOptimizerConfig),
 }
 
 /// Model-agnostic meta-learning (Finn et al. 2017).
@@ -176,6 +178,91 @@ pub enum Distance {
     Cosine,
 }
 
+/// Learning to learn by gradient descent by gradient descent (Andrychowicz et al. 2016): a coordinatewise LSTM of two
+/// layers reads an optimizee's gradient and says how to change its parameters. The network is the optimizee's, and an
+/// episode is the training of one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LearnedOptimizerConfig {
+    /// Size of each layer's state.
+    #[serde(default = "hidden")]
+    pub hidden: usize,
+    /// Steps that an optimizee is trained for in training.
+    pub inner_steps: usize,
+    /// Steps that an optimizee is trained for in evaluation.
+    pub evaluation_steps: usize,
+    /// Steps that the meta-gradient goes back through: the trajectory's segments.
+    #[serde(default = "unroll")]
+    pub unroll: usize,
+    /// What the LSTM's output is multiplied by.
+    #[serde(default = "output_scale")]
+    pub output_scale: f32,
+    /// The constant p of the preprocessing of gradients: those below e⁻ᵖ are not told by their logarithm.
+    #[serde(default = "preprocess_p")]
+    pub preprocess_p: f32,
+    /// Examples in a step's minibatch; a quadratic has examples of its own.
+    #[serde(default = "batch")]
+    pub batch: usize,
+    /// The optimizee's parameters begin normal with this deviation; as the network has them where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initial_deviation: Option<f32>,
+    /// The loss after step t of T counts (t / T) to this power in the meta-loss: 0, as in the paper, counts all alike; more
+    /// looks at where trainings end.
+    #[serde(default)]
+    pub loss_power: f32,
+    /// `first` holds the optimizee's gradients constant, as the paper does; `second` is exact within a segment.
+    #[serde(default = "first_order")]
+    pub order: Order,
+    /// Where the meta-gradient comes from.
+    #[serde(default)]
+    pub estimator: Estimator,
+}
+
+/// Where a learned optimizer's meta-gradient comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Estimator {
+    /// Back-propagation through each of the trajectory's segments.
+    #[default]
+    BackPropagation,
+    /// Persistent evolution strategies (Vicol et al. 2021): unbiased over the whole trajectory.
+    Pes {
+        /// The standard deviation σ of the perturbations.
+        deviation: f32,
+        /// Antithetic pairs an episode.
+        #[serde(default = "pairs")]
+        pairs: usize,
+    },
+}
+
+fn hidden() -> usize {
+    20
+}
+
+fn unroll() -> usize {
+    20
+}
+
+fn output_scale() -> f32 {
+    0.1
+}
+
+fn preprocess_p() -> f32 {
+    10.0
+}
+
+fn batch() -> usize {
+    128
+}
+
+fn first_order() -> Order {
+    Order::First
+}
+
+fn pairs() -> usize {
+    1
+}
+
 impl LearnerConfig {
     /// Whether it learns a space to compare examples in, rather than something that an inner loop starts from: then
     /// nothing in it depends on the number of ways, and batch norm keeps running statistics for evaluation.
@@ -199,6 +286,7 @@ impl LearnerConfig {
             Self::Maml(maml) => Some(&mut maml.evaluation_steps),
             Self::MetaSgd(meta_sgd) => Some(&mut meta_sgd.evaluation_steps),
             Self::Reptile(reptile) => Some(&mut reptile.evaluation_steps),
+            Self::LearnedOptimizer(optimizer) => Some(&mut optimizer.evaluation_steps),
             Self::Prototypical(_) | Self::Matching(_) | Self::Siamese(_) | Self::Relation(_) => {
                 None
             }

@@ -12,17 +12,19 @@ mod validate;
 
 pub use data::{
     DataConfig, FolderConfig, GlyphsConfig, IdxConfig, ImageOptions, OmniglotConfig, OmniglotSplit,
-    Shape, SinusoidConfig,
+    QuadraticsConfig, Shape, SinusoidConfig,
 };
 pub use farm::FarmConfig;
 pub use learner::{
-    AdamConfig, Adapt, Distance, InnerClip, InnerOptimizer, LearnerConfig, MamlConfig,
-    MatchingConfig, MetaSgdConfig, Order, PrototypicalConfig, RelationConfig, ReptileConfig,
-    SiameseConfig,
+    AdamConfig, Adapt, Distance, Estimator, InnerClip, InnerOptimizer, LearnedOptimizerConfig,
+    LearnerConfig, MamlConfig, MatchingConfig, MetaSgdConfig, Order, PrototypicalConfig,
+    RelationConfig, ReptileConfig, SiameseConfig,
 };
 pub use load::{LoadError, load, parse};
 pub use meta_optimizer::{MetaOptimizerConfig, Rule, Schedule};
-pub use network::{Activation, Conv4Config, Downsample, Features, MlpConfig, NetworkConfig};
+pub use network::{
+    Activation, Conv4Config, Downsample, Features, LinearConfig, MlpConfig, NetworkConfig,
+};
 pub use run::{EpisodeConfig, RunConfig, TrainingConfig};
 
 /// Why a configuration cannot be run: the key, and what is wrong with its value.

@@ -10,6 +10,8 @@ pub enum NetworkConfig {
     Conv4(Conv4Config),
     /// Linear layers with a non-linearity between.
     Mlp(MlpConfig),
+    /// A linear map without a bias: on `data.quadratics`, a quadratic function of its weight.
+    Linear(LinearConfig),
 }
 
 /// Four blocks of convolution 3×3, batch norm, ReLU (and max pool), then a linear head.
@@ -68,6 +70,11 @@ pub struct MlpConfig {
     /// The non-linearity between layers.
     pub activation: Activation,
 }
+
+/// A linear map x ↦ W x. Its weight begins standard normal.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LinearConfig {}
 
 /// A non-linearity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

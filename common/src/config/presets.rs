@@ -27,6 +27,8 @@ presets!(
     "omniglot-matching-5w1s",
     "omniglot-relation-5w1s",
     "omniglot-siamese-5w1s",
+    "quadratics-learned-optimizer",
+    "mnist-learned-optimizer",
 );
 
 /// The presets' names.

@@ -36,9 +36,17 @@ impl RunConfig {
     pub fn outputs(&self) -> usize {
         if self.data.is_classification() { self.episode.ways } else { 1 }
     }
+
+    /// Whether validation looks for more accuracy. A learned optimizer is to bring losses down, those of classification too.
+    #[must_use]
+    pub fn is_judged_by_accuracy(&self) -> bool {
+        let optimizer = matches!(self.learner, LearnerConfig::LearnedOptimizer(_));
+        self.data.is_classification() && !optimizer
+    }
 }
 
-/// An episode: N ways, K shots and some queries a class. A regression episode has one way.
+/// An episode: N ways, K shots and some queries a class. A regression episode has one way. Where an optimizer is learned,
+/// an optimizee tells as many classes apart as there are ways.
 ///
 /// Episodes of validation and test have the same sizes where no other ones are given.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,9 +54,11 @@ impl RunConfig {
 pub struct EpisodeConfig {
     /// Classes an episode in training.
     pub ways: usize,
-    /// Support examples a class in training.
+    /// Support examples a class in training; none where an optimizer is learned, whose minibatches are not counted by class.
+    #[serde(default)]
     pub shots: usize,
-    /// Query examples a class in training.
+    /// Query examples a class in training; none where an optimizer is learned.
+    #[serde(default)]
     pub queries: usize,
     /// Classes an episode in validation and test; learners with an output for each class have no choice.
     #[serde(default, skip_serializing_if = "Option::is_none")]

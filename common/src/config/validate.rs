@@ -3,7 +3,9 @@
 mod data;
 mod learning;
 
-use super::{ConfigError, EpisodeConfig, FarmConfig, NetworkConfig, RunConfig, TrainingConfig};
+use super::{
+    ConfigError, EpisodeConfig, FarmConfig, LearnerConfig, NetworkConfig, RunConfig, TrainingConfig,
+};
 use crate::model::{ModelError, run_layout};
 
 /// No count that a person means is larger, and sums and products of a few still fit.
@@ -25,9 +27,10 @@ impl RunConfig {
         name(&self.name)?;
         within("seed", self.seed, 0, i64::MAX as u64)?;
         self.data.validate()?;
-        self.episode.validate(self.data.is_classification())?;
+        self.episode.validate(self.data.is_classification(), &self.learner)?;
         self.network.validate()?;
         self.learner.validate(&self.episode)?;
+        self.learner.validate_optimizee(&self.data, &self.network)?;
         self.data.validate_episode(&self.episode, &self.learner, &self.training)?;
         self.meta_optimizer.validate()?;
         self.training.validate()?;
@@ -77,13 +80,27 @@ fn name(name: &str) -> Result<(), ConfigError> {
 }
 
 impl EpisodeConfig {
-    fn validate(&self, classification: bool) -> Result<(), ConfigError> {
+    fn validate(&self, classification: bool, learner: &LearnerConfig) -> Result<(), ConfigError> {
         if classification {
             within("episode.ways", self.ways, 2, MANY)?;
             within("episode.evaluation_ways", self.ways_in_evaluation(), 2, MANY)?;
         } else if self.ways != 1 {
             let problem = format!("regression has 1 way, not {}", self.ways);
             return Err(ConfigError::new("episode.ways", problem));
+        }
+        if matches!(learner, LearnerConfig::LearnedOptimizer(_)) {
+            let counts = [
+                ("shots", self.shots),
+                ("queries", self.queries),
+                ("evaluation_queries", self.evaluation_queries.unwrap_or(0)),
+            ];
+            return match counts.into_iter().find(|(_, count)| *count != 0) {
+                None => Ok(()),
+                Some((key, _)) => Err(ConfigError::new(
+                    format!("episode.{key}"),
+                    "a learned optimizer's examples are counted by learner.learned_optimizer.batch",
+                )),
+            };
         }
         within("episode.shots", self.shots, 1, MANY)?;
         within("episode.queries", self.queries, 1, MANY)?;
@@ -102,6 +119,7 @@ impl NetworkConfig {
                     .iter()
                     .try_for_each(|&size| within("network.mlp.hidden", size, 1, 65_536))
             }
+            Self::Linear(_) => Ok(()),
         }
     }
 }
@@ -229,6 +247,7 @@ mod tests {
                 ],
                 "learner.reptile.inner_optimizer.adam.beta1",
             ),
+            (&["data.quadratics={}", "network.linear={}", "episode.ways=1"], "data.quadratics"),
             (&["meta_optimizer.rate=-1"], "meta_optimizer.rate"),
             (&["meta_optimizer.rule.sgd.momentum=1"], "meta_optimizer.rule.sgd.momentum"),
             (&["meta_optimizer.rule.adam.epsilon=0"], "meta_optimizer.rule.adam.epsilon"),
@@ -249,9 +268,42 @@ mod tests {
             (&["farm.audit=1.5"], "farm.audit"),
             (&["farm.lease_seconds=0"], "farm.lease_seconds"),
         ] {
-            let overrides: Vec<String> = overrides.iter().map(|&set| set.to_owned()).collect();
-            let error = load("glyphs-maml", &overrides).expect_err(&format!("{overrides:?}"));
-            assert_eq!(error.key(), Some(key), "{overrides:?}: {error}");
+            refused("glyphs-maml", overrides, key);
         }
+    }
+
+    #[test]
+    fn so_are_those_of_a_learned_optimizer() {
+        for (overrides, key) in [
+            ("episode.shots=1", "episode.shots"),
+            ("episode.evaluation_queries=1", "episode.evaluation_queries"),
+            ("episode.ways=2", "episode.ways"),
+            ("learner.learned_optimizer.unroll=0", "learner.learned_optimizer.unroll"),
+            ("learner.learned_optimizer.batch=0", "learner.learned_optimizer.batch"),
+            ("learner.learned_optimizer.hidden=0", "learner.learned_optimizer.hidden"),
+            (
+                "learner.learned_optimizer.preprocess_p=100",
+                "learner.learned_optimizer.preprocess_p",
+            ),
+            (
+                "learner.learned_optimizer.evaluation_steps=0",
+                "learner.learned_optimizer.evaluation_steps",
+            ),
+            (
+                "learner.learned_optimizer.estimator.pes.deviation=0",
+                "learner.learned_optimizer.estimator.pes.deviation",
+            ),
+            ("network.mlp={hidden=[], activation='relu'}", "network"),
+            ("data.sinusoid={}", "network.linear"),
+            ("data.quadratics.dimension=0", "data.quadratics.dimension"),
+        ] {
+            refused("quadratics-learned-optimizer", &[overrides], key);
+        }
+    }
+
+    fn refused(preset: &str, overrides: &[&str], key: &str) {
+        let overrides: Vec<String> = overrides.iter().map(|&set| set.to_owned()).collect();
+        let error = load(preset, &overrides).expect_err(&format!("{overrides:?}"));
+        assert_eq!(error.key(), Some(key), "{overrides:?}: {error}");
     }
 }

@@ -51,7 +51,7 @@ fn inputs(config: &DataConfig) -> Result<Option<Vec<PathBuf>>, DataError> {
         DataConfig::Omniglot(omniglot) => omniglot::inputs(omniglot)?,
         DataConfig::Folder(folder) => folder::inputs(folder)?,
         DataConfig::Idx(idx) => idx::inputs(idx),
-        DataConfig::Sinusoid(_) => return Ok(None),
+        DataConfig::Sinusoid(_) | DataConfig::Quadratics(_) => return Ok(None),
     }))
 }
 
@@ -61,7 +61,7 @@ fn import(config: &DataConfig) -> Result<Option<PackBuilder>, DataError> {
         DataConfig::Omniglot(omniglot) => omniglot::import(omniglot)?,
         DataConfig::Folder(folder) => folder::import(folder)?,
         DataConfig::Idx(idx) => idx::import(idx)?,
-        DataConfig::Sinusoid(_) => return Ok(None),
+        DataConfig::Sinusoid(_) | DataConfig::Quadratics(_) => return Ok(None),
     }))
 }
 

@@ -37,7 +37,7 @@ impl Run {
 
     /// More right where there are classes, else less loss. Of equals the earlier stays.
     fn is_better(&self, sums: &ReportSums, best: &ReportSums) -> bool {
-        if self.config.data.is_classification() {
+        if self.config.is_judged_by_accuracy() {
             sums.mean_accuracy().mean > best.mean_accuracy().mean
         } else {
             sums.mean_loss().mean < best.mean_loss().mean

@@ -5,6 +5,7 @@ use lyceum_common::ids::{EpisodeIndex, MetaStep};
 use lyceum_common::model::Head;
 use lyceum_common::seed::Seed;
 
+use super::description::LEARNED_OPTIMIZER;
 use super::read::{Case, CaseError, CaseResult, FewShot};
 use crate::episodes::EpisodeSize;
 use crate::kernels::InstructionSet;
@@ -19,6 +20,9 @@ use crate::networks::Network;
 /// # Errors
 /// Where the case's algorithm is not known, or its tensors do not fit its description.
 pub fn compute(case: &Case, instruction_set: InstructionSet) -> Result<CaseResult, CaseError> {
+    if case.description.algorithm == LEARNED_OPTIMIZER {
+        return super::learned_optimizer::compute(case, instruction_set);
+    }
     let few_shot = case.few_shot()?;
     let outputs = few_shot.classes.unwrap_or(1);
     let head = Head::of(&few_shot.learner, outputs);
@@ -58,6 +62,9 @@ pub fn compute(case: &Case, instruction_set: InstructionSet) -> Result<CaseResul
         LearnerConfig::Matching(_) => run(&matching(&setting), &network, &few_shot),
         LearnerConfig::Siamese(_) => run(&siamese(&setting), &network, &few_shot),
         LearnerConfig::Relation(_) => run(&relation(&setting), &network, &few_shot),
+        LearnerConfig::LearnedOptimizer(_) => {
+            return super::learned_optimizer::compute(case, instruction_set);
+        }
     })
 }
 
@@ -103,6 +110,8 @@ mod tests {
             "matching",
             "siamese",
             "relation",
+            "learned_optimizer_quadratic",
+            "learned_optimizer_mlp",
         ];
         for name in names {
             let case = Case::read(&folder.join(name)).unwrap();

@@ -8,7 +8,7 @@ use lyceum_common::config::{
 use serde::Deserialize;
 
 /// Names of the algorithms whose cases can be computed.
-pub const ALGORITHMS: [&str; 9] = [
+pub const ALGORITHMS: [&str; 10] = [
     "maml",
     "fomaml",
     "anil",
@@ -18,7 +18,11 @@ pub const ALGORITHMS: [&str; 9] = [
     "matching",
     "siamese",
     "relation",
+    LEARNED_OPTIMIZER,
 ];
+
+/// The name of the algorithm whose cases have an optimizee instead of support and query sets.
+pub(super) const LEARNED_OPTIMIZER: &str = "learned_optimizer";
 
 /// The algorithm and the hyper-parameters that a case was computed with. What a key means, and whether it is needed,
 /// depends on the algorithm and the network.
@@ -82,8 +86,11 @@ pub enum Hidden {
 impl Description {
     /// The learner, where [`ALGORITHMS`] has it. An error is the key and what is wrong.
     pub(super) fn learner(&self) -> Result<LearnerConfig, (&'static str, String)> {
-        if !ALGORITHMS.contains(&self.algorithm.as_str()) {
-            let problem = format!("`{}` is not one of {}", self.algorithm, ALGORITHMS.join(", "));
+        let known = ALGORITHMS.contains(&self.algorithm.as_str());
+        if !known || self.algorithm == LEARNED_OPTIMIZER {
+            let others = ALGORITHMS.into_iter().filter(|&name| name != LEARNED_OPTIMIZER);
+            let others = others.collect::<Vec<_>>().join(", ");
+            let problem = format!("`{}` is not one of {others}", self.algorithm);
             return Err(("algorithm", problem));
         }
         let inner_steps = || needed("inner_steps", self.inner_steps);
@@ -174,6 +181,6 @@ impl Description {
     }
 }
 
-fn needed<T>(key: &'static str, value: Option<T>) -> Result<T, (&'static str, String)> {
+pub(super) fn needed<T>(key: &'static str, value: Option<T>) -> Result<T, (&'static str, String)> {
     value.ok_or_else(|| (key, "the key is missing".to_owned()))
 }

@@ -13,6 +13,7 @@
 mod compare;
 mod compute;
 mod description;
+mod learned_optimizer;
 mod read;
 
 pub use compare::{Comparison, Tolerance};

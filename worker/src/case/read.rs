@@ -163,10 +163,7 @@ impl Case {
     /// # Errors
     /// Where its algorithm is another one, or a key or tensor is missing or of another shape.
     pub fn few_shot(&self) -> Result<FewShot, CaseError> {
-        let described = |(key, problem): (&str, String)| CaseError::Description {
-            path: with_ending(&self.path, "toml"),
-            problem: format!("{key}: {problem}"),
-        };
+        let described = |error| self.described(error);
         let learner = self.description.learner().map_err(described)?;
         let (network, shape) = self.description.network().map_err(described)?;
         let classes = self.description.classes().map_err(described)?;
@@ -185,7 +182,7 @@ impl Case {
         Ok(FewShot { learner, network, shape, classes, layout, parameters, episode })
     }
 
-    fn flat(&self, layout: &Layout) -> Result<Vec<f32>, CaseError> {
+    pub(super) fn flat(&self, layout: &Layout) -> Result<Vec<f32>, CaseError> {
         let mut flat = Vec::with_capacity(layout.len());
         for entry in layout.entries() {
             let name = format!("params/{}", entry.name);
@@ -269,6 +266,14 @@ impl Case {
         Err(self.tensor_error(&format!("episode/{side}.y"), problem))
     }
 
+    /// The case's description has a key that is wrong.
+    pub(super) fn described(&self, (key, problem): (&str, String)) -> CaseError {
+        CaseError::Description {
+            path: with_ending(&self.path, "toml"),
+            problem: format!("{key}: {problem}"),
+        }
+    }
+
     pub(super) fn tensor_error(&self, name: &str, problem: String) -> CaseError {
         tensor_error(&with_ending(&self.path, "safetensors"), name, problem)
     }
@@ -289,7 +294,7 @@ fn channels_last(values: &[f64], shape: Shape) -> Vec<f32> {
     values.chunks_exact((pixels * channels).max(1)).flat_map(image).collect()
 }
 
-fn one_hot(labels: &[f64], classes: usize) -> Option<Vec<f32>> {
+pub(super) fn one_hot(labels: &[f64], classes: usize) -> Option<Vec<f32>> {
     let mut targets = vec![0.0; labels.len() * classes];
     for (row, &label) in targets.chunks_exact_mut(classes.max(1)).zip(labels) {
         let label = (label >= 0.0 && label.fract() == 0.0).then_some(label as usize)?;

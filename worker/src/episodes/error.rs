@@ -9,6 +9,9 @@ pub enum EpisodeError {
     /// The data are images, and there is no pack of them.
     #[error("data: images come from a data pack, and there is none")]
     NoPack,
+    /// The data are functions to be minimised.
+    #[error("data.quadratics: quadratics have no support and query sets")]
+    NoSupport,
     /// The pack's images are not the configuration's.
     #[error("data: the pack holds examples of {pack:?}, the configuration has {config:?}")]
     Shape {

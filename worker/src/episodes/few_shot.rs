@@ -75,7 +75,7 @@ impl FewShotSource {
     }
 }
 
-fn intensity(byte: u8) -> f32 {
+pub(super) fn intensity(byte: u8) -> f32 {
     f32::from(byte) / 255.0
 }
 

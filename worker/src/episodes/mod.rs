@@ -2,18 +2,20 @@
 
 mod error;
 mod few_shot;
+mod optimizee;
 mod rotation;
 mod sinusoid;
 
 use std::sync::Arc;
 
-use lyceum_common::config::{DataConfig, RunConfig};
+use lyceum_common::config::{DataConfig, LearnerConfig, RunConfig};
 use lyceum_common::ids::Split;
 use lyceum_common::pack::Pack;
 use lyceum_common::seed::{OfEpisode, Seed};
 
 pub use error::EpisodeError;
 pub use few_shot::FewShotSource;
+pub use optimizee::{OptimizeeSource, optimizee_source};
 pub use sinusoid::SinusoidSource;
 
 /// How many classes an episode has, and how many examples of each.
@@ -123,6 +125,7 @@ pub fn source(
 ) -> Result<Box<dyn EpisodeSource>, EpisodeError> {
     let source: Box<dyn EpisodeSource> = match (&config.data, pack) {
         (DataConfig::Sinusoid(sinusoid), _) => Box::new(SinusoidSource::new(sinusoid)),
+        (DataConfig::Quadratics(_), _) => return Err(EpisodeError::NoSupport),
         (_, None) => return Err(EpisodeError::NoPack),
         (
             DataConfig::Glyphs(_)
@@ -131,21 +134,39 @@ pub fn source(
             | DataConfig::Idx(_),
             Some(pack),
         ) => {
-            if pack.shape() != config.data.shape() {
-                return Err(EpisodeError::Shape {
-                    pack: pack.shape(),
-                    config: config.data.shape(),
-                });
-            }
+            check_shape(config, &pack)?;
             Box::new(FewShotSource::new(pack, config.data.rotations())?)
         }
     };
-    let validates = config.training.validate_every > 0 && config.training.validation_episodes > 0;
-    let tests = config.training.test_episodes > 0;
-    for (split, used) in Split::ALL.into_iter().zip([true, validates, tests]) {
-        if used {
-            source.check(split, EpisodeSize::of(config, split))?;
-        }
+    for split in used_splits(config) {
+        source.check(split, EpisodeSize::of(config, split))?;
     }
     Ok(source)
+}
+
+/// Whether the run's episodes can be drawn, of whatever kind its learner takes.
+///
+/// # Errors
+/// Where the pack is not that of the configuration, or cannot give such episodes.
+pub fn check(config: &RunConfig, pack: Option<Arc<Pack>>) -> Result<(), EpisodeError> {
+    match &config.learner {
+        LearnerConfig::LearnedOptimizer(learner) => {
+            optimizee_source(config, learner, pack).map(drop)
+        }
+        _ => source(config, pack).map(drop),
+    }
+}
+
+/// Whether the pack's examples are those that the configuration tells of.
+fn check_shape(config: &RunConfig, pack: &Pack) -> Result<(), EpisodeError> {
+    let (pack, config) = (pack.shape(), config.data.shape());
+    if pack == config { Ok(()) } else { Err(EpisodeError::Shape { pack, config }) }
+}
+
+/// The splits that a run draws from.
+fn used_splits(config: &RunConfig) -> impl Iterator<Item = Split> {
+    let validates = config.training.validate_every > 0 && config.training.validation_episodes > 0;
+    let tests = config.training.test_episodes > 0;
+    let used = Split::ALL.into_iter().zip([true, validates, tests]);
+    used.filter(|(_, used)| *used).map(|(split, _)| split)
 }

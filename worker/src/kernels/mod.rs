@@ -11,6 +11,7 @@
 //! | `sweep` | a formula over the places of a batch, or over the windows that are pooled |
 //! | `statistics`, `normalisation` | batch norm with ReLU and max pool, backward and tangents |
 //! | `channels` | sums over rows |
+//! | `lane_product`, `lstm` | products whose batch is the lanes; LSTM cells |
 //! | `pointwise`, `transcendental`, `softmax` | the rest |
 //!
 //! This is the one folder with `unsafe`: behind safe functions that check lengths once.
@@ -28,7 +29,9 @@ mod aarch64;
 mod channels;
 mod gather;
 mod instruction_set;
+mod lane_product;
 mod lanes;
+mod lstm;
 pub(crate) mod normalisation;
 mod outer;
 mod pages;
@@ -50,7 +53,9 @@ mod x86_64;
 pub(crate) use channels::{Grid, sum_rows};
 pub(crate) use gather::{Blocks, Gather, GatherRow, Group, Tap, offset, panels};
 pub use instruction_set::{InstructionSet, Kernel, UnknownInstructionSet};
+pub(crate) use lane_product::{lane_gates, lane_product, lane_weight_gradient, sum_lanes};
 pub(crate) use lanes::LANES;
+pub(crate) use lstm::{CellValues, LogAndSign, lstm_cell, lstm_cell_backward};
 pub(crate) use outer::{Outer, outer_product};
 pub(crate) use pages::{LARGE_PAGE, prefer_large_pages};
 pub use peak::multiply_adds;

@@ -4,7 +4,7 @@ use super::{Feature, Layer, Parameter, Products};
 use crate::kernels::{Gather, Grid, Outer, Real};
 use crate::ops::{Pass, Planner, Slot, SumRows, TransposeTaps};
 
-/// y = x W + b: x is `[rows, inputs]`, W `[inputs, outputs]`, in panels.
+/// y = x W + b, or without b: x is `[rows, inputs]`, W `[inputs, outputs]`, in panels.
 pub(crate) struct Dense {
     rows: usize,
     inputs: usize,
@@ -14,7 +14,7 @@ pub(crate) struct Dense {
     input: Option<InputGradient>,
     x: Feature,
     weight: Parameter,
-    bias: Parameter,
+    bias: Option<Parameter>,
     pub(crate) y: Feature,
 }
 
@@ -33,9 +33,31 @@ impl Dense {
         x: Feature,
         moves: bool,
     ) -> Self {
+        Self::plan_with(planner, rows, outputs, x, moves, true)
+    }
+
+    /// As [`Dense::plan`], without a bias.
+    pub(crate) fn plan_unbiased(
+        planner: &mut Planner,
+        rows: usize,
+        outputs: usize,
+        x: Feature,
+        moves: bool,
+    ) -> Self {
+        Self::plan_with(planner, rows, outputs, x, moves, false)
+    }
+
+    fn plan_with(
+        planner: &mut Planner,
+        rows: usize,
+        outputs: usize,
+        x: Feature,
+        moves: bool,
+        biased: bool,
+    ) -> Self {
         let inputs = x.value.len() / rows;
         let weight = Parameter::plan(planner, inputs * outputs, moves);
-        let bias = Parameter::plan(planner, outputs, moves);
+        let bias = biased.then(|| Parameter::plan(planner, outputs, moves));
         let y = Feature::plan(planner, rows * outputs, moves || x.value.moves());
         let forward = Gather::matrix(rows, inputs, outputs);
         let weight_gradient = Outer::of(&forward);
@@ -52,7 +74,7 @@ impl<T: Real> Layer<T> for Dense {
     fn forward(&self, pass: &mut dyn Pass<T>) {
         pass.bilinear(
             &self.forward,
-            Some(self.bias.value),
+            self.bias.map(|bias| bias.value),
             self.x.value,
             self.weight.value,
             self.y.value,
@@ -62,11 +84,10 @@ impl<T: Real> Layer<T> for Dense {
     fn backward(&self, pass: &mut dyn Pass<T>) {
         let dy = self.y.output_cotangent();
         pass.bilinear(&self.weight_gradient, None, self.x.value, dy, self.weight.gradient);
-        pass.linear(
-            &SumRows(Grid { rows: self.rows, channels: self.outputs }),
-            dy,
-            self.bias.gradient,
-        );
+        if let Some(bias) = self.bias {
+            let sum = SumRows(Grid { rows: self.rows, channels: self.outputs });
+            pass.linear(&sum, dy, bias.gradient);
+        }
         if let Some(input) = &self.input {
             let transpose = TransposeTaps { taps: 1, rows: self.inputs, columns: self.outputs };
             pass.linear(&transpose, self.weight.value, input.transposed);

@@ -1,5 +1,7 @@
 //! The loss at a network's end.
 
+use lyceum_common::config::DataConfig;
+
 use super::{Feature, Layer};
 use crate::kernels::Real;
 use crate::ops::{
@@ -16,9 +18,22 @@ pub(crate) enum LossKind {
     SquaredError,
     /// Binary cross-entropy of a logit, the mean over all outputs.
     BinaryCrossEntropy,
+    /// Squared error, the sum over all outputs.
+    SumOfSquares,
 }
 
-/// The mean loss of `outputs` against `targets`, both `[rows, width]`.
+impl LossKind {
+    /// The loss that the examples of this data are learned by.
+    pub(crate) fn of(data: &DataConfig) -> Self {
+        match data {
+            DataConfig::Quadratics(_) => Self::SumOfSquares,
+            data if data.is_classification() => Self::CrossEntropy,
+            _ => Self::SquaredError,
+        }
+    }
+}
+
+/// The loss of `outputs` against `targets`, both `[rows, width]`.
 pub(crate) struct Loss {
     kind: LossKind,
     pub(crate) width: usize,
@@ -43,6 +58,20 @@ impl Loss {
     }
 }
 
+impl Loss {
+    /// What a sum of squares is divided by.
+    fn divisor(&self) -> usize {
+        if self.kind == LossKind::SumOfSquares { 1 } else { self.targets.len() }
+    }
+}
+
+impl Loss {
+    /// Whether a row's outputs stand for classes, one of which is right.
+    pub(crate) fn tells_apart(&self) -> bool {
+        self.kind != LossKind::SumOfSquares
+    }
+}
+
 impl<T: Real> Layer<T> for Loss {
     fn forward(&self, pass: &mut dyn Pass<T>) {
         let inputs = [self.outputs.value, self.targets];
@@ -50,9 +79,11 @@ impl<T: Real> Layer<T> for Loss {
             LossKind::CrossEntropy => {
                 pass.nonlinear(&CrossEntropy { ways: self.width }, &inputs, self.value)
             }
-            LossKind::SquaredError => pass.nonlinear(&SquaredError, &inputs, self.value),
             LossKind::BinaryCrossEntropy => {
                 pass.nonlinear(&BinaryCrossEntropy, &inputs, self.value);
+            }
+            LossKind::SquaredError | LossKind::SumOfSquares => {
+                pass.nonlinear(&SquaredError { divisor: self.divisor() }, &inputs, self.value);
             }
         }
     }
@@ -64,9 +95,12 @@ impl<T: Real> Layer<T> for Loss {
             LossKind::CrossEntropy => {
                 pass.nonlinear(&CrossEntropyBackward { ways: self.width }, &inputs, cotangent);
             }
-            LossKind::SquaredError => pass.nonlinear(&SquaredErrorBackward, &inputs, cotangent),
             LossKind::BinaryCrossEntropy => {
                 pass.nonlinear(&BinaryCrossEntropyBackward, &inputs, cotangent);
+            }
+            LossKind::SquaredError | LossKind::SumOfSquares => {
+                let backward = SquaredErrorBackward { divisor: self.divisor() };
+                pass.nonlinear(&backward, &inputs, cotangent);
             }
         }
     }

@@ -1,9 +1,12 @@
 //! Learners: what is meta-learned, and how it adapts. One file each.
 
+mod hand_made;
+mod learned_optimizer;
 mod maml;
 mod matching;
 mod meta_sgd;
 mod metric;
+mod optimizee;
 mod prototypical;
 mod relation;
 mod reptile;
@@ -13,9 +16,14 @@ mod stage;
 #[cfg(test)]
 mod tests;
 
+pub use hand_made::HandMade;
+pub(crate) use hand_made::Steps;
+pub use learned_optimizer::LstmWorkload;
+pub(crate) use learned_optimizer::{LearnedOptimizer, Scratch as OptimizerScratch};
 pub(crate) use maml::Maml;
 pub(crate) use matching::matching;
 pub(crate) use meta_sgd::MetaSgd;
+pub(crate) use optimizee::{Optimizee, Optimizees, Trainee};
 pub(crate) use prototypical::prototypical;
 pub(crate) use relation::relation;
 pub(crate) use reptile::Reptile;

@@ -1,6 +1,7 @@
 //! Networks: compositions of layers, from a configuration; and the order that their parameters are computed in.
 
 mod conv4;
+mod linear;
 mod mlp;
 mod relation;
 
@@ -79,6 +80,12 @@ impl Network {
                 unreachable!("a convolution's layout is made for images alone")
             }
             (NetworkConfig::Mlp(mlp), _) => mlp::plan(mlp, &self.layout, plan, input),
+            (NetworkConfig::Linear(_), _) => {
+                let Head::Linear(outputs) = self.head else {
+                    unreachable!("a linear map's layout is made for its outputs alone")
+                };
+                linear::plan(outputs, plan, input)
+            }
         }
     }
 
@@ -86,7 +93,7 @@ impl Network {
     pub(crate) fn channels(&self) -> usize {
         match &self.config {
             NetworkConfig::Conv4(conv4) => conv4.filters,
-            NetworkConfig::Mlp(_) => 1,
+            NetworkConfig::Mlp(_) | NetworkConfig::Linear(_) => 1,
         }
     }
 

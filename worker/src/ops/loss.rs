@@ -61,8 +61,10 @@ impl<T: Real> Nonlinear<T> for CrossEntropyBackward {
     }
 }
 
-/// (output, targets) → mean (output − target)².
-pub(crate) struct SquaredError;
+/// (output, targets) → Σ (output − target)² / divisor: of as many as there are outputs, the mean.
+pub(crate) struct SquaredError {
+    pub(crate) divisor: usize,
+}
 
 impl<T: Real> Nonlinear<T> for SquaredError {
     fn value(&self, _: InstructionSet, x: &[&[T]], out: &mut [T]) {
@@ -72,7 +74,7 @@ impl<T: Real> Nonlinear<T> for SquaredError {
             let difference = output - target;
             total = total + difference * difference;
         }
-        out[0] = total / T::from_f64(output.len() as f64);
+        out[0] = total / T::from_f64(self.divisor as f64);
     }
 
     fn tangent(&self, _: InstructionSet, _: &[&[T]], _: &[T], _: &[&[T]], _: &mut [T]) {
@@ -80,20 +82,22 @@ impl<T: Real> Nonlinear<T> for SquaredError {
     }
 }
 
-/// (output, targets) → ∂output = 2 (output − target) / n.
-pub(crate) struct SquaredErrorBackward;
+/// (output, targets) → ∂output = 2 (output − target) / divisor.
+pub(crate) struct SquaredErrorBackward {
+    pub(crate) divisor: usize,
+}
 
 impl<T: Real> Nonlinear<T> for SquaredErrorBackward {
     fn value(&self, set: InstructionSet, x: &[&[T]], out: &mut [T]) {
         let [output, targets] = inputs(x);
-        scaled_difference(set, T::from_f64(2.0 / output.len() as f64), output, targets, out);
+        scaled_difference(set, T::from_f64(2.0 / self.divisor as f64), output, targets, out);
     }
 
-    fn tangent(&self, set: InstructionSet, x: &[&[T]], _: &[T], x_dot: &[&[T]], out: &mut [T]) {
-        let ([output, _], [output_dot, targets_dot]) = (inputs(x), inputs(x_dot));
+    fn tangent(&self, set: InstructionSet, _: &[&[T]], _: &[T], x_dot: &[&[T]], out: &mut [T]) {
+        let [output_dot, targets_dot] = inputs(x_dot);
         scaled_difference(
             set,
-            T::from_f64(2.0 / output.len() as f64),
+            T::from_f64(2.0 / self.divisor as f64),
             output_dot,
             targets_dot,
             out,

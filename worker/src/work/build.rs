@@ -7,6 +7,7 @@ use lyceum_common::model::{Head, ModelError};
 use lyceum_common::pack::Pack;
 
 use super::Work;
+use super::optimizer_problem::OptimizerProblem;
 use super::problem::Problem;
 use crate::episodes::{EpisodeError, EpisodeSize, EpisodeSource, source};
 use crate::kernels::InstructionSet;
@@ -51,34 +52,52 @@ pub fn build(
     pack: Option<Arc<Pack>>,
     options: BuildOptions,
 ) -> Result<Arc<dyn Work>, BuildError> {
-    let classification = config.data.is_classification();
+    let network = network(config)?;
+    let setting = setting(config, &network, options);
+    let source = || -> Result<Arc<dyn EpisodeSource>, EpisodeError> {
+        Ok(Arc::from(source(config, pack.clone())?))
+    };
+    Ok(match &config.learner {
+        LearnerConfig::Maml(maml) => problem(Maml::<f32>::new(maml, &setting), &setting, source()?),
+        LearnerConfig::MetaSgd(meta_sgd) => {
+            problem(MetaSgd::<f32>::new(meta_sgd, &setting), &setting, source()?)
+        }
+        LearnerConfig::Reptile(reptile) => {
+            problem(Reptile::<f32>::new(reptile, &setting), &setting, source()?)
+        }
+        LearnerConfig::Prototypical(config) => {
+            problem(prototypical::<f32>(config, &setting), &setting, source()?)
+        }
+        LearnerConfig::Matching(_) => problem(matching::<f32>(&setting), &setting, source()?),
+        LearnerConfig::Siamese(_) => problem(siamese::<f32>(&setting), &setting, source()?),
+        LearnerConfig::Relation(_) => problem(relation::<f32>(&setting), &setting, source()?),
+        LearnerConfig::LearnedOptimizer(optimizer) => {
+            Arc::new(OptimizerProblem::build(config, optimizer, pack, options)?)
+        }
+    })
+}
+
+/// The network of a run, which its learner adapts or trains.
+pub(super) fn network(config: &RunConfig) -> Result<Network, ModelError> {
     let head = Head::of(&config.learner, config.outputs());
-    let network = Network::new(&config.network, config.data.shape(), head)?;
-    let source: Arc<dyn EpisodeSource> = Arc::from(source(config, pack)?);
-    let setting = Setting {
-        network: &network,
-        loss: if classification { LossKind::CrossEntropy } else { LossKind::SquaredError },
+    Network::new(&config.network, config.data.shape(), head)
+}
+
+/// What the learner of a run is built from.
+pub(super) fn setting<'n>(
+    config: &RunConfig,
+    network: &'n Network,
+    options: BuildOptions,
+) -> Setting<'n> {
+    Setting {
+        network,
+        loss: LossKind::of(&config.data),
         training: EpisodeSize::of_training(config),
         evaluation: EpisodeSize::of_evaluation(config),
         instruction_set: options.instruction_set,
         kept_bytes: config.farm.kept_values_megabytes << 20,
         transductive: options.transductive.unwrap_or(!config.learner.is_metric()),
-    };
-    Ok(match &config.learner {
-        LearnerConfig::Maml(maml) => problem(Maml::<f32>::new(maml, &setting), &setting, source),
-        LearnerConfig::MetaSgd(meta_sgd) => {
-            problem(MetaSgd::<f32>::new(meta_sgd, &setting), &setting, source)
-        }
-        LearnerConfig::Reptile(reptile) => {
-            problem(Reptile::<f32>::new(reptile, &setting), &setting, source)
-        }
-        LearnerConfig::Prototypical(config) => {
-            problem(prototypical::<f32>(config, &setting), &setting, source)
-        }
-        LearnerConfig::Matching(_) => problem(matching::<f32>(&setting), &setting, source),
-        LearnerConfig::Siamese(_) => problem(siamese::<f32>(&setting), &setting, source),
-        LearnerConfig::Relation(_) => problem(relation::<f32>(&setting), &setting, source),
-    })
+    }
 }
 
 fn problem<L: Learner<f32> + 'static>(

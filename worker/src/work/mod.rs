@@ -2,8 +2,12 @@
 //! learner no farm.
 
 mod build;
+mod optimizer_problem;
 mod problem;
 
+pub(crate) use optimizer_problem::OptimizerProblem;
+
+pub use crate::learners::LstmWorkload;
 pub use build::{BuildError, BuildOptions, build};
 
 use lyceum_common::ids::Split;

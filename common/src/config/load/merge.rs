@@ -7,12 +7,13 @@ use toml::{Table, Value};
 use super::place::Document;
 
 /// Keys of which exactly one stands below: the kind of data, of network, and so on.
-const KINDS: [&str; 7] = [
+const KINDS: [&str; 8] = [
     "data",
     "data.omniglot.split",
     "network",
     "learner",
     "learner.reptile.inner_optimizer",
+    "learner.learned_optimizer.estimator",
     "meta_optimizer.rule",
     "meta_optimizer.schedule",
 ];

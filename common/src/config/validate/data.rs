@@ -3,7 +3,7 @@
 use super::{ConfigError, range, within};
 use crate::config::{
     DataConfig, EpisodeConfig, GlyphsConfig, ImageOptions, LearnerConfig, OmniglotSplit,
-    SinusoidConfig, TrainingConfig,
+    QuadraticsConfig, SinusoidConfig, TrainingConfig,
 };
 
 const SPLITS: [&str; 3] = ["training", "validation", "test"];
@@ -20,6 +20,7 @@ impl DataConfig {
             Self::Folder(folder) => held_out(kind, folder.held_out, folder.split_seed),
             Self::Idx(idx) => held_out(kind, idx.held_out, idx.split_seed),
             Self::Sinusoid(sinusoid) => sinusoid.validate(),
+            Self::Quadratics(quadratics) => quadratics.validate(),
         }
     }
 
@@ -29,7 +30,7 @@ impl DataConfig {
             Self::Omniglot(omniglot) => Some(&omniglot.images),
             Self::Folder(folder) => Some(&folder.images),
             Self::Idx(idx) => Some(&idx.images),
-            Self::Sinusoid(_) => None,
+            Self::Sinusoid(_) | Self::Quadratics(_) => None,
         }
     }
 
@@ -115,6 +116,12 @@ impl SinusoidConfig {
         range("data.sinusoid.amplitude", self.amplitude)?;
         range("data.sinusoid.phase", self.phase)?;
         range("data.sinusoid.domain", self.domain)
+    }
+}
+
+impl QuadraticsConfig {
+    fn validate(&self) -> Result<(), ConfigError> {
+        within("data.quadratics.dimension", self.dimension, 1, 4096)
     }
 }
 

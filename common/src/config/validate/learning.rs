@@ -2,8 +2,9 @@
 
 use super::{ConfigError, LARGE, MANY, positive, range, within};
 use crate::config::{
-    AdamConfig, EpisodeConfig, InnerOptimizer, LearnerConfig, MamlConfig, MetaOptimizerConfig,
-    MetaSgdConfig, ReptileConfig, Rule, Schedule,
+    AdamConfig, DataConfig, EpisodeConfig, Estimator, InnerOptimizer, LearnedOptimizerConfig,
+    LearnerConfig, MamlConfig, MetaOptimizerConfig, MetaSgdConfig, NetworkConfig, ReptileConfig,
+    Rule, Schedule,
 };
 
 impl LearnerConfig {
@@ -22,7 +23,31 @@ impl LearnerConfig {
             Self::Prototypical(_) | Self::Matching(_) | Self::Siamese(_) | Self::Relation(_) => {
                 Ok(())
             }
+            Self::LearnedOptimizer(optimizer) => optimizer.validate(),
         }
+    }
+
+    /// Quadratics are a linear map's, and a learned optimizer's alone: there is nothing to adapt to.
+    pub(super) fn validate_optimizee(
+        &self,
+        data: &DataConfig,
+        network: &NetworkConfig,
+    ) -> Result<(), ConfigError> {
+        let quadratics = matches!(data, DataConfig::Quadratics(_));
+        let linear = matches!(network, NetworkConfig::Linear(_));
+        if quadratics && !matches!(self, Self::LearnedOptimizer(_)) {
+            let problem =
+                "quadratics are trained by a learned optimizer: use learner.learned_optimizer";
+            return Err(ConfigError::new("data.quadratics", problem));
+        }
+        if quadratics && !linear {
+            return Err(ConfigError::new("network", "a quadratic is one of network.linear"));
+        }
+        if linear && !quadratics {
+            let problem = "a linear map's function is a quadratic: use data.quadratics";
+            return Err(ConfigError::new("network.linear", problem));
+        }
+        Ok(())
     }
 }
 
@@ -56,6 +81,30 @@ impl ReptileConfig {
         match self.inner_optimizer {
             InnerOptimizer::Sgd => Ok(()),
             InnerOptimizer::Adam(adam) => adam.validate("learner.reptile.inner_optimizer.adam"),
+        }
+    }
+}
+
+impl LearnedOptimizerConfig {
+    fn validate(&self) -> Result<(), ConfigError> {
+        let key = |name: &str| format!("learner.learned_optimizer.{name}");
+        within(&key("hidden"), self.hidden, 1, 1024)?;
+        steps("learner.learned_optimizer", self.inner_steps, self.evaluation_steps)?;
+        within(&key("evaluation_steps"), self.evaluation_steps, 1, MANY)?;
+        within(&key("unroll"), self.unroll, 1, MANY)?;
+        positive(&key("output_scale"), self.output_scale)?;
+        // e to this and to minus this are numbers of single precision, with digits to spare.
+        within(&key("preprocess_p"), self.preprocess_p, 0.1, 60.0)?;
+        within(&key("batch"), self.batch, 1, 1_000_000)?;
+        within(&key("loss_power"), self.loss_power, 0.0, 100.0)?;
+        let deviation = self.initial_deviation;
+        deviation.map_or(Ok(()), |deviation| positive(&key("initial_deviation"), deviation))?;
+        match self.estimator {
+            Estimator::BackPropagation => Ok(()),
+            Estimator::Pes { deviation, pairs } => {
+                positive(&key("estimator.pes.deviation"), deviation)?;
+                within(&key("estimator.pes.pairs"), pairs, 1, MANY)
+            }
         }
     }
 }

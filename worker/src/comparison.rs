@@ -1,0 +1,236 @@
+//! A learned optimizer against hand-made ones, each with the best rate of a search, on optimizees that none of them saw.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use lyceum_common::config::{LearnedOptimizerConfig, RunConfig};
+use lyceum_common::ids::{EpisodeIndex, Split};
+use lyceum_common::pack::Pack;
+use lyceum_common::report::{EpisodeReport, Estimate, ReportSums};
+use lyceum_common::seed::{OfStep, Seed};
+
+use crate::learners::{Optimizee as _, OptimizerScratch, Steps, Trainee};
+use crate::work::{BuildError, BuildOptions, OptimizerProblem};
+
+pub use crate::learners::HandMade;
+
+/// The search's rates are 10^(k / 4) for k in this range, and then, about the best of these, 10^(k / 16).
+const QUARTERS: std::ops::RangeInclusive<i32> = -16..=6;
+
+/// What is compared, on how many optimizees.
+#[derive(Clone, Copy, Debug)]
+pub struct Comparing {
+    /// Optimizees that the comparison is on: of the test split.
+    pub episodes: NonZeroUsize,
+    /// Optimizees that rates are searched on: of the validation split.
+    pub search_episodes: NonZeroUsize,
+    /// Threads.
+    pub threads: NonZeroUsize,
+}
+
+/// How all optimizers did.
+#[derive(Clone, Debug)]
+pub struct Comparison {
+    /// The learned optimizer first.
+    pub optimizers: Vec<Compared>,
+}
+
+/// How an optimizer did.
+#[derive(Clone, Debug)]
+pub struct Compared {
+    /// Its name.
+    pub name: String,
+    /// The rates that were tried, in order, and the mean final loss of each; infinite where a training diverged. None for
+    /// the learned one.
+    pub search: Vec<Tried>,
+    /// The best of these.
+    pub rate: Option<f64>,
+    /// The mean loss over optimizees before any step, after one, after two, ….
+    pub losses: Vec<Estimate>,
+}
+
+/// A rate and the mean final loss.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tried {
+    /// The rate.
+    pub rate: f64,
+    /// The mean over optimizees of the loss at the end; infinite where one diverged.
+    pub loss: f64,
+}
+
+impl Compared {
+    /// The mean loss at the end.
+    ///
+    /// # Panics
+    /// Never: a training has a loss before its first step.
+    #[must_use]
+    pub fn last(&self) -> Estimate {
+        *self.losses.last().expect("a training has a loss before its first step")
+    }
+}
+
+impl Comparison {
+    /// The hand-made optimizer with the least mean loss at the end.
+    #[must_use]
+    pub fn best_hand_made(&self) -> Option<&Compared> {
+        let hand_made = self.optimizers.iter().filter(|compared| compared.rate.is_some());
+        hand_made.min_by(|a, b| a.last().mean.total_cmp(&b.last().mean))
+    }
+}
+
+/// Compares the optimizer of meta-parameters `phi` with the hand-made ones, over the evaluation steps of `learner`.
+///
+/// # Errors
+/// Where network, data and optimizees do not fit together.
+pub fn compare(
+    config: &RunConfig,
+    learner: &LearnedOptimizerConfig,
+    pack: Option<Arc<Pack>>,
+    phi: &[f32],
+    comparing: Comparing,
+) -> Result<Comparison, BuildError> {
+    let problem = OptimizerProblem::build(config, learner, pack, BuildOptions::default())?;
+    let run = Seed::of_run(config.seed);
+    let steps = learner.evaluation_steps;
+    let trials = |split: Split, episodes: NonZeroUsize| Trials {
+        problem: &problem,
+        phi,
+        steps,
+        seed: run.evaluation_on(split),
+        split,
+        episodes: episodes.get(),
+        threads: comparing.threads,
+    };
+    let searched = trials(Split::Validation, comparing.search_episodes);
+    let tested = trials(Split::Test, comparing.episodes);
+    let mut optimizers = vec![Compared {
+        name: "learned".to_owned(),
+        search: Vec::new(),
+        rate: None,
+        losses: tested.losses(Method::Learned),
+    }];
+    for optimizer in HandMade::ALL {
+        let search = search(optimizer, &searched);
+        let rate = best(&search);
+        optimizers.push(Compared {
+            name: optimizer.to_string(),
+            search,
+            rate: Some(rate),
+            losses: tested.losses(Method::HandMade(optimizer, rate)),
+        });
+    }
+    Ok(Comparison { optimizers })
+}
+
+/// Rates a quarter of a decade apart, then a sixteenth about the best.
+fn search(optimizer: HandMade, trials: &Trials<'_>) -> Vec<Tried> {
+    let tried = |sixteenths: i32| {
+        let rate = libm::pow(10.0, f64::from(sixteenths) / 16.0);
+        let losses = trials.losses(Method::HandMade(optimizer, rate));
+        let loss = losses.last().map_or(f64::INFINITY, |loss| loss.mean);
+        (sixteenths, Tried { rate, loss: if loss.is_finite() { loss } else { f64::INFINITY } })
+    };
+    let mut all: Vec<_> = QUARTERS.map(|quarters| tried(4 * quarters)).collect();
+    let best = all.iter().min_by(|a, b| a.1.loss.total_cmp(&b.1.loss)).map_or(0, |best| best.0);
+    all.extend((best - 3..=best + 3).filter(|&at| at != best).map(tried));
+    all.sort_by_key(|(sixteenths, _)| *sixteenths);
+    all.into_iter().map(|(_, tried)| tried).collect()
+}
+
+fn best(search: &[Tried]) -> f64 {
+    search.iter().min_by(|a, b| a.loss.total_cmp(&b.loss)).map_or(f64::NAN, |best| best.rate)
+}
+
+#[derive(Clone, Copy)]
+enum Method {
+    Learned,
+    HandMade(HandMade, f64),
+}
+
+/// Optimizees to be trained.
+struct Trials<'p> {
+    problem: &'p OptimizerProblem,
+    phi: &'p [f32],
+    steps: usize,
+    seed: Seed<OfStep>,
+    split: Split,
+    episodes: usize,
+    threads: NonZeroUsize,
+}
+
+impl Trials<'_> {
+    /// The mean loss before any step, after one, …, summed in the order of the optimizees.
+    fn losses(&self, method: Method) -> Vec<Estimate> {
+        let length = self.steps + 1;
+        let mut losses = vec![0.0; self.episodes * length];
+        let share = self.episodes.div_ceil(self.threads.get());
+        std::thread::scope(|scope| {
+            for (part, losses) in losses.chunks_mut(share * length).enumerate() {
+                scope.spawn(move || {
+                    let mut trainer = Trainer::new(self, method);
+                    for (at, losses) in losses.chunks_exact_mut(length).enumerate() {
+                        trainer.train((part * share + at) as u64, losses);
+                    }
+                });
+            }
+        });
+        let mean = |t: usize| {
+            let reports = losses.iter().skip(t).step_by(length);
+            let sums = reports.map(|&loss| ReportSums::from(EpisodeReport { loss, accuracy: 0.0 }));
+            sums.fold(ReportSums::default(), ReportSums::plus).mean_loss()
+        };
+        (0..length).map(mean).collect()
+    }
+}
+
+/// One thread's share of the trials.
+struct Trainer<'p> {
+    trials: &'p Trials<'p>,
+    method: Method,
+    trainee: Trainee<f32>,
+    scratch: Option<OptimizerScratch<f32>>,
+    theta: Vec<f32>,
+    gradient: Vec<f32>,
+}
+
+impl<'p> Trainer<'p> {
+    fn new(trials: &'p Trials<'p>, method: Method) -> Self {
+        let OptimizerProblem { learner, optimizees, .. } = trials.problem;
+        let parameters = optimizees.parameters();
+        Self {
+            trials,
+            method,
+            trainee: Trainee::new(Arc::clone(optimizees), 0),
+            scratch: matches!(method, Method::Learned).then(|| learner.scratch(parameters)),
+            theta: vec![0.0; parameters],
+            gradient: vec![0.0; parameters],
+        }
+    }
+
+    /// Trains an optimizee, and writes its losses.
+    fn train(&mut self, episode: u64, losses: &mut [f64]) {
+        let Trials { problem, phi, seed, split, .. } = *self.trials;
+        self.trainee.draw(seed.episode(EpisodeIndex(episode)), split);
+        match (self.method, &mut self.scratch) {
+            (Method::HandMade(optimizer, rate), _) => {
+                let Self { trainee, theta, gradient, .. } = self;
+                let set = problem.optimizees.instruction_set();
+                let mut steps = Steps::new(optimizer, rate, theta.len(), set);
+                trainee.start(theta);
+                for (t, loss) in losses.iter_mut().enumerate() {
+                    if t > 0 {
+                        steps.take(gradient, theta);
+                    }
+                    *loss = trainee.next(theta, gradient).loss;
+                }
+            }
+            (Method::Learned, Some(scratch)) => {
+                let training = problem.learner.train(phi, &mut self.trainee, scratch);
+                let (first, behind) = losses.split_at_mut(1);
+                first[0] = training.first;
+                behind.copy_from_slice(&problem.learner.losses(scratch)[..behind.len()]);
+            }
+            (Method::Learned, None) => {}
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Optimizers made by hand, which a learned one is compared with. Their constants are the usual ones; the rate is searched for.
+
+use std::fmt;
+
+use crate::kernels::pointwise::{add_scaled, running_mean, running_mean_of_squares, subtract_adam};
+use crate::kernels::{InstructionSet, Real};
+
+/// The share of the last step that momentum keeps.
+const MOMENTUM: f64 = 0.9;
+/// RMSprop's decay, as PyTorch has it.
+const DECAY: f64 = 0.99;
+/// Adam's β₁ and β₂.
+const BETAS: [f64; 2] = [0.9, 0.999];
+const EPSILON: f64 = 1e-8;
+
+/// A hand-made optimizer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HandMade {
+    /// θ −= α g.
+    Sgd,
+    /// v = μ v + g; θ −= α v, with μ = 0.9 (Polyak 1964).
+    Momentum,
+    /// v = μ v + g; θ −= α (g + μ v), with μ = 0.9 (Nesterov 1983, as PyTorch has it).
+    Nag,
+    /// v = ρ v + (1 − ρ) g²; θ −= α g / (√v + ε), with ρ = 0.99 (Tieleman and Hinton 2012).
+    RmsProp,
+    /// Kingma and Ba 2015, with β₁ = 0.9 and β₂ = 0.999.
+    Adam,
+}
+
+impl HandMade {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Sgd, Self::Momentum, Self::Nag, Self::RmsProp, Self::Adam];
+}
+
+impl fmt::Display for HandMade {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sgd => "SGD",
+            Self::Momentum => "momentum",
+            Self::Nag => "NAG",
+            Self::RmsProp => "RMSprop",
+            Self::Adam => "Adam",
+        })
+    }
+}
+
+/// The state of a training.
+pub(crate) struct Steps<T> {
+    optimizer: HandMade,
+    rate: f64,
+    /// Running means of the gradient, or the velocity; and of its square.
+    mean: Vec<T>,
+    square: Vec<T>,
+    /// β₁ᵗ and β₂ᵗ.
+    powers: [f64; 2],
+    instruction_set: InstructionSet,
+}
+
+impl<T: Real> Steps<T> {
+    pub(crate) fn new(
+        optimizer: HandMade,
+        rate: f64,
+        parameters: usize,
+        instruction_set: InstructionSet,
+    ) -> Self {
+        let vector = || vec![T::ZERO; parameters];
+        Self {
+            optimizer,
+            rate,
+            mean: vector(),
+            square: vector(),
+            powers: [1.0; 2],
+            instruction_set,
+        }
+    }
+
+    /// Takes a step from θ along its gradient.
+    pub(crate) fn take(&mut self, gradient: &[T], theta: &mut [T]) {
+        let Self { rate, mean, square, powers, instruction_set: set, .. } = self;
+        let (set, real) = (*set, T::from_f64);
+        match self.optimizer {
+            HandMade::Sgd => add_scaled(set, real(-*rate), gradient, theta),
+            HandMade::Momentum => {
+                running_mean(set, real(MOMENTUM), T::ONE, gradient, mean);
+                add_scaled(set, real(-*rate), mean, theta);
+            }
+            HandMade::Nag => {
+                running_mean(set, real(MOMENTUM), T::ONE, gradient, mean);
+                add_scaled(set, real(-*rate), gradient, theta);
+                add_scaled(set, real(-*rate * MOMENTUM), mean, theta);
+            }
+            HandMade::RmsProp => {
+                running_mean_of_squares(set, real(DECAY), real(1.0 - DECAY), gradient, square);
+                subtract_adam(set, real(*rate), T::ONE, real(EPSILON), gradient, square, theta);
+            }
+            HandMade::Adam => {
+                let [beta1, beta2] = BETAS;
+                *powers = [powers[0] * beta1, powers[1] * beta2];
+                running_mean(set, real(beta1), real(1.0 - beta1), gradient, mean);
+                running_mean_of_squares(set, real(beta2), real(1.0 - beta2), gradient, square);
+                let rate = real(*rate / (1.0 - powers[0]));
+                let scale = real(1.0 / (1.0 - powers[1]));
+                subtract_adam(set, rate, scale, real(EPSILON), mean, square, theta);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two steps from 1 on f(θ) = θ², by hand.
+    #[test]
+    fn every_optimizer_takes_the_steps_of_its_formula() {
+        let after_two = |optimizer: HandMade| {
+            let mut steps = Steps::<f64>::new(optimizer, 0.1, 1, InstructionSet::PORTABLE);
+            let mut theta = [1.0];
+            for _ in 0..2 {
+                let gradient = [2.0 * theta[0]];
+                steps.take(&gradient, &mut theta);
+            }
+            theta[0]
+        };
+        let rms = |g: f64, v: f64| 0.1 * g / (v.sqrt() + 1e-8);
+        let first = 1.0 - rms(2.0, 0.01 * 4.0);
+        let second = first - rms(2.0 * first, 0.99 * 0.04 + 0.01 * 4.0 * first * first);
+        let adam_first = 1.0 - rms(2.0, 4.0);
+        let g = 2.0 * adam_first;
+        let mean = (0.9 * 0.1 * 2.0 + 0.1 * g) / (1.0 - 0.81);
+        let square = (0.999 * 0.001 * 4.0 + 0.001 * g * g) / (1.0 - 0.999 * 0.999);
+        for (optimizer, expected) in [
+            (HandMade::Sgd, 0.8 * 0.8),
+            (HandMade::Momentum, 0.8 - 0.1 * (0.9 * 2.0 + 1.6)),
+            (HandMade::Nag, 0.62 - 0.1 * (1.24 + 0.9 * (0.9 * 2.0 + 1.24))),
+            (HandMade::RmsProp, second),
+            (HandMade::Adam, adam_first - rms(mean, square)),
+        ] {
+            let found = after_two(optimizer);
+            assert!((found - expected).abs() < 1e-12, "{optimizer}: {found} is not {expected}");
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! The meta-gradient against finite differences in f64, the estimate against the gradient, and the same bits everywhere.
+
+use std::sync::Arc;
+
+use lyceum_common::config::{LearnerConfig, RunConfig, load};
+use lyceum_common::ids::{EpisodeIndex, MetaStep, Split};
+use lyceum_common::model::Head;
+
+use super::*;
+use crate::episodes::{EpisodeSize, optimizee_source};
+use crate::kernels::test_support::{numbers, same_bits};
+use crate::layers::LossKind;
+use crate::learners::{Optimizees, Setting, Trainee};
+use crate::networks::Network;
+
+fn seed() -> Seed<OfEpisode> {
+    Seed::of_run(3).step(MetaStep(0)).episode(EpisodeIndex(0))
+}
+
+fn config(overrides: &[&str]) -> (RunConfig, LearnedOptimizerConfig) {
+    let overrides: Vec<String> = overrides.iter().map(|&set| set.to_owned()).collect();
+    let config = load("quadratics-learned-optimizer", &overrides).unwrap();
+    let LearnerConfig::LearnedOptimizer(learner) = config.learner.clone() else {
+        unreachable!("the preset is one of a learned optimizer")
+    };
+    (config, learner)
+}
+
+const SMALL: &str = "learner.learned_optimizer.hidden=3";
+const WAVES: [&str; 3] = [
+    "data.sinusoid={}",
+    "network.mlp={ hidden = [7], activation = 'tanh' }",
+    "learner.learned_optimizer.batch=5",
+];
+
+/// How many parameters they have, and what makes them of the preset.
+fn optimizees_of_two_blocks() -> [(usize, &'static [&'static str]); 2] {
+    [(19, &["data.quadratics.dimension=19"]), (22, &WAVES)]
+}
+
+/// The optimizees of a configuration.
+fn optimizees<T: Real>(
+    (config, learner): &(RunConfig, LearnedOptimizerConfig),
+    instruction_set: InstructionSet,
+) -> Arc<Optimizees<T>> {
+    let network = Network::new(&config.network, config.data.shape(), Head::Linear(1)).unwrap();
+    let size = EpisodeSize { ways: 1, shots: 0, queries: 0 };
+    let setting = Setting {
+        network: &network,
+        loss: LossKind::of(&config.data),
+        training: size,
+        evaluation: size,
+        instruction_set,
+        kept_bytes: 0,
+        transductive: true,
+    };
+    let source = optimizee_source(config, learner, None).unwrap();
+    Arc::new(Optimizees::new(&setting, source, learner.initial_deviation))
+}
+
+fn phi<T: Real>(count: usize) -> Vec<T> {
+    numbers(5, count).into_iter().map(|value| T::from_f64(0.3 * f64::from(value))).collect()
+}
+
+/// Losses at their own θ, gradients as they once were: what holding them constant means.
+struct Recorded {
+    inner: Trainee<f64>,
+    gradients: Vec<Vec<f64>>,
+    at: usize,
+}
+
+impl Optimizee<f64> for Recorded {
+    fn start(&mut self, theta: &mut [f64]) {
+        self.at = 0;
+        self.inner.start(theta);
+    }
+
+    fn next(&mut self, theta: &[f64], gradient: &mut [f64]) -> EpisodeReport {
+        let report = self.inner.next(theta, gradient);
+        match self.gradients.get(self.at) {
+            Some(recorded) => gradient.copy_from_slice(recorded),
+            None => self.gradients.push(gradient.to_vec()),
+        }
+        self.at += 1;
+        report
+    }
+
+    fn hessian_vector_product(&mut self, _: usize, _: &[f64], _: &mut [f64]) {
+        unreachable!("constants have no Hessian")
+    }
+}
+
+/// The meta-gradient along some directions against central differences of the meta-loss.
+fn check(learner: &LearnedOptimizer<f64>, coordinates: usize, optimizee: &mut impl Optimizee<f64>) {
+    let phi = phi::<f64>(learner.parameters());
+    let mut scratch = learner.scratch(coordinates);
+    let mut gradient = vec![f64::NAN; phi.len()];
+    let training = learner.meta_gradient(&phi, optimizee, seed(), &mut scratch, &mut gradient);
+    let losses = learner.losses(&scratch)[..learner.steps].iter().enumerate();
+    let sum: f64 = losses.map(|(t, &loss)| learner.weight(t + 1) * loss).sum();
+    assert!((training.total - sum).abs() < 1e-9 * sum.abs());
+    let mut ignored = vec![0.0; phi.len()];
+    for salt in 10..14 {
+        let direction = numbers(salt, phi.len());
+        let mut loss_at = |step: f64| {
+            let moved: Vec<f64> =
+                phi.iter().zip(&direction).map(|(&p, &d)| p + step * f64::from(d)).collect();
+            learner.meta_gradient(&moved, optimizee, seed(), &mut scratch, &mut ignored).total
+        };
+        let h = 1e-6;
+        let difference = (loss_at(h) - loss_at(-h)) / (2.0 * h);
+        let product: f64 = gradient.iter().zip(&direction).map(|(&g, &d)| g * f64::from(d)).sum();
+        let scale = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
+        assert!(scale > 1e-3, "there is something to compare");
+        assert!(
+            (product - difference).abs() < 1e-5 * scale,
+            "{product} is {difference}, of {scale}"
+        );
+    }
+}
+
+fn trainee(
+    config: &(RunConfig, LearnedOptimizerConfig),
+    learner: &LearnedOptimizer<f64>,
+) -> Trainee<f64> {
+    let optimizees = optimizees(config, InstructionSet::PORTABLE);
+    let mut trainee = Trainee::new(optimizees, learner.curved());
+    trainee.draw(seed(), Split::Train);
+    trainee
+}
+
+#[test]
+fn the_meta_gradient_is_the_derivative_with_the_optimizees_gradients_held_constant() {
+    let steps =
+        ["learner.learned_optimizer.inner_steps=6", "learner.learned_optimizer.unroll=6", SMALL];
+    for (coordinates, optimizee) in optimizees_of_two_blocks() {
+        let config = config(&[&steps[..], optimizee].concat());
+        let learner = LearnedOptimizer::new(&config.1, InstructionSet::PORTABLE, 0);
+        let inner = trainee(&config, &learner);
+        check(&learner, coordinates, &mut Recorded { inner, gradients: Vec::new(), at: 0 });
+    }
+    let config = config(&[&steps[..], &["learner.learned_optimizer.loss_power=1.5"]].concat());
+    let learner = LearnedOptimizer::new(&config.1, InstructionSet::PORTABLE, 0);
+    let inner = trainee(&config, &learner);
+    check(&learner, 10, &mut Recorded { inner, gradients: Vec::new(), at: 0 });
+}
+
+#[test]
+fn the_exact_meta_gradient_is_the_derivative() {
+    let steps = [
+        "learner.learned_optimizer.inner_steps=6",
+        "learner.learned_optimizer.unroll=6",
+        "learner.learned_optimizer.order=second",
+        SMALL,
+    ];
+    for (coordinates, optimizee) in optimizees_of_two_blocks() {
+        let config = config(&[&steps[..], optimizee].concat());
+        let learner = LearnedOptimizer::new(&config.1, InstructionSet::PORTABLE, 0);
+        check(&learner, coordinates, &mut trainee(&config, &learner));
+    }
+}
+
+fn meta_gradient<T: Real>(
+    config: &(RunConfig, LearnedOptimizerConfig),
+    instruction_set: InstructionSet,
+    kept_bytes: usize,
+) -> Vec<T> {
+    let learner = LearnedOptimizer::<T>::new(&config.1, instruction_set, kept_bytes);
+    let optimizees = optimizees(config, instruction_set);
+    let mut trainee = Trainee::new(Arc::clone(&optimizees), learner.curved());
+    trainee.draw(seed(), Split::Train);
+    let mut gradient = vec![T::ZERO; learner.parameters()];
+    let mut scratch = learner.scratch(optimizees.parameters());
+    let phi = phi(gradient.len());
+    learner.meta_gradient(&phi, &mut trainee, seed(), &mut scratch, &mut gradient);
+    gradient
+}
+
+#[test]
+fn every_instruction_set_and_every_budget_give_the_same_bits() {
+    let steps = ["learner.learned_optimizer.inner_steps=7", "learner.learned_optimizer.unroll=3"];
+    let first = config(&[&steps[..], &WAVES].concat());
+    let exact = ["learner.learned_optimizer.order=second"];
+    let exact = config(&[&steps[..], &WAVES, &exact].concat());
+    let pes = ["learner.learned_optimizer.estimator.pes={ deviation = 0.1, pairs = 2 }"];
+    let pes = config(&[&steps[..], &WAVES, &pes].concat());
+    for config in [first, exact, pes] {
+        let expected = meta_gradient::<f32>(&config, InstructionSet::PORTABLE, 0);
+        assert!(expected.iter().all(|value| value.is_finite()));
+        assert!(expected.iter().any(|&value| value != 0.0));
+        for set in InstructionSet::available() {
+            // None, one block of two, all.
+            for kept_bytes in [0, 3 * 160 * 64, usize::MAX] {
+                let found = meta_gradient(&config, set, kept_bytes);
+                assert!(same_bits(&found, &expected), "{set}, {kept_bytes} bytes");
+            }
+        }
+    }
+}
+
+#[test]
+fn evolution_strategies_come_to_the_whole_trajectorys_gradient_and_segments_do_not() {
+    let steps = ["learner.learned_optimizer.inner_steps=6", "learner.learned_optimizer.hidden=2"];
+    let with = |more: &[&str]| {
+        let config = config(&[&steps[..], more].concat());
+        meta_gradient::<f64>(&config, InstructionSet::PORTABLE, usize::MAX)
+    };
+    let whole = with(&["learner.learned_optimizer.order=second"]);
+    let segments =
+        with(&["learner.learned_optimizer.order=second", "learner.learned_optimizer.unroll=2"]);
+    let pes = with(&[
+        "learner.learned_optimizer.estimator.pes={ deviation = 0.003, pairs = 10000 }",
+        "learner.learned_optimizer.unroll=2",
+    ]);
+    let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let error = |estimate: &[f64]| {
+        let difference: Vec<f64> = estimate.iter().zip(&whole).map(|(a, b)| a - b).collect();
+        (product(&difference, &difference) / product(&whole, &whole)).sqrt()
+    };
+    let (of_pes, of_segments) = (error(&pes), error(&segments));
+    println!("relative error: pes {of_pes}, segments {of_segments}");
+    assert!(of_pes < 0.3 && of_segments > 2.0 * of_pes, "{of_pes} and {of_segments}");
+}
+
+#[test]
+fn a_quadratics_loss_and_curvature_are_those_of_its_formula() {
+    let config = config(&["data.quadratics.dimension=4"]);
+    let optimizees = optimizees::<f64>(&config, InstructionSet::PORTABLE);
+    let mut trainee = Trainee::new(Arc::clone(&optimizees), 1);
+    trainee.draw(seed(), Split::Test);
+    let (mut theta, mut gradient) = (vec![0.0; 4], vec![0.0; 4]);
+    trainee.start(&mut theta);
+    let loss = trainee.next(&theta, &mut gradient).loss;
+    let source = optimizee_source(&config.0, &config.1, None).unwrap();
+    let mut batch = crate::episodes::Batch::default();
+    source.minibatch(seed(), Split::Test, 0, &mut batch);
+    let residual = |row: usize, theta: &[f64]| {
+        let w = batch.inputs[4 * row..4 * row + 4].iter();
+        w.zip(theta).map(|(&w, &t)| f64::from(w) * t).sum::<f64>() - f64::from(batch.targets[row])
+    };
+    let exact: f64 = (0..4).map(|row| residual(row, &theta).powi(2)).sum();
+    assert!((loss - exact).abs() < 1e-12 * exact);
+    let v = [0.3, -1.0, 2.0, 0.1];
+    let mut product = [0.0; 4];
+    trainee.hessian_vector_product(0, &v, &mut product);
+    for k in 0..4 {
+        let column = |row: usize| f64::from(batch.inputs[4 * row + k]);
+        let slope: f64 = (0..4).map(|row| 2.0 * residual(row, &theta) * column(row)).sum();
+        assert!((gradient[k] - slope).abs() < 1e-12 * slope.abs().max(1.0));
+        let along = |row: usize| residual(row, &v) + f64::from(batch.targets[row]);
+        let curve: f64 = (0..4).map(|row| 2.0 * along(row) * column(row)).sum();
+        assert!((product[k] - curve).abs() < 1e-12 * curve.abs().max(1.0));
+    }
+}

@@ -1,0 +1,93 @@
+//! A learned optimizer on a distribution over optimizees, as the farm sees it.
+
+use std::sync::Arc;
+
+use lyceum_common::config::{LearnedOptimizerConfig, RunConfig};
+use lyceum_common::ids::Split;
+use lyceum_common::pack::Pack;
+use lyceum_common::report::EpisodeReport;
+use lyceum_common::seed::{OfEpisode, Seed};
+
+use super::build::{network, setting};
+use super::{BuildError, BuildOptions, Work, WorkThread};
+use crate::episodes::optimizee_source;
+use crate::learners::{LearnedOptimizer, Optimizees, OptimizerScratch, Trainee};
+
+/// (meta-parameters, seed) → meta-gradient, by drawing an optimizee and training it.
+#[derive(Clone)]
+pub(crate) struct OptimizerProblem {
+    pub(crate) learner: Arc<LearnedOptimizer<f32>>,
+    pub(crate) optimizees: Arc<Optimizees<f32>>,
+    inner_steps: usize,
+}
+
+impl OptimizerProblem {
+    /// The problem of the run of `config`, whose learner is `optimizer`.
+    pub(crate) fn build(
+        config: &RunConfig,
+        optimizer: &LearnedOptimizerConfig,
+        pack: Option<Arc<Pack>>,
+        options: BuildOptions,
+    ) -> Result<Self, BuildError> {
+        let source = optimizee_source(config, optimizer, pack)?;
+        let network = network(config)?;
+        let setting = setting(config, &network, options);
+        let learner = LearnedOptimizer::new(optimizer, setting.instruction_set, setting.kept_bytes);
+        let optimizees = Optimizees::new(&setting, source, optimizer.initial_deviation);
+        let inner_steps = optimizer.inner_steps;
+        Ok(Self { learner: Arc::new(learner), optimizees: Arc::new(optimizees), inner_steps })
+    }
+}
+
+impl Work for OptimizerProblem {
+    fn parameters(&self) -> usize {
+        self.learner.parameters()
+    }
+
+    fn thread(&self) -> Box<dyn WorkThread> {
+        Box::new(OptimizerThread {
+            trainee: Trainee::new(Arc::clone(&self.optimizees), self.learner.curved()),
+            scratch: self.learner.scratch(self.optimizees.parameters()),
+            phi: vec![0.0; self.parameters()],
+            problem: self.clone(),
+        })
+    }
+
+    fn restore_layout_order(&self, _: &mut Vec<f32>) {
+        // Meta-parameters are computed with in the layout's order.
+    }
+
+    fn products(&self) -> usize {
+        self.learner.products(self.optimizees.parameters(), self.optimizees.products())
+    }
+}
+
+struct OptimizerThread {
+    problem: OptimizerProblem,
+    trainee: Trainee<f32>,
+    scratch: OptimizerScratch<f32>,
+    phi: Vec<f32>,
+}
+
+impl WorkThread for OptimizerThread {
+    fn set_parameters(&mut self, theta: &[f32]) {
+        self.phi.copy_from_slice(theta);
+    }
+
+    /// Reports the loss's mean over the trajectory.
+    fn meta_gradient(&mut self, seed: Seed<OfEpisode>, gradient: &mut [f32]) -> EpisodeReport {
+        let Self { problem, trainee, scratch, phi } = self;
+        trainee.draw(seed, Split::Train);
+        let training = problem.learner.meta_gradient(phi, trainee, seed, scratch, gradient);
+        let losses = &problem.learner.losses(scratch)[..problem.inner_steps];
+        let loss = losses.iter().sum::<f64>() / losses.len() as f64;
+        EpisodeReport { loss, ..training.last }
+    }
+
+    /// Reports the loss at the trajectory's end.
+    fn evaluate(&mut self, seed: Seed<OfEpisode>, split: Split) -> EpisodeReport {
+        let Self { problem, trainee, scratch, phi } = self;
+        trainee.draw(seed, split);
+        problem.learner.train(phi, trainee, scratch).last
+    }
+}
