@@ -1,6 +1,6 @@
 //! A learner that computes, and not a stub: one worker and three come to the same bits.
 
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
 
 use lyceum_common::config::{self, RunConfig};
 use lyceum_common::ids::Digest;
@@ -28,10 +28,11 @@ fn config(estimator: &str) -> RunConfig {
         .expect("the preset is valid")
 }
 
-/// The digest that workers with so many threads each come to.
+/// The digest that workers with so many threads each come to, who begin when all have joined.
 async fn digest(mut config: RunConfig, threads: &[usize]) -> Digest {
     config.farm.assignment = 2;
     let coordinator = Coordinator::start(config).await;
+    let together = Arc::new(Barrier::new(threads.len()));
     let workers: Vec<_> = threads
         .iter()
         .enumerate()
@@ -39,8 +40,10 @@ async fn digest(mut config: RunConfig, threads: &[usize]) -> Digest {
             let name = format!("w{at}");
             let cache = coordinator.folder.path().join(&name);
             let options = options(&coordinator.address, &name, threads, &cache);
+            let together = Arc::clone(&together);
             tokio::spawn(async move {
-                let build = |config: &RunConfig, pack: Option<Arc<Pack>>| {
+                let build = move |config: &RunConfig, pack: Option<Arc<Pack>>| {
+                    together.wait();
                     Ok(build(config, pack, BuildOptions::default())?)
                 };
                 session::run(&options, &build, CancellationToken::new()).await
@@ -55,7 +58,8 @@ async fn digest(mut config: RunConfig, threads: &[usize]) -> Digest {
     completed.parameters.digest()
 }
 
-#[tokio::test(flavor = "multi_thread")]
+// Workers hold a thread each while they wait for one another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn three_workers_learn_the_optimizer_that_one_does() {
     for estimator in ["back_propagation", "pes={ deviation = 0.01 }"] {
         let (kind, value) = estimator.split_once('=').unwrap_or((estimator, "{}"));
