@@ -40,6 +40,13 @@ impl Driver {
             Err(error) => Farewell::GoingAway(error.to_string()),
         };
         self.roster.part_with_all(&farewell);
+        // Who joined in the last moment, and was not seen any more, is told as well: it would try to join again for ever.
+        incoming.close();
+        while let Ok(message) = incoming.try_recv() {
+            if let Incoming::Joined { outbound, .. } = message {
+                outbound.close(farewell.clone());
+            }
+        }
         if let Ok(Outcome::Completed(completed)) = &outcome {
             self.recorder.write(Record::Model(completed.parameters.clone())).await;
         }

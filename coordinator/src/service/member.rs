@@ -24,9 +24,16 @@ pub(super) struct Applicant {
 pub(super) async fn admit(applicant: Applicant, parts: Arc<ServiceParts>) {
     let Applicant { worker, hello, mut inbound, outbound } = applicant;
     let mut ending = parts.ending.clone();
+    let over = async {
+        // What it resolves to holds a lock.
+        let _ = ending.wait_for(|ending| *ending != Ending::NotYet).await;
+    };
     let ready = select! {
         message = inbound.message() => message,
-        _ = ending.wait_for(|ending| *ending != Ending::NotYet) => return outbound.close(farewell(&parts)),
+        () = over => {
+            outbound.close(farewell(&parts).await);
+            return;
+        }
     };
     match ready.map(|message| message.and_then(|message| message.message)) {
         Ok(Some(Message::Ready(pb::Ready {}))) => {}
@@ -39,7 +46,7 @@ pub(super) async fn admit(applicant: Applicant, parts: Arc<ServiceParts>) {
     let joined = Incoming::Joined { worker, hello, outbound, listener };
     if let Err(refused) = parts.incoming.send(joined).await {
         if let Incoming::Joined { outbound, .. } = refused.0 {
-            outbound.close(farewell(&parts));
+            outbound.close(farewell(&parts).await);
         }
         return;
     }
@@ -65,7 +72,7 @@ async fn listen(
             Err(error) => return invalid(&error),
         };
         if parts.incoming.send(Incoming::Submitted(worker, submission)).await.is_err() {
-            return farewell(parts);
+            return farewell(parts).await;
         }
     }
 }
@@ -112,10 +119,14 @@ fn invalid(error: &WireError) -> Farewell {
     Farewell::Invalid(error.to_string())
 }
 
-/// What a worker is told that comes when the run is over.
-fn farewell(parts: &ServiceParts) -> Farewell {
-    match *parts.ending.borrow() {
-        Ending::Finished => Farewell::Finished,
-        Ending::NotYet | Ending::Stopped => Farewell::GoingAway("the run was stopped".into()),
+/// What a worker is told that comes when the run is over; how it ended is known at once, or in a moment.
+async fn farewell(parts: &ServiceParts) -> Farewell {
+    let mut ending = parts.ending.clone();
+    let ended = ending.wait_for(|ending| *ending != Ending::NotYet).await.map(|ending| *ending);
+    match ended {
+        Ok(Ending::Finished) => Farewell::Finished,
+        Ok(Ending::NotYet | Ending::Stopped) | Err(_) => {
+            Farewell::GoingAway("the run was stopped".into())
+        }
     }
 }
