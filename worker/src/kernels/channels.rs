@@ -1,23 +1,11 @@
-//! The grid `[rows, channels]`, and sums over its rows.
+//! Sums over the rows of a grid.
 
 use super::InstructionSet;
+use super::formula::{Formula, Writes};
 use super::lanes::Lanes;
+use super::places::{Grid, Places};
 use super::real::Real;
-use super::sweep::{Formula, Places, Writes, sweep};
-
-/// The extents of `[rows, channels]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Grid {
-    pub(crate) rows: usize,
-    pub(crate) channels: usize,
-}
-
-impl Grid {
-    /// How many numbers it has.
-    pub(crate) fn len(self) -> usize {
-        self.rows * self.channels
-    }
-}
+use super::sweep::sweep;
 
 struct Sum;
 

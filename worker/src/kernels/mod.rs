@@ -8,7 +8,7 @@
 //! | `instruction_set` | choosing one, and running a kernel with it |
 //! | `gather`, `product`, `outer` | convolutions and matrix products, and their gradients by the weights |
 //! | `prefetch`, `pages` | asking for numbers ahead of time, and for large pages |
-//! | `sweep` | a formula over the places of a batch, or over the windows that are pooled |
+//! | `places`, `formula`, `sweep` | a formula swept over the places of a batch, or over the windows that are pooled |
 //! | `statistics`, `normalisation` | batch norm with ReLU and max pool, backward and tangents |
 //! | `channels` | sums over rows |
 //! | `lane_product`, `lstm` | products whose batch is the lanes; LSTM cells |
@@ -27,6 +27,7 @@
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
 mod channels;
+mod formula;
 mod gather;
 mod instruction_set;
 mod lane_product;
@@ -36,6 +37,7 @@ pub(crate) mod normalisation;
 mod outer;
 mod pages;
 mod peak;
+mod places;
 pub(crate) mod pointwise;
 mod portable;
 mod prefetch;
@@ -50,7 +52,7 @@ mod transcendental;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
-pub(crate) use channels::{Grid, sum_rows};
+pub(crate) use channels::sum_rows;
 pub(crate) use gather::{Blocks, Gather, GatherRow, Group, Tap, offset, panels};
 pub use instruction_set::{InstructionSet, Kernel, UnknownInstructionSet};
 pub(crate) use lane_product::{lane_gates, lane_product, lane_weight_gradient, sum_lanes};
@@ -59,7 +61,7 @@ pub(crate) use lstm::{CellValues, LogAndSign, lstm_cell, lstm_cell_backward};
 pub(crate) use outer::{Outer, outer_product};
 pub(crate) use pages::{LARGE_PAGE, prefer_large_pages};
 pub use peak::multiply_adds;
+pub(crate) use places::{Grid, Places, Pool};
 pub(crate) use product::product;
 pub use real::Real;
 pub(crate) use softmax::{log_sum_exp, softmax};
-pub(crate) use sweep::{Places, Pool};

@@ -13,9 +13,11 @@
 //! tangent beside it: the derivative along (ẋ, γ̇, β̇, ∂ẏ), written with a dot.
 
 use super::InstructionSet;
+use super::formula::{Formula, Pair, Writes, formula};
 use super::lanes::Lanes;
+use super::places::Places;
 use super::real::Real;
-use super::sweep::{Formula, Pair, Places, Writes, formula, sweep};
+use super::sweep::sweep;
 
 /// `value` where the normalised output `x · scale + shift` is above zero, else zero.
 #[inline(always)]

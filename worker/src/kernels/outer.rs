@@ -16,142 +16,28 @@
 //! side first, which costs a copy of each number for the sixty-four products that it is in. Taps of a shallow input
 //! are packed together, zeros standing for what lies beyond the border, and make one deep tap.
 
+mod plan;
+
+pub(crate) use plan::Outer;
+
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-use super::gather::{Group, Part, evenly, tiles};
+use super::gather::{Part, tiles};
 use super::lanes::{LANES, Lanes, load, store};
 use super::prefetch::Ahead;
 use super::real::Real;
-use super::{Gather, InstructionSet, Kernel, offset};
-
-/// The most rows of a block.
-const ROWS: usize = 128;
+use super::{Gather, InstructionSet, Kernel};
+use plan::{BEYOND, Block, Chunk, ROWS, STRIDE};
 
 /// Panels of sixteen output columns that are packed at a time.
 const PANELS: usize = 4;
-
-/// The most input columns that are packed at a time, and the distance from one row of them to the next: an odd number
-/// of cache lines, so that a column's places do not compete for the same lines of the cache.
-const COLUMNS: usize = 64;
-const STRIDE: usize = COLUMNS + LANES;
-
-/// Inputs less deep than this have their taps packed together.
-const SHALLOW: usize = 16;
 
 /// Input columns of a tile.
 const TILE: usize = 6;
 
 /// Cache lines of the next block that are asked for with each tile: so many that they are there in time.
 const AHEAD: usize = 6;
-
-/// In place of an input's offset: the tap lies beyond the border there.
-const BEYOND: u32 = u32::MAX;
-
-/// Some neighbouring columns of the packed inputs: one tap's, or several taps' of a shallow input.
-#[derive(Clone, Debug)]
-struct Chunk {
-    /// Its place among the rows of the weights, `[taps · depth]`.
-    weight: usize,
-    /// Numbers a tap.
-    depth: usize,
-    taps: usize,
-    /// For each row the place of each tap's numbers.
-    inputs: Vec<u32>,
-    /// Which of the block's rows they are.
-    rows: Vec<u32>,
-}
-
-/// Rows that are summed in registers.
-#[derive(Clone, Debug)]
-struct Block {
-    /// All places that its rows read.
-    inputs: Range<usize>,
-    /// Where each row's cotangent begins.
-    cotangents: Vec<u32>,
-    chunks: Vec<Chunk>,
-}
-
-/// The gradient of a [`Gather`] by its weights.
-#[derive(Clone, Debug)]
-pub(crate) struct Outer {
-    gather: Gather,
-    /// The blocks of a part, and of the last, smaller one.
-    blocks: [Vec<Block>; 2],
-}
-
-impl Outer {
-    /// The gradient by the weights of `gather`, whose output's cotangent lies as the output does.
-    pub(crate) fn of(gather: &Gather) -> Self {
-        let blocks = gather.kinds().map(|groups| blocks(gather, groups));
-        Self { gather: gather.clone(), blocks }
-    }
-
-    /// Products, each with an addition; those with a border's zeros are not counted.
-    pub(crate) fn products(&self) -> usize {
-        self.gather.products()
-    }
-}
-
-/// The rows of a part in the order that they lie in, in even blocks.
-fn blocks(gather: &Gather, groups: &[Group]) -> Vec<Block> {
-    // (where the row's output begins, for each tap of the weights where its input begins)
-    let mut rows: Vec<(u32, Vec<u32>)> = Vec::new();
-    for group in groups {
-        for row in &group.rows {
-            let mut inputs = vec![BEYOND; gather.taps()];
-            for tap in &group.taps {
-                inputs[tap.index as usize] = row.input + tap.input;
-            }
-            rows.push((row.output, inputs));
-        }
-    }
-    rows.sort_unstable_by_key(|row| row.0);
-    let block = |(start, length): (usize, usize)| {
-        let rows = &rows[start..start + length];
-        let read = || rows.iter().flat_map(|row| &row.1).filter(|&&place| place != BEYOND);
-        let first = read().min().map_or(0, |&place| place as usize);
-        let end = read().max().map_or(0, |&place| place as usize + gather.depth());
-        Block {
-            inputs: first..end,
-            cotangents: rows.iter().map(|row| row.0).collect(),
-            chunks: chunks(gather, rows),
-        }
-    };
-    evenly(rows.len(), ROWS).map(block).collect()
-}
-
-fn chunks(gather: &Gather, rows: &[(u32, Vec<u32>)]) -> Vec<Chunk> {
-    let (taps, depth) = (gather.taps(), gather.depth());
-    let mut chunks = Vec::new();
-    if depth < SHALLOW {
-        let most = COLUMNS / depth.max(1);
-        for first in (0..taps).step_by(most) {
-            let end = (first + most).min(taps);
-            chunks.push(Chunk {
-                weight: first * depth,
-                depth,
-                taps: end - first,
-                inputs: rows.iter().flat_map(|row| row.1[first..end].iter().copied()).collect(),
-                rows: (0..rows.len()).map(offset).collect(),
-            });
-        }
-        return chunks;
-    }
-    for tap in 0..taps {
-        let there = || rows.iter().zip(0..).filter(|(row, _)| row.1[tap] != BEYOND);
-        for (first, length) in evenly(depth, COLUMNS) {
-            chunks.push(Chunk {
-                weight: tap * depth + first,
-                depth: length,
-                taps: 1,
-                inputs: there().map(|(row, _)| row.1[tap] + offset(first)).collect(),
-                rows: there().map(|(_, number)| number).collect(),
-            });
-        }
-    }
-    chunks
-}
 
 /// `output = Σ over terms of inputᵀ · cotangent`, tap by tap, in panels as the weights are. Each term is
 /// `(input, cotangent)`.
@@ -372,7 +258,7 @@ impl<T: Real, const WIDTH: usize> Tiles<'_, T, WIDTH> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::gather::panels;
+    use crate::kernels::gather::{evenly, panels};
     use crate::kernels::test_support::{numbers, same_bits};
     use proptest::prelude::*;
 

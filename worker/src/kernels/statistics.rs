@@ -2,10 +2,11 @@
 //!
 //! x is `[rows, channels]`, M its rows: μ = Σ x / M, σ² = Σ (x − μ)² / M, and r = 1/√(σ² + ε). Statistics are (μ, r).
 
-use super::channels::Grid;
+use super::formula::{Formula, Pair, Writes, formula};
 use super::lanes::{LANES, Lanes, load, store};
+use super::places::{Grid, Places};
 use super::real::Real;
-use super::sweep::{Formula, Pair, Places, Writes, formula, sweep};
+use super::sweep::sweep;
 use super::{InstructionSet, Kernel};
 
 /// ε, added to the variance: PyTorch's default.
