@@ -40,7 +40,7 @@ fn a_thread_allocates_nothing_after_its_first_episode() {
             "learner.reptile={ inner_optimizer.adam = {}, inner_rate = 0.01, inner_steps = 4, evaluation_steps = 4, \
            training_shots = 4, inner_batch = 7 }",
         ],
-        &["learner.prototypical={}", "episode.ways=8"],
+        &["learner.prototypical={}", "episode.ways=8", "episode.evaluation_ways=5"],
         &["learner.prototypical.distance=cosine", "episode.evaluation_ways=3"],
         &["learner.matching={}", "episode.evaluation_shots=2"],
         &["learner.siamese={}"],
