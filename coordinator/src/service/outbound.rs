@@ -12,7 +12,7 @@ use tonic::Status;
 /// Messages that may wait for a worker to take them. A version of 100 M parameters is 400.
 const WAITING: usize = 2048;
 
-pub(super) type Outgoing = Result<pb::CoordinatorMessage, Status>;
+pub(crate) type Outgoing = Result<pb::CoordinatorMessage, Status>;
 
 /// Why and how the coordinator parts with a worker.
 #[derive(Clone, Debug)]
@@ -50,7 +50,7 @@ pub(crate) struct Congested;
 pub(crate) struct Outbound(mpsc::Sender<Outgoing>);
 
 impl Outbound {
-    pub(super) fn new() -> (Self, mpsc::Receiver<Outgoing>) {
+    pub(crate) fn new() -> (Self, mpsc::Receiver<Outgoing>) {
         let (sender, receiver) = mpsc::channel(WAITING);
         (Self(sender), receiver)
     }
