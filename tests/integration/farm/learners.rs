@@ -1,4 +1,4 @@
-//! Learners in earnest, on the embedded characters: three workers come to the bits of one.
+//! Learners that compute, and not stubs: three workers come to the bits of one.
 
 use std::sync::{Arc, Barrier};
 
@@ -10,8 +10,8 @@ use lyceum_worker::session::Ended;
 
 use super::support::{Coordinator, working};
 
-/// A run of four meta-steps that trains `learner` on more ways than it is tested on.
-fn config(learner: &[&str]) -> RunConfig {
+/// A run of four meta-steps that trains a metric learner on more ways than it is tested on.
+fn metric(learner: &[&str]) -> RunConfig {
     let small = [
         "data.glyphs.classes=[12, 6, 6]",
         "data.glyphs.images_per_class=6",
@@ -49,7 +49,7 @@ async fn three_workers_come_to_the_bits_of_one_with_every_metric_learner() {
         &["learner.siamese={}"],
         &["learner.relation={}", "network.conv4.downsample=max_pool_twice"],
     ] {
-        let config = config(learner);
+        let config = metric(learner);
         let alone = train(&config, &[1]).await;
         let together = train(&config, &[1, 2, 1]).await;
         assert_eq!(together.digest(), alone.digest(), "{learner:?}");
@@ -60,5 +60,34 @@ async fn three_workers_come_to_the_bits_of_one_with_every_metric_learner() {
             let moved = alone.values()[entry.range()].iter().any(|&value| value != initial);
             assert!(moved, "{learner:?}: {} never moved", entry.name);
         }
+    }
+}
+
+/// A few meta-steps over quadratics, in segments of unequal length.
+fn optimizer(estimator: &str) -> RunConfig {
+    let overrides = [
+        "learner.learned_optimizer.inner_steps=7",
+        "learner.learned_optimizer.unroll=3",
+        "learner.learned_optimizer.evaluation_steps=9",
+        "training.meta_steps=6",
+        "training.meta_batch=10",
+        "training.validate_every=3",
+        "training.validation_episodes=8",
+        "training.test_episodes=12",
+        "farm.assignment=2",
+        estimator,
+    ];
+    config::load("quadratics-learned-optimizer", &overrides.map(str::to_owned))
+        .expect("the run is valid")
+}
+
+// Workers hold a thread each while they wait for one another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
+async fn three_workers_learn_the_optimizer_that_one_does() {
+    for estimator in ["back_propagation={}", "pes={ deviation = 0.01 }"] {
+        let config = optimizer(&format!("learner.learned_optimizer.estimator.{estimator}"));
+        let alone = train(&config, &[1]).await;
+        let together = train(&config, &[1, 2, 1]).await;
+        assert_eq!(together.digest(), alone.digest(), "{estimator}");
     }
 }

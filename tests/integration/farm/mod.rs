@@ -2,7 +2,6 @@
 //! go, the bits are the same.
 
 mod foreign;
-mod learned_optimizer;
 mod learners;
 mod refusals;
 mod same_bits;

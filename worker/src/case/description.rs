@@ -86,12 +86,12 @@ pub enum Hidden {
 impl Description {
     /// The learner, where [`ALGORITHMS`] has it. An error is the key and what is wrong.
     pub(super) fn learner(&self) -> Result<LearnerConfig, (&'static str, String)> {
-        let known = ALGORITHMS.contains(&self.algorithm.as_str());
-        if !known || self.algorithm == LEARNED_OPTIMIZER {
-            let others = ALGORITHMS.into_iter().filter(|&name| name != LEARNED_OPTIMIZER);
-            let others = others.collect::<Vec<_>>().join(", ");
-            let problem = format!("`{}` is not one of {others}", self.algorithm);
+        if !ALGORITHMS.contains(&self.algorithm.as_str()) {
+            let problem = format!("`{}` is not one of {}", self.algorithm, ALGORITHMS.join(", "));
             return Err(("algorithm", problem));
+        }
+        if self.algorithm == LEARNED_OPTIMIZER {
+            return Err(("algorithm", "a learned optimizer has no support and query sets".into()));
         }
         let inner_steps = || needed("inner_steps", self.inner_steps);
         let maml = |order, adapt| -> Result<LearnerConfig, (&'static str, String)> {
