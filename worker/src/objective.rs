@@ -270,12 +270,11 @@ impl<T: Real> Objective<T> {
         programs(&mut pass, ["forward tangent", "backward tangent"], true);
     }
 
-    /// Loss, and the share of rows whose largest output has the largest target. Regression has one output a row, and
-    /// no accuracy.
+    /// Loss, and the share of rows whose largest output has the largest target, where rows stand for classes.
     pub(crate) fn report(&self, frame: &Frame<T>) -> EpisodeReport {
         let loss = frame.0[self.loss.value.range()][0].to_f64();
         let width = self.loss.width;
-        if width == 1 || !self.loss.tells_apart() {
+        if !self.loss.tells_apart() {
             return EpisodeReport { loss, accuracy: 0.0 };
         }
         let outputs = self.outputs_of(frame).chunks_exact(width);

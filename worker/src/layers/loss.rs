@@ -56,19 +56,16 @@ impl Loss {
         let value = planner.slot(1 + kept, false);
         Self { kind, width, outputs, targets, value }
     }
-}
 
-impl Loss {
     /// What a sum of squares is divided by.
     fn divisor(&self) -> usize {
         if self.kind == LossKind::SumOfSquares { 1 } else { self.targets.len() }
     }
-}
 
-impl Loss {
-    /// Whether a row's outputs stand for classes, one of which is right.
+    /// Whether a row's outputs stand for classes, one of which is right: not in regression, which has one output, nor in
+    /// a quadratic.
     pub(crate) fn tells_apart(&self) -> bool {
-        self.kind != LossKind::SumOfSquares
+        self.width > 1 && self.kind != LossKind::SumOfSquares
     }
 }
 

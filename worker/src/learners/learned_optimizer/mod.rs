@@ -5,9 +5,9 @@
 //! θₜ₊₁ = θₜ + s · mₜ,    (mₜ, hₜ₊₁) = m(∇fₜ(θₜ), hₜ; φ),    meta-loss Σₜ wₜ₊₁ fₜ₊₁(θₜ₊₁)
 //! ```
 //!
-//! with w = 1 in the paper. An episode is the whole training of one optimizee. Its meta-gradient is the sum over the trajectory's segments of
-//! `unroll` steps, all at the same φ; θ and h are carried from one to the next, and held constant at the border. So there is
-//! no state between episodes, and the meta-gradient is a pure function of φ and the seed.
+//! with w = 1 in the paper. An episode is the whole training of one optimizee. Its meta-gradient is the sum over the
+//! trajectory's segments of `unroll` steps, all at the same φ; θ and h are carried from one to the next, and held constant
+//! at the border. So there is no state between episodes, and the meta-gradient is a pure function of φ and the seed.
 
 mod coordinates;
 mod lstm;
