@@ -12,32 +12,28 @@
 //!         output[tap, c, n] += sum
 //! ```
 //!
-//! Blocks keep both operands in the cache, and long sums from losing digits. A block's operands are packed side by
-//! side first, which costs a copy of each number for the sixty-four products that it is in. Taps of a shallow input
-//! are packed together, zeros standing for what lies beyond the border, and make one deep tap.
+//! Blocks keep both operands in the cache, and long sums from losing digits. Where registers are many, a tile spans a
+//! whole row of cotangents, and both operands are read where they lie; where they are few, a block's operands are
+//! packed side by side first, as their lines would compete for the same places of the cache. The blocks of a deep input
+//! are rows in the order that they lie in; those of a shallow one are rows of one group, whose taps make one tile.
 
+mod packed;
 mod plan;
+mod tile;
 
 pub(crate) use plan::Outer;
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-use super::gather::{Part, tiles};
-use super::lanes::{LANES, Lanes, load, store};
+use super::gather::{Part, evenly};
+use super::lanes::{LANES, Lanes};
 use super::prefetch::Ahead;
 use super::real::Real;
-use super::{Gather, InstructionSet, Kernel};
-use plan::{BEYOND, Block, Chunk, ROWS, STRIDE};
-
-/// Panels of sixteen output columns that are packed at a time.
-const PANELS: usize = 4;
-
-/// Input columns of a tile.
-const TILE: usize = 6;
-
-/// Cache lines of the next block that are asked for with each tile: so many that they are there in time.
-const AHEAD: usize = 6;
+use super::{InstructionSet, Kernel, Tap};
+use packed::{PackCotangents, PackInputs, Packed};
+use plan::{Block, Chunk, ROWS};
+use tile::{Columns, Operands, Sums, TILE, Target};
 
 /// `output = Σ over terms of inputᵀ · cotangent`, tap by tap, in panels as the weights are. Each term is
 /// `(input, cotangent)`.
@@ -53,212 +49,142 @@ pub(crate) fn outer_product<T: Real>(
     for (input, cotangent) in terms {
         outer.gather.check(input.len(), output.len(), cotangent.len());
     }
-    let Outer { gather, blocks } = outer;
-    output[..gather.weight_len()].fill(T::ZERO);
-    let mut packed = MaybeUninit::<Packed<T>>::uninit();
-    // SAFETY: both fields are arrays of `MaybeUninit`, which may hold anything.
-    let packed = unsafe { packed.assume_init_mut() };
-    for first in (0..gather.width()).step_by(PANELS * LANES) {
-        let columns = first..gather.width().min(first + PANELS * LANES);
-        let of_part = |part: Part<'_>| (part.input, part.output, &blocks[usize::from(part.last)]);
-        let mut all = gather.parts().map(of_part).flat_map(|(input, output, blocks)| {
-            blocks.iter().map(move |block| (input, output, block))
-        });
-        let mut next = all.next();
-        while let Some((part_input, part_output, block)) = next {
-            next = all.next();
-            let range = next.as_ref().map_or(0..0, |&(part_input, _, block)| {
-                part_input + block.inputs.start..part_input + block.inputs.end
-            });
-            for (input, cotangent) in terms {
-                let ahead = Ahead::new(input, range.clone());
-                let cotangent = &cotangent[part_output..];
-                let columns = columns.clone();
-                let pack = PackCotangents { packed, block, cotangent, columns: columns.clone() };
-                T::dispatch(instruction_set, pack);
+    output[..outer.gather.weight_len()].fill(T::ZERO);
+    let product = Product { instruction_set, outer, terms, target: Target::new(outer, output) };
+    if outer.is_shallow() {
+        product.of_shallow();
+    } else if T::dispatch(instruction_set, ManyRegisters) {
+        product.in_place();
+    } else {
+        product.packed();
+    }
+}
+
+/// Whether a tile may span several panels.
+struct ManyRegisters;
+
+impl<T: Real> Kernel<T> for ManyRegisters {
+    type Output = bool;
+
+    #[inline(always)]
+    unsafe fn run<L: Lanes<Scalar = T>>(self) -> bool {
+        tile::spans_panels::<L>()
+    }
+}
+
+struct Product<'a, T> {
+    instruction_set: InstructionSet,
+    outer: &'a Outer,
+    terms: &'a [(&'a [T], &'a [T])],
+    target: Target<T>,
+}
+
+/// The one tap of a chunk's columns.
+const ONE_TAP: &[Tap] = &[Tap { input: 0, index: 0 }];
+
+impl<T: Real> Product<'_, T> {
+    /// Group by group: all taps of a block's rows at once.
+    fn of_shallow(&self) {
+        let gather = &self.outer.gather;
+        let ahead = Ahead::none();
+        for part in gather.parts() {
+            for group in part.groups {
+                for (start, length) in evenly(group.rows.len(), ROWS) {
+                    for (input, cotangent) in self.terms {
+                        let operands = Operands {
+                            input: input[part.input..].as_ptr(),
+                            cotangent: cotangent[part.output..].as_ptr(),
+                            rows: &group.rows[start..start + length],
+                            panel: LANES,
+                            padded: false,
+                        };
+                        let columns =
+                            Columns { taps: &group.taps, depth: gather.depth(), weight: 0 };
+                        let width = 0..gather.width();
+                        let sums = Sums { operands, columns, width, target: self.target };
+                        sums.add(self.instruction_set, &ahead);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Block by block and tap by tap, from where the operands lie.
+    fn in_place(&self) {
+        let width = self.outer.gather.width();
+        let ahead = Ahead::none();
+        self.each_block(|block, part, _| {
+            for (input, cotangent) in self.terms {
                 for chunk in &block.chunks {
-                    packed.take_inputs(chunk, &input[part_input..]);
-                    let columns = columns.clone();
-                    let sums = Sums { packed, chunk, gather, columns, ahead: &ahead };
-                    sums.add_to(instruction_set, output);
+                    let operands = Operands {
+                        input: input[part.input..].as_ptr(),
+                        cotangent: cotangent[part.output..].as_ptr(),
+                        rows: &chunk.rows,
+                        panel: LANES,
+                        padded: false,
+                    };
+                    self.add(chunk, operands, 0..width, &ahead);
                 }
             }
-        }
+        });
     }
-}
 
-/// A block's operands side by side: `[rows, STRIDE]` of the inputs, `[panels, ROWS, 16]` of the cotangents.
-struct Packed<T> {
-    inputs: [MaybeUninit<T>; ROWS * STRIDE],
-    cotangents: [MaybeUninit<T>; PANELS * ROWS * LANES],
-}
-
-impl<T: Real> Packed<T> {
-    /// Copies the inputs of a chunk, row by row.
-    fn take_inputs(&mut self, chunk: &Chunk, input: &[T]) {
-        let Chunk { depth, taps, .. } = *chunk;
-        let mut to: *mut T = self.inputs.as_mut_ptr().cast();
-        for places in chunk.inputs.chunks_exact(taps) {
-            for (tap, &place) in places.iter().enumerate() {
-                // SAFETY: a chunk has at most `ROWS` rows of `taps · depth` ≤ `COLUMNS` numbers, and the inputs' length
-                // was checked.
-                unsafe {
-                    let to = to.add(tap * depth);
-                    if place == BEYOND {
-                        std::slice::from_raw_parts_mut(to, depth).fill(T::ZERO);
-                    } else {
-                        to.copy_from_nonoverlapping(input.as_ptr().add(place as usize), depth);
+    /// Block by block and tap by tap, from copies side by side.
+    fn packed(&self) {
+        let mut packed = MaybeUninit::<Packed<T>>::uninit();
+        // SAFETY: both fields are arrays of `MaybeUninit`, which may hold anything.
+        let packed = unsafe { packed.assume_init_mut() };
+        let width = self.outer.gather.width();
+        for first in (0..width).step_by(packed::SPAN) {
+            let columns = first..width.min(first + packed::SPAN);
+            self.each_block(|block, part, next| {
+                for (input, cotangent) in self.terms {
+                    let ahead = Ahead::new(input, next.clone(), tiles(block));
+                    let (input, cotangent) = (&input[part.input..], &cotangent[part.output..]);
+                    let (rows, columns) = (&block.cotangents, columns.clone());
+                    let pack = PackCotangents { packed, rows, cotangent, columns: columns.clone() };
+                    T::dispatch(self.instruction_set, pack);
+                    for chunk in &block.chunks {
+                        T::dispatch(self.instruction_set, PackInputs { packed, chunk, input });
+                        self.add(chunk, packed.operands(chunk), columns.clone(), &ahead);
                     }
                 }
-            }
-            to = to.wrapping_add(STRIDE);
+            });
         }
+    }
+
+    /// Every block with its part, and where the next block's inputs lie.
+    fn each_block(&self, mut work: impl FnMut(&Block, Part<'_>, Range<usize>)) {
+        let blocks_of = |part: Part<'_>| &self.outer.blocks[usize::from(part.last)];
+        let parts = self.outer.gather.parts();
+        let mut blocks =
+            parts.flat_map(|part| blocks_of(part).iter().map(move |block| (part, block)));
+        let mut next = blocks.next();
+        while let Some((part, block)) = next {
+            next = blocks.next();
+            let inputs = next.map_or(0..0, |(part, block)| {
+                part.input + block.inputs.start..part.input + block.inputs.end
+            });
+            work(block, part, inputs);
+        }
+    }
+
+    fn add(&self, chunk: &Chunk, operands: Operands<'_, T>, width: Range<usize>, ahead: &Ahead<T>) {
+        let columns = Columns { taps: ONE_TAP, depth: chunk.depth, weight: chunk.weight };
+        Sums { operands, columns, width, target: self.target }.add(self.instruction_set, ahead);
     }
 }
 
-/// Copies some columns of a block's cotangents, panel by panel.
-struct PackCotangents<'a, T> {
-    packed: &'a mut Packed<T>,
-    block: &'a Block,
-    cotangent: &'a [T],
-    columns: Range<usize>,
-}
-
-impl<T: Real> Kernel<T> for PackCotangents<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    unsafe fn run<L: Lanes<Scalar = T>>(self) {
-        let to: *mut T = self.packed.cotangents.as_mut_ptr().cast();
-        for (row, &place) in self.block.cotangents.iter().enumerate() {
-            let mut panel = 0;
-            while panel * LANES < self.columns.len() {
-                let column = self.columns.start + panel * LANES;
-                let count = LANES.min(self.columns.end - column);
-                // SAFETY: a block has at most `ROWS` rows and `columns` spans at most `PANELS` panels; the cotangents'
-                // length was checked.
-                unsafe {
-                    let from = self.cotangent.as_ptr().add(place as usize + column);
-                    load::<L>(from, count).store(to.add((panel * ROWS + row) * LANES));
-                }
-                panel += 1;
-            }
-        }
-    }
-}
-
-/// The products of what was packed.
-struct Sums<'a, T> {
-    packed: &'a Packed<T>,
-    chunk: &'a Chunk,
-    gather: &'a Gather,
-    columns: Range<usize>,
-    /// The next block's inputs.
-    ahead: &'a Ahead<T>,
-}
-
-impl<T: Real> Sums<'_, T> {
-    fn add_to(&self, instruction_set: InstructionSet, output: &mut [T]) {
-        let output = output.as_mut_ptr();
-        for (start, end, length) in tiles(self.chunk.taps * self.chunk.depth, TILE) {
-            let at = At { sums: self, columns: start..end, output };
-            match length {
-                _ if start == end => {}
-                6 => T::dispatch(instruction_set, Tiles::<T, 6>(at)),
-                5 => T::dispatch(instruction_set, Tiles::<T, 5>(at)),
-                4 => T::dispatch(instruction_set, Tiles::<T, 4>(at)),
-                3 => T::dispatch(instruction_set, Tiles::<T, 3>(at)),
-                2 => T::dispatch(instruction_set, Tiles::<T, 2>(at)),
-                _ => T::dispatch(instruction_set, Tiles::<T, 1>(at)),
-            }
-        }
-    }
-}
-
-/// Some columns of the packed inputs, to be worked off in tiles of the same size.
-struct At<'a, T> {
-    sums: &'a Sums<'a, T>,
-    columns: Range<usize>,
-    output: *mut T,
-}
-
-/// Tiles of `WIDTH` input columns: each is a function of its own, small enough that the compiler keeps the sums in
-/// registers.
-struct Tiles<'a, T, const WIDTH: usize>(At<'a, T>);
-
-impl<T: Real, const WIDTH: usize> Kernel<T> for Tiles<'_, T, WIDTH> {
-    type Output = ();
-
-    #[inline(always)]
-    unsafe fn run<L: Lanes<Scalar = T>>(self) {
-        let panels = self.0.sums.columns.len().div_ceil(LANES);
-        let mut panel = 0;
-        // SAFETY: `outer_product` has checked every length, and the caller has the instructions.
-        unsafe {
-            while panel < panels {
-                let whole = self.0.sums.columns.len() == PANELS * LANES;
-                if whole && PANELS * (TILE + 1) < L::REGISTERS {
-                    self.panels::<L, PANELS>(panel);
-                    panel += PANELS;
-                } else {
-                    self.panels::<L, 1>(panel);
-                    panel += 1;
-                }
-            }
-        }
-    }
-}
-
-impl<T: Real, const WIDTH: usize> Tiles<'_, T, WIDTH> {
-    /// All tiles of the `COLUMNS` panels from `panel` on.
-    #[inline(always)]
-    unsafe fn panels<L: Lanes<Scalar = T>, const COLUMNS: usize>(&self, panel: usize) {
-        let Sums { packed, chunk, gather, columns, ahead } = self.0.sums;
-        let rows_of_weights = gather.taps() * gather.depth();
-        let column = columns.start + panel * LANES;
-        let width = LANES.min(columns.end - column);
-        // SAFETY: the chunk's columns and the panels are those that were packed; a partial panel is stored in its first
-        // lanes alone.
-        unsafe {
-            let to = self.0.output.add(column * rows_of_weights + chunk.weight * width);
-            let cotangents: *const T = packed.cotangents.as_ptr().cast();
-            let cotangents = cotangents.add(panel * ROWS * LANES);
-            let mut start = self.0.columns.start;
-            while start < self.0.columns.end {
-                ahead.ask::<L>(AHEAD);
-                let mut x: *const T = packed.inputs.as_ptr().cast::<T>().add(start);
-                let mut sums = [[L::splat(T::ZERO); COLUMNS]; WIDTH];
-                for &row in &chunk.rows {
-                    let dy = cotangents.add(row as usize * LANES);
-                    let mut d = [L::splat(T::ZERO); COLUMNS];
-                    for (j, d) in d.iter_mut().enumerate() {
-                        *d = L::load(dy.add(j * ROWS * LANES));
-                    }
-                    for i in 0..WIDTH {
-                        let x = L::splat(*x.add(i));
-                        for j in 0..COLUMNS {
-                            sums[i][j] = sums[i][j].mul_add(x, d[j]);
-                        }
-                    }
-                    x = x.wrapping_add(STRIDE);
-                }
-                let to = to.add(start * width);
-                for (i, sums) in sums.iter().enumerate() {
-                    for (j, sum) in sums.iter().enumerate() {
-                        let to = to.add(j * rows_of_weights * LANES + i * width);
-                        store(load::<L>(to, width).add(*sum), to, width);
-                    }
-                }
-                start += WIDTH;
-            }
-        }
-    }
+/// How many tiles of inputs a block takes.
+fn tiles(block: &Block) -> usize {
+    block.chunks.iter().map(|chunk| chunk.depth.div_ceil(TILE)).sum()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::gather::{evenly, panels};
+    use crate::kernels::Gather;
+    use crate::kernels::gather::panels;
     use crate::kernels::test_support::{numbers, same_bits};
     use proptest::prelude::*;
 

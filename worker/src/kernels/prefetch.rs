@@ -10,23 +10,31 @@ use super::real::Real;
 pub(super) struct Ahead<T> {
     next: Cell<*const T>,
     end: Cell<*const T>,
+    /// Cache lines that are asked for at a time.
+    lines: usize,
 }
 
 impl<T: Real> Ahead<T> {
-    /// The numbers `range` of `numbers`; none where there are not so many.
-    pub(super) fn new(numbers: &[T], range: Range<usize>) -> Self {
+    /// The numbers `range` of `numbers`, in `times` portions; none where there are not so many.
+    pub(super) fn new(numbers: &[T], range: Range<usize>, times: usize) -> Self {
+        let lines = range.len().div_ceil(LANES).div_ceil(times.max(1));
         let Range { start, end } = numbers.get(range).unwrap_or_default().as_ptr_range();
-        Self { next: Cell::new(start), end: Cell::new(end) }
+        Self { next: Cell::new(start), end: Cell::new(end), lines }
     }
 
-    /// Asks for the next few cache lines.
+    /// Nothing.
+    pub(super) fn none() -> Self {
+        Self::new(&[], 0..0, 1)
+    }
+
+    /// Asks for the next portion.
     ///
     /// # Safety
     /// The machine has the instructions.
     #[inline(always)]
-    pub(super) unsafe fn ask<L: Lanes<Scalar = T>>(&self, lines: usize) {
+    pub(super) unsafe fn ask<L: Lanes<Scalar = T>>(&self) {
         let (mut next, end) = (self.next.get(), self.end.get());
-        for _ in 0..lines {
+        for _ in 0..self.lines {
             if next < end {
                 // SAFETY: the caller's.
                 unsafe { L::prefetch(next) };

@@ -20,14 +20,14 @@ use super::prefetch::Ahead;
 use super::real::Real;
 use super::{Gather, GatherRow, InstructionSet, Kernel, Tap};
 
+/// Numbers of the depth that a loop takes at a time.
+const UNROLL: usize = 4;
+
 /// Rows of a tile.
 const TILE: usize = 6;
 
 /// Weights of a slice, in numbers: half of the first-level cache.
 const SLICE: usize = 4096;
-
-/// Cache lines of the next part that are asked for with each tile: so many that they are there in time.
-const AHEAD: usize = 10;
 
 /// `output = start + Σ over terms of input · weight`, gathered as `gather` says.
 ///
@@ -51,7 +51,7 @@ pub(crate) fn product<T: Real>(
     }
     let output = output.as_mut_ptr();
     for part in gather.parts() {
-        let ahead = Ahead::new(terms[0].0, gather.inputs_behind(&part));
+        let ahead = Ahead::new(terms[0].0, gather.inputs_behind(&part), tiles_of(&part));
         let product = Product { gather, start, terms, output, ahead };
         for group in part.groups {
             for (start, end, length) in tiles(group.rows.len(), TILE) {
@@ -69,6 +69,11 @@ pub(crate) fn product<T: Real>(
             }
         }
     }
+}
+
+/// How many tiles of rows a part has.
+fn tiles_of(part: &Part<'_>) -> usize {
+    part.groups.iter().map(|group| group.rows.len().div_ceil(TILE)).sum()
 }
 
 struct Product<'a, T> {
@@ -148,8 +153,9 @@ impl<T: Real, const ROWS: usize, const WHOLE: bool> Tiles<'_, T, ROWS, WHOLE> {
     ) {
         let At { product, taps, rows, .. } = self.0;
         let numbers = product.gather.depth() * COLUMNS * LANES;
-        // One tile reads its weights once; where there are more of them, they share slices.
-        let alone = rows.len() == ROWS || taps.is_empty();
+        // One tile reads its weights once, and a wide one reads them slowly enough for the second-level cache; others share
+        // slices.
+        let alone = rows.len() == ROWS || taps.is_empty() || COLUMNS > 1;
         let (terms_a_slice, taps_a_slice) = if alone {
             (product.terms.len(), taps.len().max(1))
         } else {
@@ -164,7 +170,10 @@ impl<T: Real, const ROWS: usize, const WHOLE: bool> Tiles<'_, T, ROWS, WHOLE> {
                 for rows in rows.as_chunks::<ROWS>().0 {
                     // SAFETY: as in `run`.
                     unsafe {
-                        product.ahead.ask::<L>(AHEAD);
+                        // Wide tiles take long enough for the machine to foresee their rows.
+                        if COLUMNS == 1 {
+                            product.ahead.ask::<L>();
+                        }
                         self.tile::<L, COLUMNS>(rows, &slice, column, last);
                     }
                 }
@@ -216,6 +225,22 @@ impl<T: Real, const ROWS: usize, const WHOLE: bool> Tiles<'_, T, ROWS, WHOLE> {
                     let mut weights = weight.add(tap.index as usize * depth * width);
                     let mut place = tap.input as usize;
                     let end = place + depth;
+                    while place + UNROLL <= end {
+                        for step in 0..UNROLL {
+                            let mut w = [L::splat(T::ZERO); COLUMNS];
+                            for j in 0..COLUMNS {
+                                w[j] = load::<L>(weights.add(step * width + j * panel), width);
+                            }
+                            for i in 0..ROWS {
+                                let x = L::splat(*inputs[i].add(place + step));
+                                for j in 0..COLUMNS {
+                                    sums[i][j] = sums[i][j].mul_add(x, w[j]);
+                                }
+                            }
+                        }
+                        weights = weights.wrapping_add(UNROLL * width);
+                        place += UNROLL;
+                    }
                     while place < end {
                         let mut w = [L::splat(T::ZERO); COLUMNS];
                         for j in 0..COLUMNS {

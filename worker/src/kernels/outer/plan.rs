@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::super::gather::{Group, evenly};
 use super::super::lanes::LANES;
-use super::super::{Gather, offset};
+use super::super::{Gather, GatherRow, offset};
 
 /// The most rows of a block.
 pub(super) const ROWS: usize = 128;
@@ -14,24 +14,20 @@ pub(super) const ROWS: usize = 128;
 pub(super) const COLUMNS: usize = 64;
 pub(super) const STRIDE: usize = COLUMNS + LANES;
 
-/// Inputs less deep than this have their taps packed together.
+/// Inputs less deep than this have all taps in one tile.
 const SHALLOW: usize = 16;
 
-/// In place of an input's offset: the tap lies beyond the border there.
-pub(super) const BEYOND: u32 = u32::MAX;
-
-/// Some neighbouring columns of the packed inputs: one tap's, or several taps' of a shallow input.
+/// Some neighbouring columns of a tap's inputs.
 #[derive(Clone, Debug)]
 pub(super) struct Chunk {
     /// Its place among the rows of the weights, `[taps · depth]`.
     pub(super) weight: usize,
-    /// Numbers a tap.
+    /// Its columns.
     pub(super) depth: usize,
-    pub(super) taps: usize,
-    /// For each row the place of each tap's numbers.
-    pub(super) inputs: Vec<u32>,
-    /// Which of the block's rows they are.
-    pub(super) rows: Vec<u32>,
+    /// Where its rows begin in the inputs and in the cotangents.
+    pub(super) rows: Vec<GatherRow>,
+    /// Where they begin once they are packed.
+    pub(super) packed: Vec<GatherRow>,
 }
 
 /// Rows that are summed in registers.
@@ -48,15 +44,22 @@ pub(super) struct Block {
 #[derive(Clone, Debug)]
 pub(crate) struct Outer {
     pub(super) gather: Gather,
-    /// The blocks of a part, and of the last, smaller one.
+    /// The blocks of a part, and of the last, smaller one; none where the input is shallow.
     pub(super) blocks: [Vec<Block>; 2],
 }
 
 impl Outer {
     /// The gradient by the weights of `gather`, whose output's cotangent lies as the output does.
     pub(crate) fn of(gather: &Gather) -> Self {
-        let blocks = gather.kinds().map(|groups| blocks(gather, groups));
+        let shallow = gather.depth() < SHALLOW;
+        let blocks =
+            gather.kinds().map(|groups| if shallow { Vec::new() } else { blocks(gather, groups) });
         Self { gather: gather.clone(), blocks }
+    }
+
+    /// Whether all taps make one tile; there are no blocks then.
+    pub(super) fn is_shallow(&self) -> bool {
+        self.gather.depth() < SHALLOW
     }
 
     /// Products, each with an addition; those with a border's zeros are not counted.
@@ -67,13 +70,13 @@ impl Outer {
 
 /// The rows of a part in the order that they lie in, in even blocks.
 fn blocks(gather: &Gather, groups: &[Group]) -> Vec<Block> {
-    // (where the row's output begins, for each tap of the weights where its input begins)
-    let mut rows: Vec<(u32, Vec<u32>)> = Vec::new();
+    // (where the row's output begins, for each tap of the weights where its input begins, unless beyond the border)
+    let mut rows: Vec<(u32, Vec<Option<u32>>)> = Vec::new();
     for group in groups {
         for row in &group.rows {
-            let mut inputs = vec![BEYOND; gather.taps()];
+            let mut inputs = vec![None; gather.taps()];
             for tap in &group.taps {
-                inputs[tap.index as usize] = row.input + tap.input;
+                inputs[tap.index as usize] = Some(row.input + tap.input);
             }
             rows.push((row.output, inputs));
         }
@@ -81,7 +84,7 @@ fn blocks(gather: &Gather, groups: &[Group]) -> Vec<Block> {
     rows.sort_unstable_by_key(|row| row.0);
     let block = |(start, length): (usize, usize)| {
         let rows = &rows[start..start + length];
-        let read = || rows.iter().flat_map(|row| &row.1).filter(|&&place| place != BEYOND);
+        let read = || rows.iter().flat_map(|row| &row.1).flatten();
         let first = read().min().map_or(0, |&place| place as usize);
         let end = read().max().map_or(0, |&place| place as usize + gather.depth());
         Block {
@@ -93,32 +96,29 @@ fn blocks(gather: &Gather, groups: &[Group]) -> Vec<Block> {
     evenly(rows.len(), ROWS).map(block).collect()
 }
 
-fn chunks(gather: &Gather, rows: &[(u32, Vec<u32>)]) -> Vec<Chunk> {
+fn chunks(gather: &Gather, rows: &[(u32, Vec<Option<u32>>)]) -> Vec<Chunk> {
     let (taps, depth) = (gather.taps(), gather.depth());
     let mut chunks = Vec::new();
-    if depth < SHALLOW {
-        let most = COLUMNS / depth.max(1);
-        for first in (0..taps).step_by(most) {
-            let end = (first + most).min(taps);
-            chunks.push(Chunk {
-                weight: first * depth,
-                depth,
-                taps: end - first,
-                inputs: rows.iter().flat_map(|row| row.1[first..end].iter().copied()).collect(),
-                rows: (0..rows.len()).map(offset).collect(),
-            });
-        }
-        return chunks;
-    }
     for tap in 0..taps {
-        let there = || rows.iter().zip(0..).filter(|(row, _)| row.1[tap] != BEYOND);
+        // (a row's number, where it begins)
+        let there: Vec<(usize, GatherRow)> = rows
+            .iter()
+            .enumerate()
+            .filter_map(|(number, row)| {
+                Some((number, GatherRow { input: row.1[tap]?, output: row.0 }))
+            })
+            .collect();
         for (first, length) in evenly(depth, COLUMNS) {
+            let from_first = |row: GatherRow| GatherRow { input: row.input + offset(first), ..row };
+            let side_by_side = |(place, number): (usize, usize)| GatherRow {
+                input: offset(place * STRIDE),
+                output: offset(number * LANES),
+            };
             chunks.push(Chunk {
                 weight: tap * depth + first,
                 depth: length,
-                taps: 1,
-                inputs: there().map(|(row, _)| row.1[tap] + offset(first)).collect(),
-                rows: there().map(|(_, number)| number).collect(),
+                rows: there.iter().map(|&(_, row)| from_first(row)).collect(),
+                packed: there.iter().map(|row| row.0).enumerate().map(side_by_side).collect(),
             });
         }
     }

@@ -1,0 +1,197 @@
+//! Tiles of sums that stay in registers.
+
+use std::ops::Range;
+
+use super::super::gather::tiles;
+use super::super::lanes::{LANES, Lanes, load, store};
+use super::super::prefetch::Ahead;
+use super::super::real::Real;
+use super::super::{GatherRow, InstructionSet, Kernel, Tap};
+use super::Outer;
+
+/// Input columns of a tile.
+pub(super) const TILE: usize = 6;
+
+/// The most panels that a tile spans, where there are registers for them.
+const PANELS: usize = 4;
+
+/// Whether there are registers for tiles of several panels.
+pub(super) fn spans_panels<L: Lanes>() -> bool {
+    PANELS * (TILE + 1) < L::REGISTERS
+}
+
+/// Rows of two matrices: their numbers begin at `row.input` and at `row.output`.
+#[derive(Clone, Copy)]
+pub(super) struct Operands<'a, T> {
+    pub(super) input: *const T,
+    pub(super) cotangent: *const T,
+    pub(super) rows: &'a [GatherRow],
+    /// From one panel of cotangents to the next.
+    pub(super) panel: usize,
+    /// Whether zeros fill a partial panel of cotangents.
+    pub(super) padded: bool,
+}
+
+/// The columns of the inputs: `depth` of each tap.
+#[derive(Clone, Copy)]
+pub(super) struct Columns<'a> {
+    pub(super) taps: &'a [Tap],
+    pub(super) depth: usize,
+    /// The first one's place among the rows of the weights, `[taps · depth]`.
+    pub(super) weight: usize,
+}
+
+impl Columns<'_> {
+    /// Where a column lies within a row of inputs, and its place among the rows of the weights.
+    fn place(&self, column: usize) -> (usize, usize) {
+        let Self { taps, depth, weight } = *self;
+        if taps.len() == 1 && column < depth {
+            let Tap { input, index } = taps[0];
+            return (input as usize + column, weight + index as usize * depth + column);
+        }
+        let Tap { input, index } = taps[column / depth];
+        let column = column % depth;
+        (input as usize + column, weight + index as usize * depth + column)
+    }
+}
+
+/// The gradient of the weights, in panels.
+#[derive(Clone, Copy)]
+pub(super) struct Target<T> {
+    output: *mut T,
+    /// Rows of the weights, `[taps · depth]`.
+    rows: usize,
+}
+
+impl<T> Target<T> {
+    pub(super) fn new(outer: &Outer, output: &mut [T]) -> Self {
+        let rows = outer.gather.taps() * outer.gather.depth();
+        Self { output: output.as_mut_ptr(), rows }
+    }
+}
+
+/// What is added to the gradient: the outer products of all rows.
+pub(super) struct Sums<'a, T> {
+    pub(super) operands: Operands<'a, T>,
+    pub(super) columns: Columns<'a>,
+    /// The columns of the cotangents; the operands begin with the first.
+    pub(super) width: Range<usize>,
+    pub(super) target: Target<T>,
+}
+
+impl<T: Real> Sums<'_, T> {
+    pub(super) fn add(&self, instruction_set: InstructionSet, ahead: &Ahead<T>) {
+        let neighbours = self.columns.taps.len() == 1;
+        for (start, end, length) in tiles(self.columns.taps.len() * self.columns.depth, TILE) {
+            let at = At { sums: self, columns: start..end, ahead };
+            match length {
+                _ if start == end => {}
+                6 => at.run::<6>(instruction_set, neighbours),
+                5 => at.run::<5>(instruction_set, neighbours),
+                4 => at.run::<4>(instruction_set, neighbours),
+                3 => at.run::<3>(instruction_set, neighbours),
+                2 => at.run::<2>(instruction_set, neighbours),
+                _ => at.run::<1>(instruction_set, neighbours),
+            }
+        }
+    }
+}
+
+/// Some columns of the inputs, to be worked off in tiles of the same size.
+struct At<'a, T> {
+    sums: &'a Sums<'a, T>,
+    columns: Range<usize>,
+    ahead: &'a Ahead<T>,
+}
+
+impl<T: Real> At<'_, T> {
+    fn run<const WIDTH: usize>(self, instruction_set: InstructionSet, neighbours: bool) {
+        if neighbours {
+            T::dispatch(instruction_set, Tiles::<T, WIDTH, true>(self));
+        } else {
+            T::dispatch(instruction_set, Tiles::<T, WIDTH, false>(self));
+        }
+    }
+}
+
+/// Tiles of `WIDTH` input columns, which are neighbours or not: each is a function of its own, small enough that the
+/// compiler keeps the sums in registers.
+struct Tiles<'a, T, const WIDTH: usize, const NEIGHBOURS: bool>(At<'a, T>);
+
+impl<T: Real, const WIDTH: usize, const NEIGHBOURS: bool> Kernel<T>
+    for Tiles<'_, T, WIDTH, NEIGHBOURS>
+{
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<L: Lanes<Scalar = T>>(self) {
+        let width = self.0.sums.width.len();
+        let mut column = 0;
+        // SAFETY: `outer_product` has checked every length, and the caller has the instructions.
+        unsafe {
+            while column + 4 * LANES <= width && spans_panels::<L>() {
+                self.panels::<L, 4>(column, LANES);
+                column += 4 * LANES;
+            }
+            while column + 2 * LANES <= width && spans_panels::<L>() {
+                self.panels::<L, 2>(column, LANES);
+                column += 2 * LANES;
+            }
+            while column < width {
+                self.panels::<L, 1>(column, LANES.min(width - column));
+                column += LANES;
+            }
+        }
+    }
+}
+
+impl<T: Real, const WIDTH: usize, const NEIGHBOURS: bool> Tiles<'_, T, WIDTH, NEIGHBOURS> {
+    /// All tiles of the `COLUMNS` panels from `column` on, which are whole, or one of `last` columns.
+    #[inline(always)]
+    unsafe fn panels<L: Lanes<Scalar = T>, const COLUMNS: usize>(
+        &self,
+        column: usize,
+        last: usize,
+    ) {
+        let Sums { operands, columns, width, target } = self.0.sums;
+        let readable = if operands.padded { LANES } else { last };
+        // SAFETY: rows and columns lie within the operands, whose lengths were checked; a partial panel is read, unless
+        // zeros fill it, and stored in its first lanes alone.
+        unsafe {
+            let cotangent = operands.cotangent.add(column / LANES * operands.panel);
+            let to = target.output.add((width.start + column) * target.rows);
+            let mut start = self.0.columns.start;
+            while start < self.0.columns.end {
+                self.0.ahead.ask::<L>();
+                let mut places = [(0, 0); WIDTH];
+                for i in 0..WIDTH {
+                    places[i] = columns.place(start + i);
+                }
+                let mut sums = [[L::splat(T::ZERO); COLUMNS]; WIDTH];
+                for row in operands.rows {
+                    let dy = cotangent.add(row.output as usize);
+                    let x = operands.input.add(row.input as usize + places[0].0);
+                    let mut d = [L::splat(T::ZERO); COLUMNS];
+                    for j in 0..COLUMNS {
+                        let dy = dy.add(j * LANES);
+                        d[j] = if COLUMNS == 1 { load(dy, readable) } else { L::load(dy) };
+                    }
+                    for i in 0..WIDTH {
+                        let place = if NEIGHBOURS { i } else { places[i].0 - places[0].0 };
+                        let x = L::splat(*x.add(place));
+                        for j in 0..COLUMNS {
+                            sums[i][j] = sums[i][j].mul_add(x, d[j]);
+                        }
+                    }
+                }
+                for i in 0..WIDTH {
+                    for j in 0..COLUMNS {
+                        let to = to.add(j * target.rows * LANES + places[i].1 * last);
+                        store(load::<L>(to, last).add(sums[i][j]), to, last);
+                    }
+                }
+                start += WIDTH;
+            }
+        }
+    }
+}
