@@ -22,6 +22,7 @@ pub(crate) struct Objective<T> {
     gradient: Slot,
     inputs: Slot,
     statistics: Vec<Statistics>,
+    has_tangents: bool,
 }
 
 /// Runs a layer's program by an interpreter; where the program is is for a profile to know.
@@ -35,7 +36,7 @@ pub(crate) struct TangentPlane<T>(Aligned<T>);
 
 impl<T: Real> Objective<T> {
     /// The loss of a network's outputs on `examples` examples. `adapted` is the part of the flat parameters that
-    /// directions of Hessian-vector products lie in.
+    /// directions of Hessian-vector products lie in; where it is empty, there are none.
     pub(crate) fn new(
         network: &Network,
         kind: LossKind,
@@ -57,7 +58,8 @@ impl<T: Real> Objective<T> {
         instruction_set: InstructionSet,
         program: impl FnOnce(&mut Plan<'_, T>, Feature) -> Loss,
     ) -> Self {
-        let mut planner = Planner::new(network.layout().trained().len());
+        let has_tangents = !adapted.is_empty();
+        let mut planner = Planner::new(network.layout().trained().len(), has_tangents);
         let inputs = planner.slot(examples * network.input_len(), false);
         let mut plan = Plan { planner: &mut planner, examples, adapted, layers: Vec::new() };
         let loss = program(&mut plan, Feature { value: inputs, cotangent: None });
@@ -73,6 +75,7 @@ impl<T: Real> Objective<T> {
             gradient,
             inputs,
             statistics,
+            has_tangents,
         }
     }
 
@@ -222,6 +225,7 @@ impl<T: Real> Objective<T> {
         frame: &Frame<T>,
         plane: &'t mut TangentPlane<T>,
     ) -> &'t [T] {
+        assert!(self.has_tangents, "an objective without adapted parameters has no Hessian");
         let mut pass = Tangents {
             instruction_set: self.instruction_set,
             values: &frame.0,
@@ -264,6 +268,9 @@ impl<T: Real> Objective<T> {
             ["forward", "backward"],
             false,
         );
+        if !self.has_tangents {
+            return;
+        }
         let direction = &frame.0[self.gradient.range()];
         plane.0[self.parameters.range()].copy_from_slice(direction);
         let mut pass = Tangents { instruction_set, values: &frame.0, tangents: &mut plane.0 };

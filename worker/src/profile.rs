@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::episodes::Batch;
 use crate::kernels::Real;
 use crate::objective::Objective;
-use crate::ops::{Bilinear, Linear, Nonlinear, Pass, Slot};
+use crate::ops::{Bilinear, InPlace, Linear, Nonlinear, Pass, Slot};
 
 /// One op of one layer, and what it takes in an episode.
 #[derive(Clone, Debug)]
@@ -138,6 +138,10 @@ impl<T: Real> Pass<T> for Timed<'_, T> {
 
     fn nonlinear(&mut self, op: &dyn Nonlinear<T>, x: &[Slot], out: Slot) {
         self.run(short(op.name()), 0, |pass| pass.nonlinear(op, x, out));
+    }
+
+    fn in_place(&mut self, op: &dyn InPlace<T>, x: &[Slot], out: Slot) {
+        self.run(short(op.name()), 0, |pass| pass.in_place(op, x, out));
     }
 
     fn statistics(&mut self, op: &dyn Nonlinear<T>, x: Slot, out: Slot) {

@@ -17,7 +17,7 @@ use super::formula::{Formula, Pair, Writes, formula};
 use super::lanes::Lanes;
 use super::places::Places;
 use super::real::Real;
-use super::sweep::sweep;
+use super::sweep::{sweep, sweep_in_place};
 
 /// `value` where the normalised output `x · scale + shift` is above zero, else zero.
 #[inline(always)]
@@ -176,6 +176,18 @@ pub(crate) fn input<T: Real>(
     let [statistics, affine, sums] = [statistics, affine, sums].map(|both| Pair::new(both, places));
     let formula = Input { statistics, affine, sums, share: places.grid().rows };
     sweep(instruction_set, places, &formula, ([x], [dy]), out, [&mut [], &mut []]);
+}
+
+/// As [`input`], writing ∂x over ∂y; nothing is pooled.
+pub(crate) fn input_in_place<T: Real>(
+    instruction_set: InstructionSet,
+    places: Places,
+    [x, statistics, affine, sums]: [&[T]; 4],
+    dy: &mut [T],
+) {
+    let [statistics, affine, sums] = [statistics, affine, sums].map(|both| Pair::new(both, places));
+    let formula = Input { statistics, affine, sums, share: places.grid().rows };
+    sweep_in_place(instruction_set, places, &formula, [x], dy);
 }
 
 formula! { InputTangent { statistics, affine, sums, statistics_dot, affine_dot, sums_dot; share } Full,

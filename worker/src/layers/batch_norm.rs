@@ -27,7 +27,14 @@ impl BatchNormRelu {
             gradient: gamma.gradient.joined(beta.gradient),
         };
         let statistics = planner.statistics(grid, x.value.moves());
-        let y = Feature::plan(planner, places.pooled_len(), moves || x.value.moves());
+        let moves = moves || x.value.moves();
+        let in_place = !planner.keeps_values() && matches!(places, Places::Rows(_));
+        let y = match x.cotangent {
+            Some(_) if in_place => {
+                Feature { value: planner.slot(places.pooled_len(), moves), cotangent: x.cotangent }
+            }
+            _ => Feature::plan(planner, places.pooled_len(), moves),
+        };
         Self { places, x, statistics, affine, y }
     }
 }
@@ -47,7 +54,10 @@ impl<T: Real> Layer<T> for BatchNormRelu {
             &[x, statistics, affine, dy],
             self.affine.gradient,
         );
-        if let Some(dx) = self.x.cotangent {
+        if self.x.cotangent == self.y.cotangent {
+            let inputs = [x, statistics, affine, self.affine.gradient];
+            pass.in_place(&InputCotangent(self.places), &inputs, dy);
+        } else if let Some(dx) = self.x.cotangent {
             let inputs = [x, statistics, affine, dy, self.affine.gradient];
             pass.nonlinear(&InputCotangent(self.places), &inputs, dx);
         }

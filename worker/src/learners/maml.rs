@@ -48,7 +48,8 @@ impl<T: Real> Maml<T> {
             Adapt::Head => setting.network.head(),
         };
         let steps = (config.inner_steps, config.evaluation_steps);
-        let (training, evaluation) = Stage::both(setting, steps, &adapted);
+        let curved = if config.order == Order::Second { adapted.clone() } else { 0..0 };
+        let (training, evaluation) = Stage::both(setting, steps, &curved);
         let real = |value: f32| T::from_f64(f64::from(value));
         Self {
             training,

@@ -59,7 +59,7 @@ impl<T: Real> Metric<T> {
                 compare(plan, &Embedded { size, width, supports, queries })
             };
             let set = setting.instruction_set;
-            Arc::new(Objective::of_program(network, examples, 0..trained, set, program))
+            Arc::new(Objective::of_program(network, examples, 0..0, set, program))
         };
         let training = objective(setting.training);
         let evaluation = if setting.evaluation == setting.training {

@@ -51,9 +51,9 @@ impl<T: Real> Reptile<T> {
     pub(crate) fn new(config: &ReptileConfig, setting: &Setting<'_>) -> Self {
         let parameters = setting.network.layout().len();
         let steps = (config.inner_steps, config.evaluation_steps);
-        let (training, evaluation) = Stage::both(setting, steps, &(0..parameters));
+        let (training, evaluation) = Stage::both(setting, steps, &(0..0));
         let batch = |stage: &Stage<T>, size: Option<usize>| match size {
-            Some(size) if size < stage.support.examples() => setting.objective(size, 0..parameters),
+            Some(size) if size < stage.support.examples() => setting.objective(size, 0..0),
             _ => Arc::clone(&stage.support),
         };
         Self {

@@ -59,23 +59,27 @@ impl<T: Real> Stage<T> {
         steps: (usize, usize),
         adapted: &Range<usize>,
     ) -> (Self, Self) {
-        let objective = |examples: usize| setting.objective(examples, adapted.clone());
+        let support = |examples: usize| setting.objective(examples, adapted.clone());
+        // Nothing takes the query loss's Hessian.
+        let query = |examples: usize| setting.objective(examples, 0..0);
         let training = Self {
-            support: objective(setting.training.support()),
-            query: objective(setting.training.query()),
+            support: support(setting.training.support()),
+            query: query(setting.training.query()),
             steps: steps.0,
             transductive: true,
         };
-        let same = |shared: &Arc<Objective<T>>, then: usize, now: usize| {
-            if then == now { Arc::clone(shared) } else { objective(now) }
-        };
+        let (training_size, evaluation_size) = (setting.training, setting.evaluation);
         let evaluation = Self {
-            support: same(
-                &training.support,
-                setting.training.support(),
-                setting.evaluation.support(),
-            ),
-            query: same(&training.query, setting.training.query(), setting.evaluation.query()),
+            support: if training_size.support() == evaluation_size.support() {
+                Arc::clone(&training.support)
+            } else {
+                query(evaluation_size.support())
+            },
+            query: if training_size.query() == evaluation_size.query() {
+                Arc::clone(&training.query)
+            } else {
+                query(evaluation_size.query())
+            },
             steps: steps.1,
             transductive: setting.transductive,
         };

@@ -1,7 +1,7 @@
 //! Batch norm with the ReLU behind it, and the max pool behind that if there is one, in four steps: statistics, output, parameters' gradients, input's gradient.
 //! The formulas stand in `kernels/statistics.rs` and `kernels/normalisation.rs`.
 
-use super::{Nonlinear, inputs};
+use super::{InPlace, Nonlinear, inputs};
 use crate::kernels::{Grid, InstructionSet, Places, Real, normalisation, statistics};
 
 /// x → (μ, r).
@@ -55,5 +55,12 @@ impl<T: Real> Nonlinear<T> for InputCotangent {
 
     fn tangent(&self, set: InstructionSet, x: &[&[T]], _: &[T], x_dot: &[&[T]], out: &mut [T]) {
         normalisation::input_tangent(set, self.0, inputs(x), inputs(x_dot), out);
+    }
+}
+
+/// (x, (μ, r), (γ, β), (∂γ, ∂β)), with ∂y to be overwritten by ∂x.
+impl<T: Real> InPlace<T> for InputCotangent {
+    fn overwrite(&self, set: InstructionSet, x: &[&[T]], out: &mut [T]) {
+        normalisation::input_in_place(set, self.0, inputs(x), out);
     }
 }

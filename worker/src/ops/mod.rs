@@ -98,6 +98,17 @@ pub(crate) trait Nonlinear<T: Real> {
     }
 }
 
+/// out = f(x₁, …, out): where values alone are asked for, an op that overwrites what nothing else reads.
+pub(crate) trait InPlace<T: Real> {
+    /// Overwrites `out`.
+    fn overwrite(&self, instruction_set: InstructionSet, x: &[&[T]], out: &mut [T]);
+
+    /// What a profile calls it: its type.
+    fn name(&self) -> &'static str {
+        std::any::type_name::<Self>()
+    }
+}
+
 impl<T: Real> Bilinear<T> for Gather {
     fn apply(
         &self,
