@@ -50,6 +50,29 @@ pub(crate) trait Lanes: Copy {
     /// A positive normal number as (e, m) with `self = 2ᵉ m` and m in [1, 2).
     unsafe fn exponent_and_mantissa(self) -> (Self, Self);
 
+    /// The columns of a square whose rows these are.
+    #[inline(always)]
+    unsafe fn transpose(rows: [Self; LANES]) -> [Self; LANES] {
+        let mut from = [[Self::Scalar::ZERO; LANES]; LANES];
+        let mut to = [[Self::Scalar::ZERO; LANES]; LANES];
+        // SAFETY: the arrays have sixteen places each.
+        unsafe {
+            for i in 0..LANES {
+                rows[i].store(from[i].as_mut_ptr());
+            }
+            for i in 0..LANES {
+                for j in 0..LANES {
+                    to[j][i] = from[i][j];
+                }
+            }
+            let mut columns = rows;
+            for j in 0..LANES {
+                columns[j] = Self::load(to[j].as_ptr());
+            }
+            columns
+        }
+    }
+
     /// Asks for the cache line at `from`, which need not be there, where the machine can be asked.
     #[inline(always)]
     unsafe fn prefetch(from: *const Self::Scalar) {

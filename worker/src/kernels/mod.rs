@@ -11,6 +11,7 @@
 //! | `places`, `formula`, `sweep` | a formula swept over the places of a batch, or over the windows that are pooled |
 //! | `statistics`, `normalisation` | batch norm with ReLU and max pool, backward and tangents |
 //! | `channels` | sums over rows |
+//! | `transpose` | weights as the input's gradient reads them |
 //! | `lane_product`, `lstm` | products whose batch is the lanes; LSTM cells |
 //! | `pointwise`, `transcendental`, `softmax` | the rest |
 //!
@@ -49,6 +50,7 @@ mod sweep;
 #[cfg(test)]
 pub(crate) mod test_support;
 mod transcendental;
+mod transpose;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
@@ -65,3 +67,4 @@ pub(crate) use places::{Grid, Places, Pool};
 pub(crate) use product::product;
 pub use real::Real;
 pub(crate) use softmax::{log_sum_exp, softmax};
+pub(crate) use transpose::transpose_taps;

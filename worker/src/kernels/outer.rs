@@ -112,9 +112,9 @@ impl<T: Real> Product<'_, T> {
     /// Block by block and tap by tap, from where the operands lie.
     fn in_place(&self) {
         let width = self.outer.gather.width();
-        let ahead = Ahead::none();
-        self.each_block(|block, part, _| {
+        self.each_block(|block, part, next| {
             for (input, cotangent) in self.terms {
+                let ahead = Ahead::new(input, next.clone(), 1);
                 for chunk in &block.chunks {
                     let operands = Operands {
                         input: input[part.input..].as_ptr(),

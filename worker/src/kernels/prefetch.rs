@@ -43,4 +43,18 @@ impl<T: Real> Ahead<T> {
         }
         self.next.set(next);
     }
+
+    /// Asks for the next cache line.
+    ///
+    /// # Safety
+    /// The machine has the instructions.
+    #[inline(always)]
+    pub(super) unsafe fn ask_line<L: Lanes<Scalar = T>>(&self) {
+        let next = self.next.get();
+        if next < self.end.get() {
+            // SAFETY: the caller's.
+            unsafe { L::prefetch(next) };
+            self.next.set(next.wrapping_add(LANES));
+        }
+    }
 }

@@ -335,6 +335,46 @@ impl Lanes for Avx512 {
     }
 
     #[inline(always)]
+    unsafe fn transpose(rows: [Self; LANES]) -> [Self; LANES] {
+        // SAFETY: as in `one`.
+        unsafe {
+            let mut a = rows;
+            let mut b = rows;
+            // Squares of four within every quarter of a register …
+            for i in 0..LANES / 2 {
+                b[2 * i] = Self(_mm512_unpacklo_ps(a[2 * i].0, a[2 * i + 1].0));
+                b[2 * i + 1] = Self(_mm512_unpackhi_ps(a[2 * i].0, a[2 * i + 1].0));
+            }
+            for i in 0..LANES / 4 {
+                for j in 0..2 {
+                    let [first, second] = [b[4 * i + j].0, b[4 * i + j + 2].0];
+                    let [first, second] = [_mm512_castps_pd(first), _mm512_castps_pd(second)];
+                    let low = _mm512_unpacklo_pd(first, second);
+                    let high = _mm512_unpackhi_pd(first, second);
+                    a[4 * i + 2 * j] = Self(_mm512_castpd_ps(low));
+                    a[4 * i + 2 * j + 1] = Self(_mm512_castpd_ps(high));
+                }
+            }
+            // … and then the quarters as numbers of a square of four.
+            for j in 0..4 {
+                for half in 0..2 {
+                    let [first, second] = [a[8 * half + j].0, a[8 * half + 4 + j].0];
+                    b[8 * half + j] = Self(_mm512_shuffle_f32x4::<0x88>(first, second));
+                    b[8 * half + 4 + j] = Self(_mm512_shuffle_f32x4::<0xdd>(first, second));
+                }
+            }
+            for j in 0..8 {
+                let [first, second] = [b[j].0, b[8 + j].0];
+                let even = Self(_mm512_shuffle_f32x4::<0x88>(first, second));
+                let odd = Self(_mm512_shuffle_f32x4::<0xdd>(first, second));
+                a[j] = even;
+                a[j + 8] = odd;
+            }
+            a
+        }
+    }
+
+    #[inline(always)]
     unsafe fn prefetch(from: *const f32) {
         // SAFETY: a prefetch of any address is allowed.
         unsafe { _mm_prefetch::<_MM_HINT_T1>(from.cast()) }

@@ -1,7 +1,7 @@
 //! Ops that are linear in their one input.
 
 use super::Linear;
-use crate::kernels::{Grid, InstructionSet, LANES, Real, pointwise, sum_rows};
+use crate::kernels::{Grid, InstructionSet, Real, pointwise, sum_rows, transpose_taps};
 
 /// `[rows, channels]` → `[channels]`: the gradient of a bias.
 pub(crate) struct SumRows(pub(crate) Grid);
@@ -21,49 +21,9 @@ pub(crate) struct TransposeTaps {
 }
 
 impl<T: Real> Linear<T> for TransposeTaps {
-    fn apply(&self, _: InstructionSet, x: &[T], out: &mut [T]) {
-        let Self { taps, rows, columns } = *self;
-        // A square of panels at a time: `from` holds a row of it at each step, `to` a column.
-        for (first_column, width) in panel_columns(columns) {
-            let from = &x[first_column * taps * rows..][..taps * rows * width];
-            for (first_row, height) in panel_columns(rows) {
-                let to = &mut out[first_row * taps * columns..][..taps * columns * height];
-                for tap in 0..taps {
-                    let from = &from[(tap * rows + first_row) * width..][..height * width];
-                    let to = &mut to[(tap * columns + first_column) * height..][..width * height];
-                    transpose(from, to, (height, width));
-                }
-            }
-        }
+    fn apply(&self, instruction_set: InstructionSet, x: &[T], out: &mut [T]) {
+        transpose_taps(instruction_set, (self.taps, self.rows, self.columns), x, out);
     }
-}
-
-/// Two panels' meeting.
-type Square<T> = [T; LANES * LANES];
-
-/// `[height, width]` → `[width, height]`.
-fn transpose<T: Real>(from: &[T], to: &mut [T], (height, width): (usize, usize)) {
-    // Of fixed size, a square costs no check of bounds.
-    if let (Ok(from), Ok(to)) = (<&Square<T>>::try_from(from), <&mut Square<T>>::try_from(&mut *to))
-        && height == LANES
-    {
-        for column in 0..LANES {
-            for row in 0..LANES {
-                to[column * LANES + row] = from[row * LANES + column];
-            }
-        }
-        return;
-    }
-    for (i, row) in from.chunks_exact(width).enumerate() {
-        for (to, &value) in to[i..].iter_mut().step_by(height).zip(row) {
-            *to = value;
-        }
-    }
-}
-
-/// The panels of so many columns: (first, width).
-fn panel_columns(columns: usize) -> impl Iterator<Item = (usize, usize)> {
-    (0..columns).step_by(LANES).map(move |first| (first, LANES.min(columns - first)))
 }
 
 /// `[groups, members, channels]` → `[groups, channels]`: the sum over members, divided by `divisor`.

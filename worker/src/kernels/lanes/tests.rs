@@ -149,3 +149,38 @@ fn every_instruction_set_touches_the_first_lanes_alone() {
         }
     }
 }
+
+/// A square of numbers, transposed.
+struct Transpose<'a>(&'a [f32]);
+
+impl Kernel<f32> for Transpose<'_> {
+    type Output = Vec<f32>;
+
+    #[inline(always)]
+    unsafe fn run<L: Lanes<Scalar = f32>>(self) -> Vec<f32> {
+        assert_eq!(self.0.len(), LANES * LANES);
+        let mut out = vec![0.0; LANES * LANES];
+        // SAFETY: there are sixteen rows of sixteen.
+        unsafe {
+            let mut rows = [L::splat(0.0); LANES];
+            for i in 0..LANES {
+                rows[i] = L::load(self.0.as_ptr().add(i * LANES));
+            }
+            for (j, column) in L::transpose(rows).into_iter().enumerate() {
+                column.store(out.as_mut_ptr().add(j * LANES));
+            }
+        }
+        out
+    }
+}
+
+#[test]
+fn every_instruction_set_transposes() {
+    let square: Vec<f32> = (0..LANES * LANES).map(|place| place as f32).collect();
+    for set in InstructionSet::available() {
+        let transposed = f32::dispatch(set, Transpose(&square));
+        for (place, value) in transposed.iter().enumerate() {
+            assert_eq!(*value, square[place % LANES * LANES + place / LANES], "{set}, {place}");
+        }
+    }
+}

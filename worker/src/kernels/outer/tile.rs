@@ -12,6 +12,9 @@ use super::Outer;
 /// Input columns of a tile.
 pub(super) const TILE: usize = 6;
 
+/// Rows that a loop takes at a time.
+const UNROLL: usize = 2;
+
 /// The most panels that a tile spans, where there are registers for them.
 const PANELS: usize = 4;
 
@@ -162,15 +165,40 @@ impl<T: Real, const WIDTH: usize, const NEIGHBOURS: bool> Tiles<'_, T, WIDTH, NE
             let to = target.output.add((width.start + column) * target.rows);
             let mut start = self.0.columns.start;
             while start < self.0.columns.end {
-                self.0.ahead.ask::<L>();
+                if COLUMNS == 1 {
+                    self.0.ahead.ask::<L>();
+                }
                 let mut places = [(0, 0); WIDTH];
                 for i in 0..WIDTH {
                     places[i] = columns.place(start + i);
                 }
                 let mut sums = [[L::splat(T::ZERO); COLUMNS]; WIDTH];
-                for row in operands.rows {
+                let input = operands.input.add(places[0].0);
+                let (several, rest) = operands.rows.as_chunks::<UNROLL>();
+                for rows in several {
+                    if COLUMNS > 1 {
+                        self.0.ahead.ask_line::<L>();
+                    }
+                    for u in 0..UNROLL {
+                        let dy = cotangent.add(rows[u].output as usize);
+                        let x = input.add(rows[u].input as usize);
+                        let mut d = [L::splat(T::ZERO); COLUMNS];
+                        for j in 0..COLUMNS {
+                            let dy = dy.add(j * LANES);
+                            d[j] = if COLUMNS == 1 { load(dy, readable) } else { L::load(dy) };
+                        }
+                        for i in 0..WIDTH {
+                            let place = if NEIGHBOURS { i } else { places[i].0 - places[0].0 };
+                            let x = L::splat(*x.add(place));
+                            for j in 0..COLUMNS {
+                                sums[i][j] = sums[i][j].mul_add(x, d[j]);
+                            }
+                        }
+                    }
+                }
+                for row in rest {
                     let dy = cotangent.add(row.output as usize);
-                    let x = operands.input.add(row.input as usize + places[0].0);
+                    let x = input.add(row.input as usize);
                     let mut d = [L::splat(T::ZERO); COLUMNS];
                     for j in 0..COLUMNS {
                         let dy = dy.add(j * LANES);
