@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use lyceum_common::config::LearnerConfig;
 use lyceum_common::ids::Split;
 use lyceum_common::parameters::MetaParameters;
+use lyceum_common::report::ReportSums;
 use lyceum_common::seed::Seed;
 use lyceum_coordinator::checkpoint::read_model;
 use lyceum_coordinator::enterprise::layout_of;
@@ -148,8 +149,9 @@ impl Evaluate {
         let pool = Pool::new(work, threads).context("no compute threads")?;
         let started = Instant::now();
         let seed = Seed::of_run(config.seed);
-        let sums =
-            pool.evaluate(Arc::clone(parameters.values()), seed, self.split.into(), episodes)?;
+        let reports =
+            pool.evaluate(parameters.values(), seed, self.split.into(), episodes)?;
+        let sums = ReportSums::of(&reports);
         let seconds = started.elapsed().as_secs_f64();
         let accuracy = config.data.is_classification().then(|| sums.mean_accuracy());
         let summary = Summary {

@@ -38,6 +38,19 @@ impl From<EpisodeReport> for ReportSums {
 }
 
 impl ReportSums {
+    /// The sums over the episodes of a whole evaluation, by the reduction's tree: the bits are those of the farm.
+    #[must_use]
+    pub fn of(reports: &[EpisodeReport]) -> Self {
+        match reports {
+            [] => Self::default(),
+            [report] => (*report).into(),
+            _ => {
+                let (left, right) = reports.split_at(reports.len().next_power_of_two() / 2);
+                Self::of(left).plus(Self::of(right))
+            }
+        }
+    }
+
     /// The sums of `self` and `other` together.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
@@ -85,6 +98,8 @@ impl Estimate {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reduction::{NodeId, Partial, Reduction};
+    use proptest::prelude::*;
 
     #[test]
     fn means_and_intervals_of_a_known_sample() {
@@ -97,5 +112,18 @@ mod tests {
         assert!((accuracy.mean - 0.75).abs() < 1e-12);
         assert!((accuracy.interval - 1.96 * 0.25).abs() < 1e-12);
         assert_eq!(sums.mean_loss(), Estimate { mean: 2.0, interval: 0.0 });
+    }
+
+    proptest! {
+        #[test]
+        fn the_sums_of_all_reports_are_the_reductions(losses in prop::collection::vec(0.0..9.0, 1..70)) {
+            let reports: Vec<_> = losses.iter().map(|&loss| EpisodeReport { loss, accuracy: 1.0 / loss }).collect();
+            let mut reduction = Reduction::whole(reports.len() as u64);
+            for (index, &report) in reports.iter().enumerate() {
+                let node = NodeId::leaf(index as u64);
+                reduction.add(Partial { node, gradient: Vec::new(), reports: report.into() });
+            }
+            prop_assert_eq!(ReportSums::of(&reports), reduction.into_root().unwrap().reports);
+        }
     }
 }

@@ -32,6 +32,8 @@ pub struct OfEpisode;
 #[derive(Clone, Copy)]
 pub struct Seed<Level> {
     key: [u8; 32],
+    /// Which of its level's seeds it is.
+    index: u64,
     level: PhantomData<Level>,
 }
 
@@ -81,7 +83,7 @@ impl<Level> Seed<Level> {
         hasher.update(domain.as_bytes());
         hasher.update(&[0]);
         hasher.update(&index.to_le_bytes());
-        Seed { key: *hasher.finalize().as_bytes(), level: PhantomData }
+        Seed { key: *hasher.finalize().as_bytes(), index, level: PhantomData }
     }
 
     fn generator(self, domain: &str) -> Generator {
@@ -94,7 +96,7 @@ impl Seed<OfRun> {
     /// The root of everything that a training run draws.
     #[must_use]
     pub fn of_run(seed: u64) -> Self {
-        let root = Self { key: [0; 32], level: PhantomData };
+        let root = Self { key: [0; 32], index: 0, level: PhantomData };
         root.refine("lyceum run", seed)
     }
 
@@ -149,6 +151,12 @@ impl Seed<OfStep> {
 }
 
 impl Seed<OfEpisode> {
+    /// The episode's place within its meta-step, or within its evaluation.
+    #[must_use]
+    pub fn index(self) -> EpisodeIndex {
+        EpisodeIndex(self.index)
+    }
+
     /// The generator of this episode for one purpose.
     #[must_use]
     pub fn stream(self, purpose: Purpose) -> Generator {
@@ -252,6 +260,12 @@ mod tests {
             assert!(draws[i + 1..].iter().all(|b| a != b));
         }
         assert_eq!(draw(1, 2, 3, Purpose::Classes), draws[0]);
+    }
+
+    #[test]
+    fn an_episodes_seed_knows_its_place() {
+        let seed = Seed::of_run(1).evaluation_on(Split::Test).episode(EpisodeIndex(9));
+        assert_eq!(seed.index(), EpisodeIndex(9));
     }
 
     proptest! {

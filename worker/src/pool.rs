@@ -4,19 +4,21 @@
 //! nothing that it computes depends on which thread it is. Threads are the system's, never the I/O runtime's, so that
 //! a connection lives while they work.
 
+mod evaluation;
+
 use std::any::Any;
 use std::collections::VecDeque;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use lyceum_common::assignment::Job;
-use lyceum_common::ids::{EpisodeIndex, EpisodeRange, Split};
+use lyceum_common::ids::{EpisodeIndex, EpisodeRange};
 use lyceum_common::reduction::{NodeId, Partial, Reduction};
-use lyceum_common::report::{EpisodeReport, ReportSums};
+use lyceum_common::report::EpisodeReport;
 use lyceum_common::seed::{OfRun, Seed};
 
 use crate::work::{Work, WorkThread};
@@ -146,36 +148,6 @@ impl Pool {
     /// Takes back a gradient's buffer, for another one.
     pub fn recycle(&self, gradient: Vec<f32>) {
         self.shared.recycle(gradient);
-    }
-
-    /// Evaluates `parameters` on the first `episodes` episodes of `split`, those that a run of this seed evaluates on.
-    ///
-    /// Blocks until it is done.
-    ///
-    /// # Errors
-    /// Where the parameters do not fit, or a learner panics.
-    pub fn evaluate(
-        &self,
-        parameters: Arc<[f32]>,
-        seed: Seed<OfRun>,
-        split: Split,
-        episodes: u64,
-    ) -> Result<ReportSums, ComputeError> {
-        let (sender, receiver) = mpsc::channel();
-        let computation = Computation {
-            job: Job::Evaluation { split },
-            parameters,
-            seed,
-            episodes,
-            range: EpisodeRange::new(0, episodes),
-        };
-        // The receiver outlives the computation: it waits for it.
-        self.submit(computation, move |computed| drop(sender.send(computed)));
-        let partials = receiver.recv().unwrap_or(Err(ComputeError::Abandoned))?;
-        Ok(partials
-            .into_iter()
-            .map(|partial| partial.reports)
-            .fold(ReportSums::default(), ReportSums::plus))
     }
 }
 

@@ -1,7 +1,9 @@
 use std::sync::atomic::AtomicUsize;
+use std::sync::mpsc;
 
-use lyceum_common::ids::MetaStep;
+use lyceum_common::ids::{MetaStep, Split};
 use lyceum_common::reduction::subtrees;
+use lyceum_common::report::ReportSums;
 use lyceum_common::seed::{OfEpisode, Purpose};
 use proptest::prelude::*;
 
@@ -139,17 +141,16 @@ fn a_version_is_set_once_a_thread_and_buffers_are_used_again() {
 
 #[test]
 fn evaluations_are_those_of_the_run_and_do_not_depend_on_threads() {
-    let sums = [1, 2, 3].map(|threads| {
-        let (pool, _) = pool(threads);
-        pool.evaluate(theta(), Seed::of_run(4), Split::Test, 101).unwrap()
-    });
-    assert_eq!(sums[0], sums[1]);
-    assert_eq!(sums[0], sums[2]);
-    assert_eq!(sums[0].episodes, 101);
-    assert_eq!(sums[0].accuracy, 101.0);
-    let (pool, _) = pool(2);
-    assert_ne!(pool.evaluate(theta(), Seed::of_run(4), Split::Validation, 101), Ok(sums[0]));
-    assert_eq!(pool.evaluate(theta(), Seed::of_run(4), Split::Test, 0), Ok(ReportSums::default()));
+    let evaluate = |threads: usize, split: Split, episodes: u64| {
+        pool(threads).0.evaluate(&theta(), Seed::of_run(4), split, episodes).unwrap()
+    };
+    let reports = evaluate(1, Split::Test, 101);
+    assert_eq!(evaluate(2, Split::Test, 101), reports);
+    assert_eq!(evaluate(3, Split::Test, 101), reports);
+    assert_eq!(ReportSums::of(&reports).episodes, 101);
+    assert_ne!(evaluate(2, Split::Validation, 101), reports);
+    assert_eq!(evaluate(2, Split::Test, 40), reports[..40], "the first ones of more");
+    assert_eq!(evaluate(2, Split::Test, 0), []);
 }
 
 #[test]
