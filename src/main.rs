@@ -1,9 +1,12 @@
 //! The `lyceum` command: it composes the coordinator and the worker, and holds no logic of its own.
 
 mod bench;
+mod compare;
 mod comparison;
 mod config;
 mod coordinator;
+mod episode_choice;
+mod episodes;
 mod evaluate;
 mod gradient;
 mod health;
@@ -15,6 +18,7 @@ mod serve;
 mod signals;
 mod summary;
 mod train;
+mod trained;
 mod worker;
 
 use std::process::ExitCode;
@@ -41,6 +45,10 @@ enum Command {
     Worker(worker::Worker),
     /// Tests a trained model on held-out classes
     Evaluate(evaluate::Evaluate),
+    /// Tests two trained models on the same episodes, and says whether they differ
+    Compare(compare::Compare),
+    /// Writes down the episodes that a run would be evaluated on
+    Episodes(episodes::Episodes),
     /// Computes one episode from a file, to compare with another framework
     Gradient(gradient::Gradient),
     /// Prints a configuration with every default spelled out
@@ -61,6 +69,8 @@ async fn main() -> ExitCode {
         Command::Coordinator(coordinator) => coordinator.run().await,
         Command::Worker(worker) => worker.run().await,
         Command::Evaluate(evaluate) => tokio::task::block_in_place(|| evaluate.run()),
+        Command::Compare(compare) => tokio::task::block_in_place(|| compare.run()),
+        Command::Episodes(episodes) => tokio::task::block_in_place(|| episodes.run()),
         Command::Gradient(gradient) => gradient.run(),
         Command::Config(config) => config.run(),
         Command::Bench(bench) => tokio::task::block_in_place(|| bench.run()),

@@ -71,6 +71,7 @@ impl Job {
                     accuracy: None,
                     interval: None,
                     episodes: 0,
+                    episode_list: None,
                     loss: None,
                     transductive: is_transductive(&config, None),
                     selected_step: Some(completed.step.0),

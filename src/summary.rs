@@ -16,6 +16,9 @@ pub(crate) struct Summary {
     pub(crate) interval: Option<f64>,
     /// Test episodes.
     pub(crate) episodes: u64,
+    /// The digest of the list of these episodes, where they can be listed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) episode_list: Option<String>,
     /// The mean query loss.
     pub(crate) loss: Option<f64>,
     /// Whether batch norm saw the query examples together.
@@ -74,6 +77,9 @@ impl Summary {
             ("episodes", self.episodes.to_string()),
             ("transductive", if self.transductive { "yes" } else { "no" }.to_owned()),
         ];
+        if let Some(list) = &self.episode_list {
+            rows.push(("episode list", list.clone()));
+        }
         if let Some(step) = self.selected_step {
             let how = if self.validated == Some(true) { "by validation" } else { "the last" };
             rows.push(("selected step", format!("{step} ({how})")));

@@ -3,7 +3,7 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`run`], [`meta_optimizer`] | the state machine: events and the time in, actions out |
-//! | [`checkpoint`], [`metrics`], [`run_folder`] | what is kept on disk |
+//! | [`checkpoint`], [`metrics`], [`kept_evaluation`], [`run_folder`] | what is kept on disk |
 //! | [`enterprise`] | all that it takes to serve a run, new or resumed |
 //! | [`server`] | sockets and the services on them |
 #![forbid(unsafe_code)]
@@ -12,6 +12,7 @@ pub mod checkpoint;
 mod driver;
 mod durable;
 pub mod enterprise;
+pub mod kept_evaluation;
 pub mod meta_optimizer;
 pub mod metrics;
 pub mod observation;

@@ -1,4 +1,4 @@
-//! A run's folder: `runs/NAME/{config.toml, metrics.jsonl, checkpoints/, tensorboard/, model.safetensors}`.
+//! A run's folder: `runs/NAME/{config.toml, metrics.jsonl, checkpoints/, evaluations/, tensorboard/, model.safetensors}`.
 
 use std::fs;
 use std::io;
@@ -91,6 +91,12 @@ impl RunFolder {
     #[must_use]
     pub fn tensorboard(&self) -> PathBuf {
         self.path.join("tensorboard")
+    }
+
+    /// The folder of evaluations, a file each.
+    #[must_use]
+    pub fn evaluations(&self) -> PathBuf {
+        self.path.join("evaluations")
     }
 
     /// The file of metrics, a line a report.

@@ -2,9 +2,11 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Output};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
+
+use crate::command::{lyceum, refused};
 
 /// How long a line may take to come before the test gives up.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -21,13 +23,6 @@ const RUN: [&str; 9] = [
     "data.glyphs.images.image_size=16",
     "network.conv4.filters=8",
 ];
-
-fn lyceum(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_lyceum"));
-    command.args(arguments).current_dir(folder).env("LYCEUM_CACHE", folder.join("cache"));
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
 
 fn with_run<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
     let overrides = RUN.iter().flat_map(|&change| ["--set", change]);
@@ -158,17 +153,6 @@ fn a_run_that_was_stopped_goes_on_to_the_same_bits() {
         std::fs::read_to_string(folder.join("stopped/glyphs-maml/metrics.jsonl")).unwrap();
     let steps = metrics.lines().filter(|line| line.contains("\"training\"")).count();
     assert_eq!(steps, 1200, "each step is there once");
-}
-
-/// The arguments are refused with a message that contains every one of `culprits`.
-fn refused(folder: &Path, arguments: &[&str], culprits: &[&str]) {
-    let output = lyceum(folder, arguments).output().unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success(), "{arguments:?} went through");
-    for culprit in culprits {
-        assert!(errors.contains(culprit), "{arguments:?}: `{culprit}` is not in: {errors}");
-    }
-    assert!(!errors.contains("panicked"), "{errors}");
 }
 
 #[test]

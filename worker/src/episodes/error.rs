@@ -3,6 +3,8 @@
 use lyceum_common::config::Shape;
 use lyceum_common::ids::Split;
 
+use super::EpisodeSize;
+
 /// Why episodes cannot be drawn.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EpisodeError {
@@ -12,6 +14,12 @@ pub enum EpisodeError {
     /// The data are functions to be minimised.
     #[error("data.quadratics: quadratics have no support and query sets")]
     NoSupport,
+    /// The data are functions, which have no classes.
+    #[error("data.{kind}: has no classes to draw episodes of")]
+    NoClasses {
+        /// The kind of data.
+        kind: &'static str,
+    },
     /// The pack's images are not the configuration's.
     #[error("data: the pack holds examples of {pack:?}, the configuration has {config:?}")]
     Shape {
@@ -69,5 +77,21 @@ pub enum EpisodeError {
         count: usize,
         /// The limit.
         limit: usize,
+    },
+    /// A learned optimizer's episodes are no classes and images.
+    #[error(
+        "learner.learned_optimizer: trains optimizees on minibatches, and has no few-shot episodes"
+    )]
+    NotListed,
+    /// Other episodes than a list has.
+    #[error(
+        "the listed episodes are of the {split} split, {ways} ways, {shots} shots, {queries} queries",
+        ways = size.ways, shots = size.shots, queries = size.queries
+    )]
+    Listed {
+        /// The list's split.
+        split: Split,
+        /// The list's size.
+        size: EpisodeSize,
     },
 }

@@ -11,7 +11,17 @@ use super::rotation::Rotation;
 use super::{Batch, Episode, EpisodeError, EpisodeSize, EpisodeSource};
 
 /// The most ways, and the most images of a class, that an episode can have: what is drawn lies on the stack.
-const LIMIT: usize = 1024;
+pub(super) const LIMIT: usize = 1024;
+
+/// One way of an episode: a class of a split, turned by quarters, and which of its images are shown; the support ones
+/// come first.
+#[derive(Clone, Copy)]
+pub(super) struct Way<'d> {
+    pub(super) label: usize,
+    pub(super) class: u32,
+    pub(super) quarters: u32,
+    pub(super) images: &'d [u32],
+}
 
 /// Draws N-way classification episodes, without replacement: no class twice, no image twice, so that support and query
 /// share none.
@@ -53,9 +63,56 @@ impl FewShotSource {
         Ok(Self { pack, rotations, shape })
     }
 
+    /// The data set.
+    pub(super) fn pack(&self) -> &Pack {
+        &self.pack
+    }
+
+    /// Whether its images can be turned.
+    pub(super) fn is_square(&self) -> bool {
+        self.shape[0] == self.shape[1]
+    }
+
     /// How many classes count for one of the pack's.
     fn turns(&self) -> u32 {
         if self.rotations { Rotation::COUNT } else { 1 }
+    }
+
+    /// Draws an episode way by way, in the order of the labels.
+    pub(super) fn draw(
+        &self,
+        seed: Seed<OfEpisode>,
+        split: Split,
+        size: EpisodeSize,
+        mut take: impl FnMut(Way<'_>),
+    ) {
+        let classes = self.pack.classes(split);
+        let (mut ways, mut images) = ([0; LIMIT], [0; LIMIT]);
+        let (ways, images) = (&mut ways[..size.ways], &mut images[..size.examples_a_class()]);
+        seed.stream(Purpose::Classes).choose(classes.len() as u32 * self.turns(), ways);
+        let mut generator = seed.stream(Purpose::Images);
+        for (label, &drawn) in ways.iter().enumerate() {
+            let (class, quarters) = (drawn / self.turns(), drawn % self.turns());
+            generator.choose(classes[class as usize].images(), images);
+            take(Way { label, class, quarters, images });
+        }
+    }
+
+    /// Writes the examples of a way of `split` behind those of the ways before it.
+    pub(super) fn push(
+        &self,
+        split: Split,
+        size: EpisodeSize,
+        way: Way<'_>,
+        episode: &mut Episode,
+    ) {
+        let class = &self.pack.classes(split)[way.class as usize];
+        for (place, &image) in way.images.iter().enumerate() {
+            let batch = if place < size.shots { &mut episode.support } else { &mut episode.query };
+            self.write(self.pack.image(class, image), Rotation::of(way.quarters), batch);
+            let target = |way, label| if way == label { 1.0 } else { 0.0 };
+            batch.targets.extend((0..size.ways).map(|other| target(other, way.label)));
+        }
     }
 
     fn write(&self, image: &[u8], rotation: Rotation, batch: &mut Batch) {
@@ -87,27 +144,8 @@ impl EpisodeSource for FewShotSource {
         size: EpisodeSize,
         episode: &mut Episode,
     ) {
-        let classes = self.pack.classes(split);
-        let (mut ways, mut images) = ([0; LIMIT], [0; LIMIT]);
-        let ways = &mut ways[..size.ways];
-        let images = &mut images[..size.examples_a_class()];
-        episode.support.clear();
-        episode.query.clear();
-        seed.stream(Purpose::Classes).choose(classes.len() as u32 * self.turns(), ways);
-        let mut generator = seed.stream(Purpose::Images);
-        for (label, &drawn) in ways.iter().enumerate() {
-            let class = &classes[(drawn / self.turns()) as usize];
-            let rotation = Rotation::of(drawn % self.turns());
-            generator.choose(class.images(), images);
-            for (place, &image) in images.iter().enumerate() {
-                let batch =
-                    if place < size.shots { &mut episode.support } else { &mut episode.query };
-                self.write(self.pack.image(class, image), rotation, batch);
-                batch
-                    .targets
-                    .extend((0..size.ways).map(|way| if way == label { 1.0 } else { 0.0 }));
-            }
-        }
+        episode.clear();
+        self.draw(seed, split, size, |way| self.push(split, size, way, episode));
     }
 
     fn check(&self, split: Split, size: EpisodeSize) -> Result<(), EpisodeError> {

@@ -2,19 +2,23 @@
 
 mod error;
 mod few_shot;
+mod list;
+mod listed;
 mod optimizee;
 mod rotation;
 mod sinusoid;
 
 use std::sync::Arc;
 
-use lyceum_common::config::{DataConfig, LearnerConfig, RunConfig};
+use lyceum_common::config::{DataConfig, EpisodeConfig, LearnerConfig, RunConfig};
 use lyceum_common::ids::Split;
 use lyceum_common::pack::Pack;
 use lyceum_common::seed::{OfEpisode, Seed};
 
 pub use error::EpisodeError;
 pub use few_shot::FewShotSource;
+pub use list::{EpisodeList, ListError, ListProblem, ListedWay};
+pub use listed::ListedSource;
 pub use optimizee::{OptimizeeSource, optimizee_source};
 pub use sinusoid::SinusoidSource;
 
@@ -55,6 +59,13 @@ impl EpisodeSize {
             Split::Train => Self::of_training(config),
             Split::Validation | Split::Test => Self::of_evaluation(config),
         }
+    }
+
+    /// Makes it the size of validation and test.
+    pub(crate) fn set_evaluation(self, episode: &mut EpisodeConfig) {
+        episode.evaluation_ways = Some(self.ways);
+        episode.evaluation_shots = Some(self.shots);
+        episode.evaluation_queries = Some(self.queries);
     }
 
     /// Support examples.
@@ -98,6 +109,13 @@ pub struct Episode {
     pub query: Batch,
 }
 
+impl Episode {
+    fn clear(&mut self) {
+        self.support.clear();
+        self.query.clear();
+    }
+}
+
 /// A distribution over episodes.
 pub trait EpisodeSource: Send + Sync {
     /// Draws the episode of `seed` into `episode`, whose buffers are reused: after the first draw of a size no
@@ -126,22 +144,34 @@ pub fn source(
     let source: Box<dyn EpisodeSource> = match (&config.data, pack) {
         (DataConfig::Sinusoid(sinusoid), _) => Box::new(SinusoidSource::new(sinusoid)),
         (DataConfig::Quadratics(_), _) => return Err(EpisodeError::NoSupport),
-        (_, None) => return Err(EpisodeError::NoPack),
         (
             DataConfig::Glyphs(_)
             | DataConfig::Omniglot(_)
             | DataConfig::Folder(_)
             | DataConfig::Idx(_),
-            Some(pack),
-        ) => {
-            check_shape(config, &pack)?;
-            Box::new(FewShotSource::new(pack, config.data.rotations())?)
-        }
+            pack,
+        ) => Box::new(few_shot(config, pack)?),
     };
     for split in used_splits(config) {
         source.check(split, EpisodeSize::of(config, split))?;
     }
     Ok(source)
+}
+
+/// The source of a run's classification episodes; no size is checked.
+///
+/// # Errors
+/// Where the data has no classes, or the pack is not that of the configuration.
+pub fn few_shot(
+    config: &RunConfig,
+    pack: Option<Arc<Pack>>,
+) -> Result<FewShotSource, EpisodeError> {
+    if !config.data.is_classification() {
+        return Err(EpisodeError::NoClasses { kind: config.data.kind() });
+    }
+    let pack = pack.ok_or(EpisodeError::NoPack)?;
+    check_shape(config, &pack)?;
+    FewShotSource::new(pack, config.data.rotations())
 }
 
 /// Whether the run's episodes can be drawn, of whatever kind its learner takes.

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use lyceum_common::config::{LearnerConfig, RunConfig};
+use lyceum_common::config::{ConfigError, LearnerConfig, RunConfig};
 use lyceum_common::model::{Head, ModelError};
 use lyceum_common::pack::Pack;
 
 use super::Work;
 use super::optimizer_problem::OptimizerProblem;
 use super::problem::Problem;
-use crate::episodes::{EpisodeError, EpisodeSize, EpisodeSource, source};
+use crate::episodes::{EpisodeError, EpisodeSize, EpisodeSource, ListedSource, source};
 use crate::kernels::InstructionSet;
 use crate::layers::LossKind;
 use crate::learners::{
@@ -23,6 +23,9 @@ pub enum BuildError {
     /// The network cannot read the data's examples.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// The sizes of listed episodes do not go with the configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The data has no such episodes.
     #[error(transparent)]
     Episodes(#[from] EpisodeError),
@@ -52,11 +55,39 @@ pub fn build(
     pack: Option<Arc<Pack>>,
     options: BuildOptions,
 ) -> Result<Arc<dyn Work>, BuildError> {
+    let images = pack.clone();
+    let drawn = || Ok(Arc::from(source(config, images.clone())?));
+    assemble(config, pack, &drawn, options)
+}
+
+/// The work of evaluating a run's parameters on the episodes of a list, whose sizes take the place of the configuration's.
+///
+/// # Errors
+/// Where the learner cannot be evaluated on such episodes.
+pub fn build_listed(
+    config: &RunConfig,
+    listed: ListedSource,
+    options: BuildOptions,
+) -> Result<Arc<dyn Work>, BuildError> {
+    if matches!(config.learner, LearnerConfig::LearnedOptimizer(_)) {
+        return Err(EpisodeError::NotListed.into());
+    }
+    let mut config = config.clone();
+    listed.list().size().set_evaluation(&mut config.episode);
+    config.validate()?;
+    let source: Arc<dyn EpisodeSource> = Arc::new(listed);
+    assemble(&config, None, &|| Ok(Arc::clone(&source)), options)
+}
+
+/// The one match over learners.
+fn assemble(
+    config: &RunConfig,
+    pack: Option<Arc<Pack>>,
+    source: &dyn Fn() -> Result<Arc<dyn EpisodeSource>, EpisodeError>,
+    options: BuildOptions,
+) -> Result<Arc<dyn Work>, BuildError> {
     let network = network(config)?;
     let setting = setting(config, &network, options);
-    let source = || -> Result<Arc<dyn EpisodeSource>, EpisodeError> {
-        Ok(Arc::from(source(config, pack.clone())?))
-    };
     Ok(match &config.learner {
         LearnerConfig::Maml(maml) => problem(Maml::<f32>::new(maml, &setting), &setting, source()?),
         LearnerConfig::MetaSgd(meta_sgd) => {

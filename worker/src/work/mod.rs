@@ -8,7 +8,7 @@ mod problem;
 pub(crate) use optimizer_problem::OptimizerProblem;
 
 pub use crate::learners::LstmWorkload;
-pub use build::{BuildError, BuildOptions, build};
+pub use build::{BuildError, BuildOptions, build, build_listed};
 
 use lyceum_common::ids::Split;
 use lyceum_common::report::EpisodeReport;

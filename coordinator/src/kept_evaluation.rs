@@ -1,0 +1,128 @@
+//! What `lyceum evaluate` found, episode by episode: `evaluations/DIGEST-inductive.json` in a run's folder, where DIGEST is
+//! that of the episodes' list.
+
+use std::io;
+
+use serde::{Deserialize, Serialize};
+
+use crate::durable;
+use crate::run_folder::{RunFolder, RunFolderError};
+
+/// The result of an evaluation of a run's parameters on listed episodes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeptEvaluation {
+    /// The digest of the parameters.
+    pub parameters: String,
+    /// The digest of the list of episodes.
+    pub episode_list: String,
+    /// What the episodes are.
+    pub protocol: Protocol,
+    /// The kind of data, as in a configuration.
+    pub data: String,
+    /// The split that classes were drawn from.
+    pub split: String,
+    /// Classes an episode.
+    pub ways: usize,
+    /// Support examples a class.
+    pub shots: usize,
+    /// Query examples a class.
+    pub queries: usize,
+    /// Whether batch norm saw the query examples together.
+    pub transductive: bool,
+    /// Inner steps, of a learner that takes some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inner_steps: Option<usize>,
+    /// The share of query examples labelled right, episode by episode.
+    pub accuracy: Vec<f64>,
+    /// The query loss, episode by episode.
+    pub loss: Vec<f64>,
+}
+
+/// What an evaluation's episodes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Protocol {
+    /// Drawn from the run's own data set.
+    Episodes,
+    /// Drawn from another data set than the model was trained on.
+    CrossDomain,
+    /// Lake's 20 runs of 20-way one-shot classification within an alphabet.
+    LakeRuns,
+}
+
+impl RunFolder {
+    /// Keeps an evaluation, in the place of an earlier one on the same list.
+    ///
+    /// # Errors
+    /// Where the file system refuses.
+    pub fn keep(&self, evaluation: &KeptEvaluation) -> Result<(), RunFolderError> {
+        let folder = self.evaluations();
+        let how = if evaluation.transductive { "transductive" } else { "inductive" };
+        let path = folder.join(format!("{}-{how}.json", evaluation.episode_list));
+        let write = || {
+            std::fs::create_dir_all(&folder)?;
+            durable::write(&path, (serde_json::to_string(evaluation)? + "\n").as_bytes())
+        };
+        write().map_err(|source| RunFolderError { path: path.clone(), source })
+    }
+
+    /// The evaluations that are kept, in the order of their files' names.
+    ///
+    /// # Errors
+    /// Where one of them cannot be read.
+    pub fn kept(&self) -> Result<Vec<KeptEvaluation>, RunFolderError> {
+        let folder = self.evaluations();
+        if !folder.is_dir() {
+            return Ok(Vec::new());
+        }
+        let list = || -> io::Result<Vec<_>> {
+            std::fs::read_dir(&folder)?.map(|entry| Ok(entry?.path())).collect()
+        };
+        let failed = |path, source| RunFolderError { path, source };
+        let mut paths = list().map_err(|source| failed(folder.clone(), source))?;
+        paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+        paths.sort();
+        let read = |path: std::path::PathBuf| {
+            let text = std::fs::read(&path);
+            let parsed = text.and_then(|text| Ok(serde_json::from_slice(&text)?));
+            parsed.map_err(|source| failed(path, source))
+        };
+        paths.into_iter().map(read).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn evaluation(transductive: bool, accuracy: f64) -> KeptEvaluation {
+        KeptEvaluation {
+            parameters: "p".into(),
+            episode_list: "l".into(),
+            protocol: Protocol::LakeRuns,
+            data: "omniglot".into(),
+            split: "test".into(),
+            ways: 20,
+            shots: 1,
+            queries: 1,
+            transductive,
+            inner_steps: None,
+            accuracy: vec![accuracy, 0.1 + 0.2],
+            loss: vec![1e-300, 2.5],
+        }
+    }
+
+    #[test]
+    fn an_evaluation_is_kept_once_a_list_and_a_mode() {
+        let runs = tempfile::tempdir().unwrap();
+        let folder = RunFolder::create(runs.path(), "run", "").unwrap();
+        assert_eq!(folder.kept().unwrap(), []);
+        for kept in [evaluation(true, 0.5), evaluation(false, 0.6), evaluation(true, 0.7)] {
+            folder.keep(&kept).unwrap();
+        }
+        assert_eq!(folder.kept().unwrap(), [evaluation(false, 0.6), evaluation(true, 0.7)]);
+        std::fs::write(folder.evaluations().join("cut.json"), "{ \"parameters\"").unwrap();
+        assert!(folder.kept().unwrap_err().to_string().contains("cut.json"));
+    }
+}

@@ -1,0 +1,217 @@
+//! `lyceum compare`: two models on the same episodes, with a paired test.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail, ensure};
+use lyceum_common::config::LearnerConfig;
+use lyceum_common::pack::Pack;
+use lyceum_common::report::ReportSums;
+use lyceum_common::statistics::PairedTest;
+use lyceum_coordinator::kept_evaluation::Protocol;
+use lyceum_worker::episodes::{EpisodeList, EpisodeSize};
+use serde::Serialize;
+
+use crate::episode_choice::EpisodeChoice;
+use crate::output::print;
+use crate::place::Places;
+use crate::trained::{Mode, Trained};
+
+/// Tests two trained models on the very same episodes: what each comes to, the difference, and a paired t-test.
+///
+/// Episodes are drawn as the first run draws its own, unless a list is given. The results are kept in both runs' folders.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Compare {
+    /// The folder of one run, or its name below --runs
+    a: PathBuf,
+    /// The folder of another
+    b: PathBuf,
+    #[command(flatten)]
+    choice: EpisodeChoice,
+    #[command(flatten)]
+    mode: Mode,
+    /// The folder that the data set lies in, where it is another one than in training
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    #[command(flatten)]
+    places: Places,
+    /// Ends with one JSON object on the last line of standard output
+    #[arg(long)]
+    json: bool,
+}
+
+/// What one run comes to.
+#[derive(Debug, Serialize)]
+struct Side {
+    run: String,
+    digest: String,
+    accuracy: f64,
+    /// The half-width of the 95 % interval.
+    interval: f64,
+    transductive: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Results {
+    a: Side,
+    b: Side,
+    episode_list: String,
+    episodes: u64,
+    ways: usize,
+    shots: usize,
+    queries: usize,
+    split: String,
+    /// a − b, with the half-width of its 95 % interval by Student's t.
+    difference: f64,
+    difference_interval: f64,
+    /// The paired, two-sided t-test; t is absent where it is infinite.
+    t: Option<f64>,
+    degrees_of_freedom: u64,
+    p: f64,
+}
+
+impl Compare {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        self.choice.check()?;
+        ensure!(self.choice.episodes != Some(1), "--episodes: a comparison takes two or more");
+        let open = |run| self.open(run);
+        let (a, b) = (open(&self.a)?, open(&self.b)?);
+        let packs = [self.places.cache.pack(&a.config)?, self.places.cache.pack(&b.config)?];
+        self.check_same(&a, &b, &packs)?;
+        let [pack, other] = packs;
+        let list = self.choice.list(&a.config, pack.clone())?;
+        let (a, first) = self.side(&a, pack, &list)?;
+        let (b, second) = self.side(&b, other, &list)?;
+        let test = PairedTest::of(&first, &second).context("fewer than two episodes")?;
+        let EpisodeSize { ways, shots, queries } = list.size();
+        let results = Results {
+            a,
+            b,
+            episode_list: list.digest().to_string(),
+            episodes: first.len() as u64,
+            ways,
+            shots,
+            queries,
+            split: list.split().to_string(),
+            difference: test.difference.mean,
+            difference_interval: test.difference.interval,
+            t: test.t.is_finite().then_some(test.t),
+            degrees_of_freedom: test.degrees_of_freedom,
+            p: test.p,
+        };
+        print(&if self.json { serde_json::to_string(&results)? } else { table(&results) })
+    }
+
+    fn open(&self, run: &std::path::Path) -> anyhow::Result<Trained> {
+        let mut trained = Trained::open(&self.places, run, self.data.as_deref())?;
+        let config = &mut trained.config;
+        let optimizer = matches!(config.learner, LearnerConfig::LearnedOptimizer(_));
+        ensure!(
+            config.data.is_classification() && !optimizer,
+            "{}: classifies no few-shot episodes, and so cannot be compared on them",
+            run.display()
+        );
+        self.choice.resize(config).with_context(|| run.display().to_string())?;
+        config.validate()?;
+        Ok(trained)
+    }
+
+    /// Refuses runs that cannot be tested on the same episodes.
+    fn check_same(
+        &self,
+        a: &Trained,
+        b: &Trained,
+        packs: &[Option<Arc<Pack>>; 2],
+    ) -> anyhow::Result<()> {
+        let name = |trained: &Trained| trained.folder.path().display().to_string();
+        if let [Some(first), Some(second)] = packs
+            && first.digest() != second.digest()
+        {
+            bail!(
+                "{} and {} were trained on different data: data.{}, pack {}, and data.{}, pack {}",
+                name(a),
+                name(b),
+                a.config.data.kind(),
+                first.digest(),
+                b.config.data.kind(),
+                second.digest()
+            );
+        }
+        if self.choice.episodes_file.is_some() {
+            return Ok(());
+        }
+        let sizes = [a, b].map(|trained| EpisodeSize::of_evaluation(&trained.config));
+        let [first, second] = sizes;
+        for (what, first, second) in [
+            ("ways", first.ways, second.ways),
+            ("shots", first.shots, second.shots),
+            ("queries", first.queries, second.queries),
+        ] {
+            ensure!(
+                first == second,
+                "{} is tested on {first} {what}, {} on {second}: say with --{what} on how many both are",
+                name(a),
+                name(b)
+            );
+        }
+        ensure!(
+            a.config.data.rotations() == b.config.data.rotations(),
+            "of {} and {}, one turns its classes and the other does not: give a list, as in --episodes-file",
+            name(a),
+            name(b)
+        );
+        Ok(())
+    }
+
+    /// What a run comes to, and its accuracy in each episode.
+    fn side(
+        &self,
+        trained: &Trained,
+        pack: Option<Arc<Pack>>,
+        list: &Arc<EpisodeList>,
+    ) -> anyhow::Result<(Side, Vec<f64>)> {
+        let run = trained.folder.path().display().to_string();
+        let listed = self.choice.listed(&trained.config, pack, Arc::clone(list));
+        let listed = listed.with_context(|| run.clone())?;
+        let parameters = trained.parameters()?;
+        let evaluated = trained.evaluate(&parameters, listed, Protocol::Episodes, &self.mode)?;
+        let accuracy = ReportSums::of(&evaluated.reports).mean_accuracy();
+        let side = Side {
+            run,
+            digest: parameters.digest().to_string(),
+            accuracy: accuracy.mean,
+            interval: accuracy.interval,
+            transductive: self.mode.is_transductive(&trained.config),
+        };
+        Ok((side, evaluated.accuracies()))
+    }
+}
+
+fn table(results: &Results) -> String {
+    let Results { a, b, episodes, ways, shots, queries, split, .. } = results;
+    let percent =
+        |share: f64, interval: f64| format!("{:.2} % ± {:.2}", 100.0 * share, 100.0 * interval);
+    let how = |side: &Side| if side.transductive { "transductive" } else { "inductive" };
+    let t = results.t.map_or("infinite".to_owned(), |t| format!("{t:.3}"));
+    let rows = [
+        (&*a.run, format!("{} ({})", percent(a.accuracy, a.interval), how(a))),
+        (&*b.run, format!("{} ({})", percent(b.accuracy, b.interval), how(b))),
+        ("difference", percent(results.difference, results.difference_interval)),
+        (
+            "paired t-test",
+            format!(
+                "t = {t} with {} degrees of freedom, two-sided p = {:.2e}",
+                results.degrees_of_freedom, results.p
+            ),
+        ),
+        (
+            "episodes",
+            format!("{episodes} of {ways} ways, {shots} shots, {queries} queries, {split} split"),
+        ),
+        ("episode list", results.episode_list.clone()),
+    ];
+    let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let lines: Vec<_> =
+        rows.iter().map(|(name, value)| format!("{name:<width$} {value}")).collect();
+    lines.join("\n") + "\n± are half-widths of 95 % intervals"
+}

@@ -1,0 +1,159 @@
+//! Trained models: what a run's folder holds, and how they are evaluated episode by episode.
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::Context as _;
+use lyceum_common::config::RunConfig;
+use lyceum_common::ids::Split;
+use lyceum_common::parameters::MetaParameters;
+use lyceum_common::report::EpisodeReport;
+use lyceum_common::seed::Seed;
+use lyceum_coordinator::checkpoint::read_model;
+use lyceum_coordinator::enterprise::layout_of;
+use lyceum_coordinator::kept_evaluation::{KeptEvaluation, Protocol};
+use lyceum_coordinator::run_folder::RunFolder;
+use lyceum_worker::episodes::{EpisodeList, ListedSource};
+use lyceum_worker::pool::Pool;
+use lyceum_worker::work::{BuildOptions, Work, build_listed};
+
+use crate::place::{Places, open_run};
+use crate::serve::is_transductive;
+use crate::worker::default_threads;
+
+/// How models are evaluated.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Mode {
+    /// Batch norm takes running statistics, or the support set's, so that each query example is on its own; metric
+    /// learners do so unless told otherwise
+    #[arg(long)]
+    inductive: bool,
+    /// Batch norm takes the statistics of the examples themselves, so that query examples see one another; learners of
+    /// an initialisation do so unless told otherwise
+    #[arg(long, conflicts_with = "inductive")]
+    transductive: bool,
+    /// Compute threads; the machine's cores where absent
+    #[arg(long)]
+    threads: Option<NonZeroUsize>,
+}
+
+impl Mode {
+    /// What was asked for, if anything.
+    fn transductive(&self) -> Option<bool> {
+        (self.transductive || self.inductive).then_some(self.transductive)
+    }
+
+    /// Whether query examples of `config` see one another.
+    pub(crate) fn is_transductive(&self, config: &RunConfig) -> bool {
+        is_transductive(config, self.transductive())
+    }
+
+    pub(crate) fn build_options(&self) -> BuildOptions {
+        BuildOptions { transductive: self.transductive(), ..BuildOptions::default() }
+    }
+
+    pub(crate) fn threads(&self) -> NonZeroUsize {
+        self.threads.unwrap_or_else(|| default_threads(NonZeroUsize::MIN))
+    }
+}
+
+/// A run's folder, and its configuration as it is to be evaluated.
+pub(crate) struct Trained {
+    pub(crate) folder: RunFolder,
+    pub(crate) config: RunConfig,
+}
+
+/// How it went, episode by episode.
+pub(crate) struct Evaluated {
+    pub(crate) reports: Vec<EpisodeReport>,
+    pub(crate) seconds: f64,
+}
+
+impl Evaluated {
+    /// The share of query examples labelled right in each episode.
+    pub(crate) fn accuracies(&self) -> Vec<f64> {
+        self.reports.iter().map(|report| report.accuracy).collect()
+    }
+}
+
+impl Trained {
+    /// The run in a folder, or of a name below that of runs; its data is in `data`, where that is another place.
+    pub(crate) fn open(places: &Places, run: &Path, data: Option<&Path>) -> anyhow::Result<Self> {
+        let (folder, mut config) = open_run(&places.runs, run)?;
+        if let Some(data) = data {
+            config.data.set_folder(data.to_owned()).context("--data")?;
+        }
+        Ok(Self { folder, config })
+    }
+
+    /// The parameters that a complete run is for, or the best so far of one that is not over.
+    pub(crate) fn parameters(&self) -> anyhow::Result<MetaParameters> {
+        let (folder, layout) = (&self.folder, layout_of(&self.config)?);
+        if folder.model().is_file() {
+            return Ok(read_model(&folder.model(), &layout)?);
+        }
+        let checkpoint = folder.latest(&layout)?;
+        let snapshot = checkpoint
+            .with_context(|| format!("{}: no checkpoint yet", folder.path().display()))?
+            .snapshot;
+        Ok(snapshot.best.map_or(snapshot.parameters, |best| best.parameters))
+    }
+
+    /// Evaluates `parameters` on listed episodes, and keeps the result in the run's folder.
+    pub(crate) fn evaluate(
+        &self,
+        parameters: &MetaParameters,
+        listed: ListedSource,
+        protocol: Protocol,
+        mode: &Mode,
+    ) -> anyhow::Result<Evaluated> {
+        let list = Arc::clone(listed.list());
+        let work = build_listed(&self.config, listed, mode.build_options())?;
+        let (split, episodes) = (list.split(), list.episodes().len() as u64);
+        let evaluated = self.run(work, parameters, (split, episodes), mode.threads())?;
+        let kept = self.kept(parameters, &list, protocol, mode, &evaluated.reports);
+        self.folder.keep(&kept)?;
+        Ok(evaluated)
+    }
+
+    /// Evaluates `parameters` on so many episodes of a split, as `work` has them.
+    pub(crate) fn run(
+        &self,
+        work: Arc<dyn Work>,
+        parameters: &MetaParameters,
+        (split, episodes): (Split, u64),
+        threads: NonZeroUsize,
+    ) -> anyhow::Result<Evaluated> {
+        let pool = Pool::new(work, threads).context("no compute threads")?;
+        let seed = Seed::of_run(self.config.seed);
+        let started = Instant::now();
+        let reports = pool.evaluate(parameters.values(), seed, split, episodes)?;
+        Ok(Evaluated { reports, seconds: started.elapsed().as_secs_f64() })
+    }
+
+    fn kept(
+        &self,
+        parameters: &MetaParameters,
+        list: &EpisodeList,
+        protocol: Protocol,
+        mode: &Mode,
+        reports: &[EpisodeReport],
+    ) -> KeptEvaluation {
+        KeptEvaluation {
+            parameters: parameters.digest().to_string(),
+            episode_list: list.digest().to_string(),
+            protocol,
+            data: self.config.data.kind().to_owned(),
+            split: list.split().to_string(),
+            ways: list.size().ways,
+            shots: list.size().shots,
+            queries: list.size().queries,
+            transductive: mode.is_transductive(&self.config),
+            inner_steps: self.config.clone().learner.evaluation_steps_mut().copied(),
+            accuracy: reports.iter().map(|report| report.accuracy).collect(),
+            loss: reports.iter().map(|report| report.loss).collect(),
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Evaluation protocols: frozen episodes.
+
+mod lists;
+mod made;
