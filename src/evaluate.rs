@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use lyceum_common::config::LearnerConfig;
+use lyceum_common::data::check_lake_runs;
 use lyceum_common::parameters::MetaParameters;
 use lyceum_common::report::ReportSums;
 use lyceum_coordinator::kept_evaluation::Protocol;
@@ -11,6 +12,7 @@ use lyceum_worker::work::build;
 
 use crate::comparison::Job;
 use crate::episode_choice::EpisodeChoice;
+use crate::lake_runs;
 use crate::place::Places;
 use crate::summary::Summary;
 use crate::trained::{Mode, Trained};
@@ -24,6 +26,14 @@ pub(crate) struct Evaluate {
     run: PathBuf,
     #[command(flatten)]
     choice: EpisodeChoice,
+    /// Lake's 20 runs of 20-way one-shot classification within an alphabet, as the folder of Omniglot has them, or their
+    /// own folder, or all_runs.zip
+    #[arg(
+        long,
+        value_name = "PATH",
+        conflicts_with_all = ["episodes", "ways", "shots", "queries", "split", "episodes_file", "data"]
+    )]
+    lake_runs: Option<PathBuf>,
     /// Inner steps; the run's where absent
     #[arg(long)]
     steps: Option<usize>,
@@ -53,6 +63,10 @@ impl Evaluate {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         self.choice.check()?;
         let mut trained = Trained::open(&self.places, &self.run, None)?;
+        if self.lake_runs.is_some() {
+            // Before an override can say that it trained on other data.
+            check_lake_runs(&trained.config.data).context("--lake-runs")?;
+        }
         let config = &mut trained.config;
         if !self.overrides.is_empty() {
             let name = trained.folder.path().join("config.toml").display().to_string();
@@ -68,6 +82,9 @@ impl Evaluate {
         }
         config.validate()?;
         let parameters = trained.parameters()?;
+        if let Some(runs) = &self.lake_runs {
+            return lake_runs::evaluate(&trained, &parameters, runs, &self.mode, self.json);
+        }
         if let LearnerConfig::LearnedOptimizer(learner) = &trained.config.learner {
             let config = &trained.config;
             let episodes = self.choice.episodes.unwrap_or(config.training.test_episodes);

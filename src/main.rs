@@ -10,6 +10,7 @@ mod episodes;
 mod evaluate;
 mod gradient;
 mod health;
+mod lake_runs;
 mod output;
 mod place;
 mod plot;

@@ -87,6 +87,14 @@ pub enum DataError {
         /// How many there are.
         there: usize,
     },
+    /// Lake's runs are not as they are published.
+    #[error("{}: not Lake's 20 runs: {problem}", path.display())]
+    Runs {
+        /// The zip or folder.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
     /// A line of a list is not one.
     #[error("{}, line {line}: {text:?} is not <Alphabet>/characterNN/rotRRR", list.display())]
     ListLine {

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `glyphs` | the embedded, procedurally drawn characters |
 //! | `omniglot`, `lists` | Omniglot, and lists of its characters |
+//! | `lake_runs` | Lake's 20 runs of one-shot classification |
 //! | `folder`, `tree` | class folders of images, on disk or in a zip |
 //! | `idx` | IDX files |
 
@@ -12,6 +13,7 @@ mod folder;
 mod glyphs;
 mod idx;
 mod index;
+mod lake_runs;
 mod lists;
 mod omniglot;
 mod picture;
@@ -22,6 +24,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use error::DataError;
+pub use lake_runs::{LAKE_RUNS, LAKE_WAYS, LakeError, check_lake_runs, lake_runs};
 
 use crate::config::DataConfig;
 use crate::pack::{Pack, PackBuilder};

@@ -18,7 +18,7 @@ const LONGEST_FILE: u64 = 64 << 20;
 pub(super) enum Tree {
     /// On disk.
     Folder(PathBuf),
-    /// In a zip, under a top folder of this name.
+    /// In a zip, under a top folder of this name, if it is not empty.
     Zip(PathBuf, String),
 }
 
@@ -44,6 +44,28 @@ impl Tree {
             Self::Folder(root) => folder_classes(root, depth, picture),
             Self::Zip(path, top) => zip_classes(path, top, depth, picture),
         }
+    }
+
+    /// The text of the file `name`.
+    pub(super) fn text(&self, name: &str) -> Result<String, DataError> {
+        let (path, top) = match self {
+            Self::Folder(root) => {
+                let path = root.join(name);
+                return fs::read_to_string(&path).map_err(io(&path));
+            }
+            Self::Zip(path, top) => (path, top),
+        };
+        let name = if top.is_empty() { name.to_owned() } else { format!("{top}/{name}") };
+        let entry = |problem: String| DataError::Entry {
+            file: format!("{}: {name}", path.display()),
+            problem,
+        };
+        let mut zip = open_zip(path)?;
+        let file = zip.by_name(&name).map_err(|error| entry(error.to_string()))?;
+        let mut text = String::new();
+        let read = file.take(LONGEST_FILE).read_to_string(&mut text);
+        read.map_err(|error| entry(error.to_string()))?;
+        Ok(text)
     }
 }
 
@@ -115,12 +137,14 @@ fn zip_classes(
     picture: Picture,
 ) -> Result<Classes, DataError> {
     let damaged = |source| DataError::Zip { path: path.to_owned(), source };
-    let file = File::open(path).map_err(io(path))?;
-    let mut zip = ZipArchive::new(BufReader::new(file)).map_err(damaged)?;
+    let mut zip = open_zip(path)?;
     let mut names = Vec::with_capacity(zip.len());
     for index in 0..zip.len() {
         let name = zip.name_for_index(index).transpose().map_err(damaged)?.unwrap_or_default();
-        let below = name.strip_prefix(top).and_then(|name| name.strip_prefix('/'));
+        let below = match top {
+            "" => Some(&*name),
+            top => name.strip_prefix(top).and_then(|name| name.strip_prefix('/')),
+        };
         names.extend(below.map(|below| (below.to_owned(), index)));
     }
     names.sort();
@@ -148,6 +172,12 @@ fn zip_classes(
         classes.entry(class.to_owned()).or_default().extend(pixels);
     }
     checked(classes, path)
+}
+
+fn open_zip(path: &Path) -> Result<ZipArchive<BufReader<File>>, DataError> {
+    let file = File::open(path).map_err(io(path))?;
+    ZipArchive::new(BufReader::new(file))
+        .map_err(|source| DataError::Zip { path: path.to_owned(), source })
 }
 
 /// Classes, of which there are some, each with images.

@@ -2,6 +2,7 @@
 
 mod error;
 mod few_shot;
+mod lake_runs;
 mod list;
 mod listed;
 mod optimizee;
@@ -17,6 +18,7 @@ use lyceum_common::seed::{OfEpisode, Seed};
 
 pub use error::EpisodeError;
 pub use few_shot::FewShotSource;
+pub use lake_runs::lake_runs;
 pub use list::{EpisodeList, ListError, ListProblem, ListedWay};
 pub use listed::ListedSource;
 pub use optimizee::{OptimizeeSource, optimizee_source};

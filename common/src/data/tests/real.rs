@@ -1,5 +1,6 @@
 //! Published data, where it is there.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read as _;
 use std::path::PathBuf;
@@ -71,6 +72,33 @@ fn lakes_and_the_minimal_splits_test_on_the_evaluation_set() {
     let small = omniglot(OmniglotSplit::Small2 { validation_alphabets: 1 }).unwrap();
     let [train, validation, test] = counts(&small);
     assert_eq!((train + validation, test), (156, 659));
+}
+
+/// Each of the runs' images is one of the evaluation set, prepared alike, and the two of a class are of one character: so
+/// the answers agree with the folders of the set.
+#[test]
+fn the_answers_of_lakes_runs_are_the_characters_folders() {
+    let Some(lake) = omniglot(OmniglotSplit::Lake { validation_alphabets: 0 }) else { return };
+    let mut characters = BTreeMap::<&[u8], BTreeSet<&str>>::new();
+    for class in lake.classes(Split::Test) {
+        for image in 0..class.images() {
+            characters.entry(lake.image(class, image)).or_default().insert(class.name());
+        }
+    }
+    let runs = lake_runs(&shared().unwrap().join("omniglot"), 28).unwrap();
+    let classes = runs.classes(Split::Test);
+    assert_eq!(classes.len(), LAKE_RUNS * LAKE_WAYS);
+    for run in classes.chunks(LAKE_WAYS) {
+        let mut alphabets = BTreeSet::new();
+        for class in run {
+            let names = [0, 1].map(|image| characters.get(runs.image(class, image)));
+            let [Some(training), Some(test)] = names else { panic!("{} is new", class.name()) };
+            let name = training.intersection(test).next();
+            let name = name.unwrap_or_else(|| panic!("{}: {training:?} {test:?}", class.name()));
+            alphabets.insert(name.split_once('/').unwrap().0);
+        }
+        assert_eq!(alphabets.len(), 1, "a run is of one alphabet: {alphabets:?}");
+    }
 }
 
 #[test]
