@@ -31,7 +31,7 @@ pub(crate) struct Evaluate {
     #[arg(
         long,
         value_name = "PATH",
-        conflicts_with_all = ["episodes", "ways", "shots", "queries", "split", "episodes_file", "data"]
+        conflicts_with_all = ["episodes", "ways", "shots", "queries", "split", "episodes_file", "data", "data_set"]
     )]
     lake_runs: Option<PathBuf>,
     /// Inner steps; the run's where absent
@@ -52,6 +52,9 @@ pub(crate) struct Evaluate {
     /// The folder that the data set lies in, where it is another one than in training
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Another data set than in training: a preset, or a TOML file with a table [data]
+    #[arg(long, value_name = "CONFIG")]
+    data_set: Option<String>,
     #[command(flatten)]
     places: Places,
     /// Ends with one JSON object on the last line of standard output
@@ -71,6 +74,16 @@ impl Evaluate {
         if !self.overrides.is_empty() {
             let name = trained.folder.path().join("config.toml").display().to_string();
             *config = lyceum_common::config::parse(&name, &config.to_toml(), &self.overrides)?;
+        }
+        if let Some(name) = &self.data_set {
+            let data = lyceum_common::config::load_data(name).context("--data-set")?;
+            let (found, expected) = (data.shape(), config.data.shape());
+            anyhow::ensure!(
+                found == expected && data.is_classification(),
+                "--data-set {name}: data.{} has examples of {found:?}, and the model was trained on classes of {expected:?}",
+                data.kind()
+            );
+            config.data = data;
         }
         if let Some(folder) = &self.data {
             config.data.set_folder(folder.clone()).context("--data")?;
@@ -111,7 +124,9 @@ impl Evaluate {
         let (evaluated, list) = if config.data.is_classification() {
             let list = self.choice.list(config, pack.clone())?;
             let listed = self.choice.listed(config, pack, list.clone())?;
-            (trained.evaluate(parameters, listed, Protocol::Episodes, &self.mode)?, Some(list))
+            let cross_domain = self.data_set.is_some();
+            let protocol = if cross_domain { Protocol::CrossDomain } else { Protocol::Episodes };
+            (trained.evaluate(parameters, listed, protocol, &self.mode)?, Some(list))
         } else {
             anyhow::ensure!(
                 self.choice.episodes_file.is_none(),

@@ -3,9 +3,12 @@
 mod merge;
 mod place;
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use super::{ConfigError, RunConfig, presets};
+use serde::Deserialize;
+
+use super::{ConfigError, DataConfig, RunConfig, presets};
 use merge::Override;
 use place::Document;
 
@@ -75,12 +78,38 @@ impl LoadError {
 /// # Errors
 /// Where there is no such file or preset, or its keys or values are not those of a run.
 pub fn load(name_or_path: &str, overrides: &[String]) -> Result<RunConfig, LoadError> {
+    let (name, text) = read(name_or_path)?;
+    parse(&name, &text, overrides)
+}
+
+/// Loads the `[data]` of a file or of a preset; whatever else stands there is passed over, and need not be a whole
+/// configuration.
+///
+/// # Errors
+/// Where there is no such file or preset, or its data is none.
+pub fn load_data(name_or_path: &str) -> Result<DataConfig, LoadError> {
+    #[derive(Deserialize)]
+    struct DataAlone {
+        data: DataConfig,
+    }
+    let (name, text) = read(name_or_path)?;
+    let file = document(&name, &text)?;
+    let blame = |error| blame(&name, &file, &[], error);
+    let merged = merge::merged(file.table(), &[]);
+    let DataAlone { mut data } = place::deserialize(&merged).map_err(blame)?;
+    data.fill_in_lists();
+    data.validate().map_err(blame)?;
+    Ok(data)
+}
+
+/// The name and the text of a file or of a preset.
+fn read(name_or_path: &str) -> Result<(String, Cow<'static, str>), LoadError> {
     if let Some(text) = presets::get(name_or_path) {
-        return parse(&format!("preset {name_or_path}"), text, overrides);
+        return Ok((format!("preset {name_or_path}"), text.into()));
     }
     let path = Path::new(name_or_path);
     match std::fs::read_to_string(path) {
-        Ok(text) => parse(name_or_path, &text, overrides),
+        Ok(text) => Ok((name_or_path.to_owned(), text.into())),
         Err(error)
             if error.kind() == std::io::ErrorKind::NotFound
                 && path.extension().is_none()
@@ -98,29 +127,32 @@ pub fn load(name_or_path: &str, overrides: &[String]) -> Result<RunConfig, LoadE
 /// # Errors
 /// Where its keys or values are not those of a run.
 pub fn parse(name: &str, text: &str, overrides: &[String]) -> Result<RunConfig, LoadError> {
-    let file = Document::parse(text).map_err(|(line, problem)| LoadError::Syntax {
-        place: format!("{name}:{line}"),
-        problem,
-    })?;
+    let file = document(name, text)?;
     let overrides = overrides
         .iter()
         .map(|text| Override::parse(text).ok_or_else(|| LoadError::Override(text.clone())))
         .collect::<Result<Vec<_>, _>>()?;
-    // The merged text's spans give the key; the key gives the override or the file's line.
-    let blame = |error: ConfigError| {
-        let place = match (merge::culprit(&overrides, &error.key, &file), file.line_of(&error.key))
-        {
-            (Some(set), _) => set.to_string(),
-            (None, Some(line)) => format!("{name}:{line}"),
-            (None, None) => name.to_owned(),
-        };
-        LoadError::Key { place, error }
-    };
+    let blame = |error| blame(name, &file, &overrides, error);
     let merged = merge::merged(file.table(), &overrides);
-    let mut config = place::deserialize(&merged).map_err(blame)?;
+    let mut config: RunConfig = place::deserialize(&merged).map_err(blame)?;
     config.data.fill_in_lists();
     config.validate().map_err(blame)?;
     Ok(config)
+}
+
+fn document<'t>(name: &str, text: &'t str) -> Result<Document<'t>, LoadError> {
+    Document::parse(text)
+        .map_err(|(line, problem)| LoadError::Syntax { place: format!("{name}:{line}"), problem })
+}
+
+/// Where an error comes from: the merged text's spans gave the key; the key gives the override or the file's line.
+fn blame(name: &str, file: &Document<'_>, overrides: &[Override], error: ConfigError) -> LoadError {
+    let place = match (merge::culprit(overrides, &error.key, file), file.line_of(&error.key)) {
+        (Some(set), _) => set.to_string(),
+        (None, Some(line)) => format!("{name}:{line}"),
+        (None, None) => name.to_owned(),
+    };
+    LoadError::Key { place, error }
 }
 
 impl RunConfig {

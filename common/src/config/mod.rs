@@ -20,7 +20,7 @@ pub use learner::{
     LearnerConfig, MamlConfig, MatchingConfig, MetaSgdConfig, Order, PrototypicalConfig,
     RelationConfig, ReptileConfig, SiameseConfig,
 };
-pub use load::{LoadError, load, parse};
+pub use load::{LoadError, load, load_data, parse};
 pub use meta_optimizer::{MetaOptimizerConfig, Rule, Schedule};
 pub use network::{
     Activation, Conv4Config, Downsample, Features, LinearConfig, MlpConfig, NetworkConfig,

@@ -218,7 +218,7 @@ mod tests {
             (&["learner.prototypical={}", "episode.evaluation_ways=51"], "episode.evaluation_ways"),
             (&["learner.relation={}"], "network.conv4.downsample"),
             (&["data.sinusoid.domain=[1,0]"], "data.sinusoid.domain"),
-            (&["data.folder={path='x', held_out=[0.5,0.5]}"], "data.folder.held_out"),
+            (&["data.folder={path='x', held_out=[0.5,0.6]}"], "data.folder.held_out"),
             (&["data.folder={path='x', held_out=[-0.1,0.5]}"], "data.folder.held_out"),
             (
                 &["data.omniglot={path='x', split={random={train=0,validation=1,seed=0}}}"],

@@ -1,4 +1,5 @@
-//! Evaluation protocols: frozen episodes.
+//! Evaluation protocols: frozen episodes, Lake's runs, other data sets.
 
+mod lake;
 mod lists;
 mod made;

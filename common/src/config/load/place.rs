@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::super::{ConfigError, RunConfig};
+use super::super::ConfigError;
 use super::nearest;
 
 /// A TOML text that remembers its keys' lines.
@@ -93,11 +93,11 @@ fn line(text: &str, at: usize) -> usize {
     1 + text.bytes().take(at).filter(|&byte| byte == b'\n').count()
 }
 
-/// Reads a run's configuration, or says which key is wrong and why.
-pub(super) fn deserialize(text: &str) -> Result<RunConfig, ConfigError> {
+/// Reads a configuration, or says which key is wrong and why.
+pub(super) fn deserialize<T: DeserializeOwned>(text: &str) -> Result<T, ConfigError> {
     let whole = |problem: String| ConfigError::new("configuration", problem);
     let document = Document::parse(text).map_err(|(_, problem)| whole(problem))?;
-    RunConfig::deserialize(
+    T::deserialize(
         toml::Deserializer::parse(text).map_err(|error| whole(error.message().to_owned()))?,
     )
     .map_err(|error| {

@@ -9,7 +9,7 @@ use crate::config::{
 const SPLITS: [&str; 3] = ["training", "validation", "test"];
 
 impl DataConfig {
-    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+    pub(in crate::config) fn validate(&self) -> Result<(), ConfigError> {
         let kind = self.kind();
         if let Some(images) = self.images() {
             images.validate(kind)?;
@@ -129,8 +129,9 @@ impl QuadraticsConfig {
 fn held_out(kind: &str, shares: [f64; 2], seed: u64) -> Result<(), ConfigError> {
     let key = format!("data.{kind}.held_out");
     shares.iter().try_for_each(|&share| within(&key, share, 0.0, 1.0))?;
-    if shares[0] + shares[1] >= 1.0 {
-        return Err(ConfigError::new(key, "the two shares leave no class to train on"));
+    // Shares of all classes together are of data to test on; that they leave none to train on is told where a run begins.
+    if shares[0] + shares[1] > 1.0 {
+        return Err(ConfigError::new(key, "the two shares are more than all classes"));
     }
     within(&format!("data.{kind}.split_seed"), seed, 0, i64::MAX as u64)
 }
