@@ -15,6 +15,7 @@ mod output;
 mod place;
 mod plot;
 mod progress;
+mod report;
 mod serve;
 mod signals;
 mod summary;
@@ -50,6 +51,8 @@ enum Command {
     Compare(compare::Compare),
     /// Writes down the episodes that a run would be evaluated on
     Episodes(episodes::Episodes),
+    /// Prints runs as a Markdown table, beside what was published
+    Report(report::Report),
     /// Computes one episode from a file, to compare with another framework
     Gradient(gradient::Gradient),
     /// Prints a configuration with every default spelled out
@@ -72,6 +75,7 @@ async fn main() -> ExitCode {
         Command::Evaluate(evaluate) => tokio::task::block_in_place(|| evaluate.run()),
         Command::Compare(compare) => tokio::task::block_in_place(|| compare.run()),
         Command::Episodes(episodes) => tokio::task::block_in_place(|| episodes.run()),
+        Command::Report(report) => report.run(),
         Command::Gradient(gradient) => gradient.run(),
         Command::Config(config) => config.run(),
         Command::Bench(bench) => tokio::task::block_in_place(|| bench.run()),

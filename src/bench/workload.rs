@@ -161,5 +161,6 @@ fn config(
             report_every: 0,
         },
         farm: FarmConfig::default(),
+        published: Vec::new(),
     }
 }

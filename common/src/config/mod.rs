@@ -7,6 +7,7 @@ mod load;
 mod meta_optimizer;
 mod network;
 pub mod presets;
+mod published;
 mod run;
 mod validate;
 
@@ -25,6 +26,7 @@ pub use meta_optimizer::{MetaOptimizerConfig, Rule, Schedule};
 pub use network::{
     Activation, Conv4Config, Downsample, Features, LinearConfig, MlpConfig, NetworkConfig,
 };
+pub use published::Published;
 pub use run::{EpisodeConfig, RunConfig, TrainingConfig};
 
 /// Why a configuration cannot be run: the key, and what is wrong with its value.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{DataConfig, FarmConfig, LearnerConfig, MetaOptimizerConfig, NetworkConfig};
+use super::{DataConfig, FarmConfig, LearnerConfig, MetaOptimizerConfig, NetworkConfig, Published};
 
 /// All that a run is determined by. The same configuration gives the same bits on any number of workers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,6 +28,9 @@ pub struct RunConfig {
     /// How the farm behaves; nothing in here changes a bit of the result.
     #[serde(default)]
     pub farm: FarmConfig,
+    /// What papers report of such runs; nothing in here changes a bit of the result either.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub published: Vec<Published>,
 }
 
 impl RunConfig {

@@ -1,5 +1,6 @@
 //! Metrics of a run: `metrics.jsonl`, and event files for TensorBoard.
 
+mod history;
 mod json_lines;
 mod tensorboard;
 
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 
 use crate::run::{Report, Snapshot};
 use crate::run_folder::RunFolder;
+pub use history::{History, TestResult};
 use json_lines::JsonLines;
 use tensorboard::EventFile;
 

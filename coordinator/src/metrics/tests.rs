@@ -6,7 +6,7 @@ use lyceum_common::parameters::MetaParameters;
 use lyceum_common::report::{Estimate, ReportSums};
 use tempfile::TempDir;
 
-use super::{Metrics, Timing, tensorboard};
+use super::{History, Metrics, Timing, tensorboard};
 use crate::run::{Report, ReportKind, Snapshot};
 use crate::run_folder::RunFolder;
 
@@ -47,6 +47,24 @@ fn a_line_has_what_the_report_has() {
             "\"seconds\":1.5}\n"
         )
     );
+}
+
+#[test]
+fn a_history_adds_up_the_times_that_a_run_was_begun() {
+    let runs = TempDir::new().unwrap();
+    let folder = RunFolder::create(runs.path(), "run", "").unwrap();
+    let mut metrics = Metrics::open(&folder, None, 1e9).unwrap();
+    assert_eq!(History::read(&folder).unwrap(), History::default());
+    use ReportKind::{Test, Training, Validation};
+    for (kind, step, seconds) in
+        [(Training, 10, 4.0), (Validation, 10, 5.0), (Training, 20, 3.0), (Test, 20, 9.0)]
+    {
+        metrics.write(&report(kind, step), Timing { seconds, ..timing() }).unwrap();
+    }
+    let history = History::read(&folder).unwrap();
+    assert_eq!(history.seconds, 8.0, "five before it was stopped, three after, and no test");
+    let test = history.test.unwrap();
+    assert_eq!((test.episodes, test.accuracy.unwrap().mean), (8, 0.75));
 }
 
 #[test]

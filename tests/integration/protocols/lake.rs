@@ -86,4 +86,17 @@ fn other_data(folder: &Path) {
     refused(folder, &on("sinusoid-maml"), &["sinusoid"]);
     refused(folder, &on("no-such-set"), &["no-such-set"]);
     refused(folder, &[&on("digits.toml")[..], &["--ways", "7"]].concat(), &["7", "6 classes"]);
+
+    let report = printed(folder, &["report", "small1"]);
+    let row = |what: &str| {
+        let row = report.lines().find(|line| line.contains(what));
+        row.unwrap_or_else(|| panic!("no row of {what}: {report}")).to_owned()
+    };
+    assert!(
+        row("Lake's 20 runs, trained on Omniglot, small1").contains("86.3 % (Lake et al. 2019)")
+    );
+    assert!(row("another data set (idx)").contains("| 100.00 % ± 0.00 | – |"), "{report}");
+    let own =
+        row("| Omniglot, small1 / evaluation, test split, 4-way 1-shot with 2 queries a class");
+    assert!(own.contains("| – |"), "98.8 % is of five ways: {own}");
 }

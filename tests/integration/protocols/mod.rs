@@ -1,5 +1,6 @@
-//! Evaluation protocols: frozen episodes, Lake's runs, other data sets.
+//! Evaluation protocols: frozen episodes, Lake's runs, other data sets, the report.
 
 mod lake;
 mod lists;
 mod made;
+mod report;

@@ -1,0 +1,72 @@
+//! What `metrics.jsonl` tells of a run that is over.
+
+use lyceum_common::report::Estimate;
+use serde::Deserialize;
+
+use super::MetricsError;
+use crate::run::ReportKind;
+use crate::run_folder::RunFolder;
+
+/// What a run's metrics tell when it is over.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct History {
+    /// How long it trained and validated, in seconds, over all the times that it was begun.
+    pub seconds: f64,
+    /// Its last test.
+    pub test: Option<TestResult>,
+}
+
+/// The test at the end of a run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TestResult {
+    /// How many episodes.
+    pub episodes: u64,
+    /// The query loss.
+    pub loss: Estimate,
+    /// The share of query examples labelled right; absent for regression.
+    pub accuracy: Option<Estimate>,
+}
+
+impl History {
+    /// What the lines of `metrics.jsonl` tell; those that a crash has cut are passed over.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn read(folder: &RunFolder) -> Result<Self, MetricsError> {
+        let path = folder.metrics();
+        let bytes = std::fs::read(&path).map_err(|source| MetricsError { path, source })?;
+        let mut history = Self::default();
+        // The clock begins anew where a run goes on.
+        let (mut before, mut last) = (0.0, 0.0);
+        for line in String::from_utf8_lossy(&bytes).lines() {
+            let Ok(line) = serde_json::from_str::<ReadLine>(line) else { continue };
+            if line.kind == ReportKind::Test.name() {
+                let accuracy = line.accuracy.zip(line.accuracy_interval);
+                history.test = Some(TestResult {
+                    episodes: line.episodes,
+                    loss: Estimate { mean: line.loss, interval: line.loss_interval },
+                    accuracy: accuracy.map(|(mean, interval)| Estimate { mean, interval }),
+                });
+                continue;
+            }
+            if line.seconds < last {
+                before += last;
+            }
+            last = line.seconds;
+        }
+        history.seconds = before + last;
+        Ok(history)
+    }
+}
+
+/// What is read of a line again.
+#[derive(Deserialize)]
+struct ReadLine {
+    kind: String,
+    loss: f64,
+    loss_interval: f64,
+    accuracy: Option<f64>,
+    accuracy_interval: Option<f64>,
+    episodes: u64,
+    seconds: f64,
+}
