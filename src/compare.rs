@@ -174,7 +174,8 @@ impl Compare {
         let listed = self.choice.listed(&trained.config, pack, Arc::clone(list));
         let listed = listed.with_context(|| run.clone())?;
         let parameters = trained.parameters()?;
-        let evaluated = trained.evaluate(&parameters, listed, Protocol::Episodes, &self.mode)?;
+        let of = (Protocol::Episodes, trained.config.data.kind());
+        let evaluated = trained.evaluate(&parameters, listed, of, &self.mode)?;
         let accuracy = ReportSums::of(&evaluated.reports).mean_accuracy();
         let side = Side {
             run,

@@ -1,6 +1,6 @@
 //! `lyceum evaluate`: a trained model on held-out classes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use lyceum_common::config::LearnerConfig;
@@ -124,9 +124,11 @@ impl Evaluate {
         let (evaluated, list) = if config.data.is_classification() {
             let list = self.choice.list(config, pack.clone())?;
             let listed = self.choice.listed(config, pack, list.clone())?;
-            let cross_domain = self.data_set.is_some();
-            let protocol = if cross_domain { Protocol::CrossDomain } else { Protocol::Episodes };
-            (trained.evaluate(parameters, listed, protocol, &self.mode)?, Some(list))
+            let of = match &self.data_set {
+                Some(name) => (Protocol::CrossDomain, name_of(name)),
+                None => (Protocol::Episodes, config.data.kind()),
+            };
+            (trained.evaluate(parameters, listed, of, &self.mode)?, Some(list))
         } else {
             anyhow::ensure!(
                 self.choice.episodes_file.is_none(),
@@ -156,4 +158,10 @@ impl Evaluate {
         };
         Ok(summary.with_test(sums.episodes, sums.mean_loss(), accuracy))
     }
+}
+
+/// What a data set is called: its preset, or its file without folder and ending.
+fn name_of(preset_or_path: &str) -> &str {
+    let stem = Path::new(preset_or_path).file_stem();
+    stem.and_then(|stem| stem.to_str()).unwrap_or(preset_or_path)
 }

@@ -45,7 +45,8 @@ pub(crate) fn evaluate(
     let pack = data::lake_runs(path, size)?;
     let listed = lake_runs(FewShotSource::new(Arc::new(pack), false)?)?;
     let episode_list = listed.list().digest().to_string();
-    let evaluated = trained.evaluate(parameters, listed, Protocol::LakeRuns, mode)?;
+    let of = (Protocol::LakeRuns, config.data.kind());
+    let evaluated = trained.evaluate(parameters, listed, of, mode)?;
     let runs = evaluated.accuracies();
     let estimate = mean_of_few(&runs).context("fewer than two runs")?;
     let results = Results {

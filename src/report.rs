@@ -93,7 +93,7 @@ fn row_of_kept(config: &RunConfig, kept: &KeptEvaluation) -> Row {
     let lake = kept.protocol == Protocol::LakeRuns;
     let (data, what) = match kept.protocol {
         Protocol::Episodes => (kept.data.clone(), of_data(&config.data)),
-        Protocol::CrossDomain => (kept.data.clone(), format!("another data set ({})", kept.data)),
+        Protocol::CrossDomain => (kept.data.clone(), format!("another data set, {}", kept.data)),
         Protocol::LakeRuns => (
             "lake_runs".to_owned(),
             format!("Lake's 20 runs, trained on {}", of_data(&config.data)),
@@ -148,9 +148,13 @@ fn of_data(data: &DataConfig) -> String {
 fn size(config: &RunConfig, ways: usize, shots: usize, queries: usize) -> String {
     match (&config.learner, config.data.is_classification()) {
         (LearnerConfig::LearnedOptimizer(_), _) => String::new(),
-        (_, true) => format!("{ways}-way {shots}-shot with {queries} queries a class"),
-        (_, false) => format!("{shots}-shot with {queries} queries"),
+        (_, true) => format!("{ways}-way {shots}-shot with {} a class", counted(queries)),
+        (_, false) => format!("{shots}-shot with {}", counted(queries)),
     }
+}
+
+fn counted(queries: usize) -> String {
+    if queries == 1 { "1 query".to_owned() } else { format!("{queries} queries") }
 }
 
 fn count(episodes: u64) -> String {

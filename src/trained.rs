@@ -101,19 +101,19 @@ impl Trained {
         Ok(snapshot.best.map_or(snapshot.parameters, |best| best.parameters))
     }
 
-    /// Evaluates `parameters` on listed episodes, and keeps the result in the run's folder.
+    /// Evaluates `parameters` on listed episodes of `data`, and keeps the result in the run's folder.
     pub(crate) fn evaluate(
         &self,
         parameters: &MetaParameters,
         listed: ListedSource,
-        protocol: Protocol,
+        (protocol, data): (Protocol, &str),
         mode: &Mode,
     ) -> anyhow::Result<Evaluated> {
         let list = Arc::clone(listed.list());
         let work = build_listed(&self.config, listed, mode.build_options())?;
         let (split, episodes) = (list.split(), list.episodes().len() as u64);
         let evaluated = self.run(work, parameters, (split, episodes), mode.threads())?;
-        let kept = self.kept(parameters, &list, protocol, mode, &evaluated.reports);
+        let kept = self.kept(parameters, &list, (protocol, data), mode, &evaluated.reports);
         self.folder.keep(&kept)?;
         Ok(evaluated)
     }
@@ -137,7 +137,7 @@ impl Trained {
         &self,
         parameters: &MetaParameters,
         list: &EpisodeList,
-        protocol: Protocol,
+        (protocol, data): (Protocol, &str),
         mode: &Mode,
         reports: &[EpisodeReport],
     ) -> KeptEvaluation {
@@ -145,7 +145,7 @@ impl Trained {
             parameters: parameters.digest().to_string(),
             episode_list: list.digest().to_string(),
             protocol,
-            data: self.config.data.kind().to_owned(),
+            data: data.to_owned(),
             split: list.split().to_string(),
             ways: list.size().ways,
             shots: list.size().shots,

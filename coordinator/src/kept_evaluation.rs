@@ -18,7 +18,7 @@ pub struct KeptEvaluation {
     pub episode_list: String,
     /// What the episodes are.
     pub protocol: Protocol,
-    /// The kind of data, as in a configuration.
+    /// The kind of data, as in a configuration; of another data set than in training, its name.
     pub data: String,
     /// The split that classes were drawn from.
     pub split: String,

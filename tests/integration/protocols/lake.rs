@@ -95,7 +95,7 @@ fn other_data(folder: &Path) {
     assert!(
         row("Lake's 20 runs, trained on Omniglot, small1").contains("86.3 % (Lake et al. 2019)")
     );
-    assert!(row("another data set (idx)").contains("| 100.00 % ± 0.00 | – |"), "{report}");
+    assert!(row("another data set, digits").contains("| 100.00 % ± 0.00 | – |"), "{report}");
     let own =
         row("| Omniglot, small1 / evaluation, test split, 4-way 1-shot with 2 queries a class");
     assert!(own.contains("| – |"), "98.8 % is of five ways: {own}");

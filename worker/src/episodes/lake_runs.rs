@@ -8,7 +8,7 @@ use lyceum_common::ids::Split;
 use super::{EpisodeList, EpisodeSize, FewShotSource, ListProblem, ListedSource, ListedWay};
 
 /// The runs in their order, each a 20-way one-shot episode with one query image a class. `data` draws from the pack of
-/// [`lyceum_common::data::lake_runs`].
+/// [`lyceum_common::data::lake_runs()`].
 ///
 /// # Errors
 /// Where that is another pack.
