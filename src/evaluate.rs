@@ -100,6 +100,10 @@ impl Evaluate {
         }
         if let LearnerConfig::LearnedOptimizer(learner) = &trained.config.learner {
             let config = &trained.config;
+            anyhow::ensure!(
+                self.choice.episodes_file.is_none(),
+                "--episodes-file: a learned optimizer has no few-shot episodes"
+            );
             let episodes = self.choice.episodes.unwrap_or(config.training.test_episodes);
             return Job {
                 config,

@@ -32,6 +32,8 @@ fn a_report_sets_what_was_obtained_beside_what_was_published() {
         rows[4].contains("0.67 / 0.38 / 0.35") && rows[4].contains("the last parameters"),
         "{report}"
     );
+    refused(folder, &["episodes", "sinusoid-maml"], &["data.sinusoid"]);
+    refused(folder, &["compare", "five", "sinusoid-maml"], &["sinusoid-maml", "few-shot"]);
     refused(folder, &["report", "nothing"], &["nothing"]);
     refused(folder, &["report"], &["<RUN>"]);
 }

@@ -163,11 +163,14 @@ pub fn source(
 /// The source of a run's classification episodes; no size is checked.
 ///
 /// # Errors
-/// Where the data has no classes, or the pack is not that of the configuration.
+/// Where the learner takes no such episodes, the data has no classes, or the pack is not that of the configuration.
 pub fn few_shot(
     config: &RunConfig,
     pack: Option<Arc<Pack>>,
 ) -> Result<FewShotSource, EpisodeError> {
+    if matches!(config.learner, LearnerConfig::LearnedOptimizer(_)) {
+        return Err(EpisodeError::NotListed);
+    }
     if !config.data.is_classification() {
         return Err(EpisodeError::NoClasses { kind: config.data.kind() });
     }
