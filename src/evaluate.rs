@@ -52,7 +52,7 @@ pub(crate) struct Evaluate {
     /// The folder that the data set lies in, where it is another one than in training
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Another data set than in training: a preset, or a TOML file with a table [data]
+    /// Another data set than in training: a preset, or a TOML file with a `[data]` table
     #[arg(long, value_name = "CONFIG")]
     data_set: Option<String>,
     #[command(flatten)]
