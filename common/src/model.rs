@@ -2,8 +2,7 @@
 //! worker's affair.
 
 use crate::config::{
-    Conv4Config, Downsample, Features, LearnedOptimizerConfig, LearnerConfig, MlpConfig,
-    NetworkConfig, RunConfig, Shape,
+    Conv4Config, Downsample, Features, MlpConfig, NetworkConfig, RunConfig, Shape,
 };
 use crate::layout::{Initialisation, Layout, Role};
 
@@ -50,26 +49,12 @@ pub enum Head {
     Linear(usize),
     /// Nothing: features are compared as they are.
     Features,
+    /// LSTMs that read the features of a whole support set: one from the first on, one from the last, and one that attends.
+    FullContext,
     /// A weight for each feature, by which their differences sum up to a distance, and a bias.
     WeightedDistance,
     /// A relation module: two convolution blocks and two linear layers on pairs of maps.
     Relation,
-}
-
-impl Head {
-    /// The head that `learner` needs, of `outputs` outputs where it is a linear one.
-    #[must_use]
-    pub fn of(learner: &LearnerConfig, outputs: usize) -> Self {
-        match learner {
-            LearnerConfig::Maml(_)
-            | LearnerConfig::MetaSgd(_)
-            | LearnerConfig::Reptile(_)
-            | LearnerConfig::LearnedOptimizer(_) => Self::Linear(outputs),
-            LearnerConfig::Prototypical(_) | LearnerConfig::Matching(_) => Self::Features,
-            LearnerConfig::Siamese(_) => Self::WeightedDistance,
-            LearnerConfig::Relation(_) => Self::Relation,
-        }
-    }
 }
 
 /// The meta-parameters of a run.
@@ -77,9 +62,9 @@ impl Head {
 /// # Errors
 /// Where the network cannot read the data.
 pub fn run_layout(config: &RunConfig) -> Result<Layout, ModelError> {
-    let head = Head::of(&config.learner, config.outputs());
+    let head = config.learner.head(config.outputs());
     let network = network_layout(&config.network, config.data.shape(), head)?;
-    Ok(learner_layout(&config.learner, &network))
+    Ok(config.learner.layout(&network))
 }
 
 /// The parameters of `network` on examples of `shape`, in the order of PyTorch's modules. Where features are compared,
@@ -102,6 +87,13 @@ pub fn network_layout(
             encoder_layout(&mut layout, conv4, shape)?;
             running_statistics(&mut layout);
         }
+        (NetworkConfig::Conv4(conv4), Head::FullContext) => {
+            let features = encoder_layout(&mut layout, conv4, shape)?.iter().product();
+            for (name, vectors) in [("forward", 2), ("backward", 2), ("attention", 3)] {
+                lstm_layout(&mut layout, &format!("context.{name}"), vectors * features, features);
+            }
+            running_statistics(&mut layout);
+        }
         (NetworkConfig::Mlp(mlp), Head::Linear(outputs)) => {
             mlp_layout(&mut layout, mlp, shape.len(), outputs);
         }
@@ -121,30 +113,12 @@ pub fn network_layout(
         }
         (
             NetworkConfig::Mlp(_) | NetworkConfig::Linear(_),
-            Head::Features | Head::WeightedDistance | Head::Relation,
+            Head::Features | Head::FullContext | Head::WeightedDistance | Head::Relation,
         ) => {
             return Err(ModelError::NoEncoder);
         }
     }
     Ok(layout)
-}
-
-/// The meta-parameters of `learner` over a network with this layout: the network's, and what the learner adds. Those of
-/// a learned optimizer are its own, whatever it trains.
-#[must_use]
-pub fn learner_layout(learner: &LearnerConfig, network: &Layout) -> Layout {
-    if let LearnerConfig::LearnedOptimizer(optimizer) = learner {
-        return optimizer_layout(optimizer);
-    }
-    let mut layout = network.clone();
-    if let LearnerConfig::MetaSgd(meta_sgd) = learner {
-        let [low, high] = meta_sgd.initial_rates;
-        for entry in network.entries() {
-            let initialisation = Initialisation::Uniform(low, high);
-            layout.push(format!("rate.{}", entry.name), &entry.shape, entry.role, initialisation);
-        }
-    }
-    layout
 }
 
 /// Rows or columns behind a block.
@@ -219,6 +193,16 @@ fn relation_layout(
     Ok(())
 }
 
+/// An LSTM with one weight, of its input and of the state before it side by side: PyTorch's `weight_ih` and `weight_hh` in
+/// one. Uniform within ± 1/√hidden, as there.
+fn lstm_layout(layout: &mut Layout, name: &str, inputs: usize, hidden: usize) {
+    let bound = 1.0 / (hidden as f32).sqrt();
+    for (part, shape) in [("weight", &[4 * hidden, inputs][..]), ("bias", &[4 * hidden])] {
+        let initialisation = Initialisation::Uniform(-bound, bound);
+        layout.push(format!("{name}.{part}"), shape, Role::Trained, initialisation);
+    }
+}
+
 /// Batch norm's running mean and variance, named as PyTorch names them, for every norm of the layout.
 fn running_statistics(layout: &mut Layout) {
     let norms: Vec<_> = layout
@@ -244,30 +228,8 @@ fn mlp_layout(layout: &mut Layout, mlp: &MlpConfig, inputs: usize, outputs: usiz
     }
 }
 
-/// An LSTM's layers as PyTorch's `LSTMCell` has them, uniform within ± 1/√hidden, and the layer that reads them out.
-fn optimizer_layout(optimizer: &LearnedOptimizerConfig) -> Layout {
-    let mut layout = Layout::new();
-    let hidden = optimizer.hidden;
-    let bound = 1.0 / (hidden as f32).sqrt();
-    for layer in 0..OPTIMIZER_LAYERS {
-        let inputs = if layer == 0 { OPTIMIZER_INPUTS } else { hidden };
-        let shapes = [
-            ("weight_ih", vec![4 * hidden, inputs]),
-            ("weight_hh", vec![4 * hidden, hidden]),
-            ("bias_ih", vec![4 * hidden]),
-            ("bias_hh", vec![4 * hidden]),
-        ];
-        for (name, shape) in shapes {
-            let initialisation = Initialisation::Uniform(-bound, bound);
-            layout.push(format!("lstm.{layer}.{name}"), &shape, Role::Trained, initialisation);
-        }
-    }
-    linear(&mut layout, "output", hidden, 1);
-    layout
-}
-
 /// PyTorch's own initialisation of a linear layer: uniform within ± 1/√inputs.
-fn linear(layout: &mut Layout, name: &str, inputs: usize, outputs: usize) {
+pub(crate) fn linear(layout: &mut Layout, name: &str, inputs: usize, outputs: usize) {
     let bound = 1.0 / (inputs as f32).sqrt();
     let initialisation = Initialisation::Uniform(-bound, bound);
     layout.push(format!("{name}.weight"), &[outputs, inputs], Role::Trained, initialisation);

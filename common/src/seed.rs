@@ -34,6 +34,8 @@ pub struct Seed<Level> {
     key: [u8; 32],
     /// Which of its level's seeds it is.
     index: u64,
+    /// The meta-step it was refined by, if it was.
+    step: MetaStep,
     level: PhantomData<Level>,
 }
 
@@ -83,7 +85,8 @@ impl<Level> Seed<Level> {
         hasher.update(domain.as_bytes());
         hasher.update(&[0]);
         hasher.update(&index.to_le_bytes());
-        Seed { key: *hasher.finalize().as_bytes(), index, level: PhantomData }
+        let key = *hasher.finalize().as_bytes();
+        Seed { key, index, step: self.step, level: PhantomData }
     }
 
     fn generator(self, domain: &str) -> Generator {
@@ -96,7 +99,7 @@ impl Seed<OfRun> {
     /// The root of everything that a training run draws.
     #[must_use]
     pub fn of_run(seed: u64) -> Self {
-        let root = Self { key: [0; 32], index: 0, level: PhantomData };
+        let root = Self { key: [0; 32], index: 0, step: MetaStep(0), level: PhantomData };
         root.refine("lyceum run", seed)
     }
 
@@ -120,7 +123,7 @@ impl Seed<OfRun> {
     /// The seed of meta-step `step`.
     #[must_use]
     pub fn step(self, step: MetaStep) -> Seed<OfStep> {
-        self.refine("step", step.0)
+        Seed { step, ..self.refine("step", step.0) }
     }
 
     /// What the meta-parameters' initial values are drawn from.
@@ -155,6 +158,12 @@ impl Seed<OfEpisode> {
     #[must_use]
     pub fn index(self) -> EpisodeIndex {
         EpisodeIndex(self.index)
+    }
+
+    /// The meta-step that the episode is of; the first for one of an evaluation.
+    #[must_use]
+    pub fn meta_step(self) -> MetaStep {
+        self.step
     }
 
     /// The generator of this episode for one purpose.

@@ -1,7 +1,7 @@
 //! The named workloads: what the field commonly runs, so that anyone can compare.
 
 use lyceum_common::config::{
-    Activation, AdamConfig, Adapt, Conv4Config, DataConfig, Distance, Downsample, EpisodeConfig,
+    Activation, AdamConfig, Conv4Config, DataConfig, Distance, Downsample, EpisodeConfig,
     Estimator, FarmConfig, Features, GlyphsConfig, InnerOptimizer, LearnedOptimizerConfig,
     LearnerConfig, MamlConfig, MetaOptimizerConfig, MlpConfig, NetworkConfig, Order,
     PrototypicalConfig, ReptileConfig, Rule, RunConfig, Schedule, SinusoidConfig, TrainingConfig,
@@ -79,14 +79,7 @@ fn workload(name: &'static str) -> Option<Workload> {
 }
 
 fn maml(order: Order, inner_steps: usize) -> LearnerConfig {
-    LearnerConfig::Maml(MamlConfig {
-        order,
-        adapt: Adapt::All,
-        inner_rate: 0.01,
-        inner_steps,
-        evaluation_steps: inner_steps,
-        inner_clip: None,
-    })
+    LearnerConfig::Maml(MamlConfig { order, ..MamlConfig::plain(0.01, inner_steps) })
 }
 
 /// Ten steps on batches of ten images.

@@ -104,8 +104,13 @@ impl<T: Real> Objective<T> {
 
     /// Takes a batch over into `frame`.
     pub(crate) fn load(&self, frame: &mut Frame<T>, batch: &Batch) {
-        convert(&batch.inputs, &mut frame.0[self.inputs.range()]);
+        self.load_inputs(frame, batch);
         convert(&batch.targets, &mut frame.0[self.loss.targets.range()]);
+    }
+
+    /// Takes a batch's examples over into `frame`, and not what they are to give.
+    pub(crate) fn load_inputs(&self, frame: &mut Frame<T>, batch: &Batch) {
+        convert(&batch.inputs, &mut frame.0[self.inputs.range()]);
     }
 
     /// Takes an episode over into `frame`: support and query examples as one batch, and the query's targets. Where there
@@ -208,6 +213,17 @@ impl<T: Real> Objective<T> {
         self.predict(frame);
         let mut pass = Values { instruction_set: self.instruction_set, values: &mut frame.0 };
         self.loss.backward(&mut pass);
+        for layer in self.layers.iter().rev() {
+            layer.backward(&mut pass);
+        }
+    }
+
+    /// The gradient by θ of Σ c ∘ outputs, where `cotangent` writes c, given the outputs that [`Objective::predict`] left.
+    pub(crate) fn pull_back(&self, frame: &mut Frame<T>, cotangent: impl FnOnce(&[T], &mut [T])) {
+        let outputs = self.loss.outputs;
+        let (before, after) = frame.0.split_at_mut(outputs.output_cotangent().range().start);
+        cotangent(&before[outputs.value.range()], &mut after[..outputs.value.len()]);
+        let mut pass = Values { instruction_set: self.instruction_set, values: &mut frame.0 };
         for layer in self.layers.iter().rev() {
             layer.backward(&mut pass);
         }

@@ -42,18 +42,24 @@ impl<T: Real> Trajectory<T> {
         }
     }
 
-    /// Computes g(θₖ), and θₖ₊₁ by `step`, which is given g, θₖ, and where to write.
+    /// Computes g(θₖ), and θₖ₊₁ by `step`, which is given g, θₖ, and where to write. Gives the values at θₖ.
     pub(crate) fn advance(
         &mut self,
         objective: &Objective<T>,
         k: usize,
         step: impl FnOnce(&[T], &[T], &mut [T]),
-    ) {
+    ) -> &Frame<T> {
         self.compute(objective, k);
         let frame = &self.frames[k.min(self.frames.len() - 1)];
         let (before, after) = self.thetas.split_at_mut((k + 1) * self.parameters);
         let theta = &before[k * self.parameters..];
         step(objective.gradient_of(frame), theta, &mut after[..self.parameters]);
+        frame
+    }
+
+    /// θₖ, from θ₀ to θ_K.
+    pub(crate) fn theta(&self, k: usize) -> &[T] {
+        &self.thetas[k * self.parameters..(k + 1) * self.parameters]
     }
 
     /// θ_K.

@@ -32,9 +32,17 @@ fn seed(episode: u64) -> Seed<OfEpisode> {
 
 #[test]
 fn a_thread_allocates_nothing_after_its_first_episode() {
-    let learners: [&[&str]; 9] = [
+    let learners: [&[&str]; 14] = [
         &["learner.maml.inner_steps=3"],
         &["learner.maml.inner_steps=3", "farm.kept_values_megabytes=0"],
+        &[
+            "learner.maml.multi_step_loss.meta_steps=9",
+            "learner.maml.learned_rates=true",
+            "learner.maml.batch_norm_per_step=true",
+            "learner.maml.inner_steps=3",
+        ],
+        &["learner.maml.initial_head=prototypes", "learner.maml.evaluation_steps=2"],
+        &["learner.imaml={ inner_rate = 0.1, inner_steps = 3, evaluation_steps = 2 }"],
         &["learner.meta_sgd={ inner_steps = 2, evaluation_steps = 2 }"],
         &[
             "learner.reptile={ inner_optimizer.adam = {}, inner_rate = 0.01, inner_steps = 4, evaluation_steps = 4, \
@@ -43,7 +51,9 @@ fn a_thread_allocates_nothing_after_its_first_episode() {
         &["learner.prototypical={}", "episode.ways=8", "episode.evaluation_ways=5"],
         &["learner.prototypical.distance=cosine", "episode.evaluation_ways=3"],
         &["learner.matching={}", "episode.evaluation_shots=2"],
+        &["learner.matching.full_context={}"],
         &["learner.siamese={}"],
+        &["learner.siamese.pairs=balanced"],
         &["learner.relation={}", "network.conv4.downsample=max_pool_twice"],
     ];
     let images = [

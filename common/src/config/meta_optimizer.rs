@@ -2,8 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::AdamConfig;
-
 /// A rule, a rate and its schedule, and clipping ahead of both.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -69,4 +67,22 @@ pub enum Schedule {
         /// What it is multiplied by.
         factor: f32,
     },
+}
+
+/// Adam's constants (Kingma and Ba 2015).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdamConfig {
+    /// β₁.
+    pub beta1: f32,
+    /// β₂.
+    pub beta2: f32,
+    /// ε.
+    pub epsilon: f32,
+}
+
+impl Default for AdamConfig {
+    fn default() -> Self {
+        Self { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }
+    }
 }

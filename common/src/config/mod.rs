@@ -16,13 +16,9 @@ pub use data::{
     QuadraticsConfig, Shape, SinusoidConfig,
 };
 pub use farm::FarmConfig;
-pub use learner::{
-    AdamConfig, Adapt, Distance, Estimator, InnerClip, InnerOptimizer, LearnedOptimizerConfig,
-    LearnerConfig, MamlConfig, MatchingConfig, MetaSgdConfig, Order, PrototypicalConfig,
-    RelationConfig, ReptileConfig, SiameseConfig,
-};
+pub use learner::*;
 pub use load::{LoadError, load, load_data, parse};
-pub use meta_optimizer::{MetaOptimizerConfig, Rule, Schedule};
+pub use meta_optimizer::{AdamConfig, MetaOptimizerConfig, Rule, Schedule};
 pub use network::{
     Activation, Conv4Config, Downsample, Features, LinearConfig, MlpConfig, NetworkConfig,
 };

@@ -1,7 +1,7 @@
 //! Ranges: what a type cannot say about a number, and what the parts of a configuration ask of one another.
 
 mod data;
-mod learning;
+mod meta_optimizer;
 
 use super::{
     ConfigError, EpisodeConfig, FarmConfig, LearnerConfig, NetworkConfig, RunConfig, TrainingConfig,
@@ -9,10 +9,10 @@ use super::{
 use crate::model::{ModelError, run_layout};
 
 /// No count that a person means is larger, and sums and products of a few still fit.
-const LARGE: u64 = 1_000_000_000_000;
+pub(in crate::config) const LARGE: u64 = 1_000_000_000_000;
 
 /// Examples a class, ways and inner steps stay below what a machine's memory holds.
-const MANY: usize = 10_000;
+pub(in crate::config) const MANY: usize = 10_000;
 
 /// The longest name of a run, which names a folder.
 const LONGEST_NAME: usize = 100;
@@ -29,8 +29,7 @@ impl RunConfig {
         self.data.validate()?;
         self.episode.validate(self.data.is_classification(), &self.learner)?;
         self.network.validate()?;
-        self.learner.validate(&self.episode)?;
-        self.learner.validate_optimizee(&self.data, &self.network)?;
+        self.learner.validate(self)?;
         self.data.validate_episode(&self.episode, &self.learner, &self.training)?;
         self.meta_optimizer.validate()?;
         self.training.validate()?;
@@ -147,7 +146,7 @@ impl FarmConfig {
 }
 
 /// Refuses a number outside `low..=high`, and NaN.
-fn within<T: Copy + PartialOrd + std::fmt::Display>(
+pub(in crate::config) fn within<T: Copy + PartialOrd + std::fmt::Display>(
     key: &str,
     value: T,
     low: T,
@@ -160,7 +159,7 @@ fn within<T: Copy + PartialOrd + std::fmt::Display>(
 }
 
 /// Refuses what is not a finite number above zero.
-fn positive(key: &str, value: impl Into<f64>) -> Result<(), ConfigError> {
+pub(in crate::config) fn positive(key: &str, value: impl Into<f64>) -> Result<(), ConfigError> {
     let value = value.into();
     if value.is_finite() && value > 0.0 {
         return Ok(());
@@ -169,7 +168,7 @@ fn positive(key: &str, value: impl Into<f64>) -> Result<(), ConfigError> {
 }
 
 /// Refuses a range that is not finite or whose ends are the wrong way round.
-fn range(key: &str, [low, high]: [f32; 2]) -> Result<(), ConfigError> {
+pub(in crate::config) fn range(key: &str, [low, high]: [f32; 2]) -> Result<(), ConfigError> {
     if low.is_finite() && high.is_finite() && low <= high {
         return Ok(());
     }
@@ -231,6 +230,28 @@ mod tests {
             (&["learner.maml.inner_rate=inf"], "learner.maml.inner_rate"),
             (&["learner.maml.inner_steps=0"], "learner.maml.inner_steps"),
             (&["learner.maml.inner_clip.value=-1"], "learner.maml.inner_clip.value"),
+            (
+                &["learner.maml.multi_step_loss.meta_steps=0"],
+                "learner.maml.multi_step_loss.meta_steps",
+            ),
+            (
+                &[
+                    "network.mlp={hidden=[9], activation='relu'}",
+                    "learner.maml.initial_head=prototypes",
+                ],
+                "learner.maml.initial_head",
+            ),
+            (
+                &[
+                    "network.mlp={hidden=[9], activation='relu'}",
+                    "learner.maml.batch_norm_per_step=true",
+                ],
+                "learner.maml.batch_norm_per_step",
+            ),
+            (
+                &["learner.imaml={regularisation=0,inner_rate=1,inner_steps=1,evaluation_steps=1}"],
+                "learner.imaml.regularisation",
+            ),
             (
                 &["learner.meta_sgd={initial_rates=[1,0],inner_steps=1,evaluation_steps=1}"],
                 "learner.meta_sgd.initial_rates",

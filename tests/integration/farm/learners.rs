@@ -5,6 +5,7 @@ use std::sync::{Arc, Barrier};
 use lyceum_common::config::{self, RunConfig};
 use lyceum_common::layout::Role;
 use lyceum_common::parameters::MetaParameters;
+use lyceum_common::seed::Seed;
 use lyceum_coordinator::enterprise::layout_of;
 use lyceum_worker::session::Ended;
 
@@ -12,11 +13,16 @@ use super::support::{Coordinator, working};
 
 /// A run of four meta-steps that trains a metric learner on more ways than it is tested on.
 fn metric(learner: &[&str]) -> RunConfig {
+    let ways = "episode={ ways = 7, shots = 2, queries = 2, evaluation_ways = 4 }";
+    small(&[&[ways], learner].concat())
+}
+
+/// A run of four meta-steps on small images.
+fn small(learner: &[&str]) -> RunConfig {
     let small = [
         "data.glyphs.classes=[12, 6, 6]",
         "data.glyphs.images_per_class=6",
         "data.glyphs.images.image_size=16",
-        "episode={ ways = 7, shots = 2, queries = 2, evaluation_ways = 4 }",
         "network.conv4={ filters = 4, downsample = 'max_pool' }",
         "training={ meta_steps = 4, meta_batch = 7, validate_every = 2, validation_episodes = 5, test_episodes = 5 }",
         "farm.assignment=1",
@@ -46,7 +52,9 @@ async fn three_workers_come_to_the_bits_of_one_with_every_metric_learner() {
         &["learner.prototypical={}"][..],
         &["learner.prototypical.distance=cosine"],
         &["learner.matching={}"],
+        &["learner.matching.full_context={}"],
         &["learner.siamese={}"],
+        &["learner.siamese.pairs=balanced"],
         &["learner.relation={}", "network.conv4.downsample=max_pool_twice"],
     ] {
         let config = metric(learner);
@@ -58,6 +66,36 @@ async fn three_workers_come_to_the_bits_of_one_with_every_metric_learner() {
         for entry in layout.entries().iter().filter(|entry| entry.role == Role::Buffer) {
             let initial = if entry.name.ends_with("running_mean") { 0.0 } else { 1.0 };
             let moved = alone.values()[entry.range()].iter().any(|&value| value != initial);
+            assert!(moved, "{learner:?}: {} never moved", entry.name);
+        }
+    }
+}
+
+// Workers hold a thread each while they wait for one another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
+async fn three_workers_come_to_the_bits_of_one_with_every_kin_of_maml() {
+    let plus_plus = [
+        "learner.maml.inner_steps=3",
+        "learner.maml.multi_step_loss.meta_steps=3",
+        "learner.maml.learned_rates=true",
+        "learner.maml.batch_norm_per_step=true",
+    ];
+    for learner in [
+        &plus_plus[..],
+        &["learner.maml.initial_head=prototypes"],
+        &["learner.imaml={ inner_rate = 0.1, inner_steps = 3, evaluation_steps = 2 }"],
+    ] {
+        let episode = "episode={ ways = 4, shots = 2, queries = 2 }";
+        let config = small(&[&[episode], learner].concat());
+        let alone = train(&config, &[1]).await;
+        let together = train(&config, &[1, 2, 1]).await;
+        assert_eq!(together.digest(), alone.digest(), "{learner:?}");
+
+        let layout = layout_of(&config).unwrap();
+        let initial = layout.initialise(Seed::of_run(config.seed).initialisation());
+        // A convolution's bias does nothing ahead of a batch norm.
+        for entry in layout.entries().iter().filter(|entry| !entry.name.ends_with("conv.bias")) {
+            let moved = alone.values()[entry.range()] != initial[entry.range()];
             assert!(moved, "{learner:?}: {} never moved", entry.name);
         }
     }

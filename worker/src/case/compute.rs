@@ -1,18 +1,14 @@
 //! Computing a case, with the learners that training uses.
 
-use lyceum_common::config::LearnerConfig;
 use lyceum_common::ids::{EpisodeIndex, MetaStep};
-use lyceum_common::model::Head;
 use lyceum_common::seed::Seed;
 
 use super::description::LEARNED_OPTIMIZER;
-use super::read::{Case, CaseError, CaseResult, FewShot};
+use super::read::{Case, CaseError, CaseResult};
 use crate::episodes::EpisodeSize;
 use crate::kernels::InstructionSet;
 use crate::layers::LossKind;
-use crate::learners::{
-    Learner, Maml, MetaSgd, Reptile, Setting, matching, prototypical, relation, siamese,
-};
+use crate::learners::{Registered, Setting, learner};
 use crate::networks::Network;
 
 /// Loss, outputs and meta-gradient of a case.
@@ -25,7 +21,7 @@ pub fn compute(case: &Case, instruction_set: InstructionSet) -> Result<CaseResul
     }
     let few_shot = case.few_shot()?;
     let outputs = few_shot.classes.unwrap_or(1);
-    let head = Head::of(&few_shot.learner, outputs);
+    let head = few_shot.learner.head(outputs);
     let network = Network::new(&few_shot.network, few_shot.shape, head)
         .map_err(|source| CaseError::Model { path: case.path.with_extension("toml"), source })?;
     let ways = few_shot.classes.unwrap_or(1);
@@ -48,43 +44,25 @@ pub fn compute(case: &Case, instruction_set: InstructionSet) -> Result<CaseResul
         kept_bytes: usize::MAX,
         transductive: true,
     };
-    Ok(match &few_shot.learner {
-        LearnerConfig::Maml(maml) => run(&Maml::new(maml, &setting), &network, &few_shot),
-        LearnerConfig::MetaSgd(meta_sgd) => {
-            run(&MetaSgd::new(meta_sgd, &setting), &network, &few_shot)
-        }
-        LearnerConfig::Reptile(reptile) => {
-            run(&Reptile::new(reptile, &setting), &network, &few_shot)
-        }
-        LearnerConfig::Prototypical(config) => {
-            run(&prototypical(config, &setting), &network, &few_shot)
-        }
-        LearnerConfig::Matching(_) => run(&matching(&setting), &network, &few_shot),
-        LearnerConfig::Siamese(_) => run(&siamese(&setting), &network, &few_shot),
-        LearnerConfig::Relation(_) => run(&relation(&setting), &network, &few_shot),
-        LearnerConfig::LearnedOptimizer(_) => {
-            return super::learned_optimizer::compute(case, instruction_set);
-        }
-    })
-}
-
-fn run<L: Learner<f32>>(learner: &L, network: &Network, case: &FewShot) -> CaseResult {
-    let order = network.meta_order(learner.parameters());
-    let theta: Vec<f32> = order.iter().map(|&place| case.parameters[place as usize]).collect();
+    let Registered::OfEpisodes(learner) = learner::<f32>(&few_shot.learner, &setting) else {
+        return super::learned_optimizer::compute(case, instruction_set);
+    };
+    let order = network.order(&few_shot.layout);
+    let theta: Vec<f32> = order.iter().map(|&place| few_shot.parameters[place as usize]).collect();
     let mut gradient = vec![0.0; theta.len()];
-    let mut scratch = learner.scratch();
+    let mut thread = learner.thread();
     // Nothing is drawn: the episode is given, and cases train on whole support sets.
     let seed = Seed::of_run(0).step(MetaStep(0)).episode(EpisodeIndex(0));
-    let report = learner.meta_gradient(&theta, &case.episode, seed, &mut scratch, &mut gradient);
+    let report = thread.meta_gradient(&theta, &few_shot.episode, seed, &mut gradient);
     let mut meta_gradient = vec![0.0; gradient.len()];
     for (&place, &value) in order.iter().zip(&gradient) {
         meta_gradient[place as usize] = value;
     }
     // What stands behind the trained entries is no gradient.
-    let layout = case.layout.trained();
+    let layout = few_shot.layout.trained();
     meta_gradient.truncate(layout.len());
-    let output = learner.outputs(&scratch).to_vec();
-    CaseResult { loss: report.loss, output, meta_gradient, layout }
+    let output = thread.outputs().to_vec();
+    Ok(CaseResult { loss: report.loss, output, meta_gradient, layout })
 }
 
 #[cfg(test)]

@@ -98,10 +98,7 @@ impl Description {
             Ok(LearnerConfig::Maml(MamlConfig {
                 order,
                 adapt,
-                inner_rate: needed("inner_lr", self.inner_lr)?,
-                inner_steps: inner_steps()?,
-                evaluation_steps: inner_steps()?,
-                inner_clip: None,
+                ..MamlConfig::plain(needed("inner_lr", self.inner_lr)?, inner_steps()?)
             }))
         };
         match self.algorithm.as_str() {
@@ -117,8 +114,8 @@ impl Description {
             "prototypical" => Ok(LearnerConfig::Prototypical(PrototypicalConfig {
                 distance: Distance::default(),
             })),
-            "matching" => Ok(LearnerConfig::Matching(MatchingConfig {})),
-            "siamese" => Ok(LearnerConfig::Siamese(SiameseConfig {})),
+            "matching" => Ok(LearnerConfig::Matching(MatchingConfig::default())),
+            "siamese" => Ok(LearnerConfig::Siamese(SiameseConfig::default())),
             "relation" => Ok(LearnerConfig::Relation(RelationConfig {})),
             _reptile => Ok(LearnerConfig::Reptile(ReptileConfig {
                 inner_optimizer: InnerOptimizer::Sgd,

@@ -16,7 +16,7 @@ use lyceum_common::config::{
 };
 use lyceum_common::ids::{EpisodeIndex, MetaStep, Split};
 use lyceum_common::layout::Layout;
-use lyceum_common::model::{Head, learner_layout};
+use lyceum_common::model::Head;
 use lyceum_common::seed::{OfEpisode, Seed};
 
 use super::description::{Description, Hidden, needed};
@@ -54,7 +54,7 @@ pub(super) fn compute(
     let source = Arc::new(Given { minibatches, start, outputs });
     let optimizees = Arc::new(Optimizees::<f32>::new(&setting, source, None));
     let learner = LearnedOptimizer::<f32>::new(&config, instruction_set, usize::MAX);
-    let layout = learner_layout(&LearnerConfig::LearnedOptimizer(config), &Layout::new());
+    let layout = LearnerConfig::LearnedOptimizer(config).layout(&Layout::new());
     let phi = case.flat(&layout)?;
     let mut trainee = Trainee::new(Arc::clone(&optimizees), learner.curved());
     let mut scratch = learner.scratch(optimizees.parameters());

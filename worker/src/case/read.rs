@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use lyceum_common::config::{LearnerConfig, NetworkConfig, Shape};
 use lyceum_common::layout::{Layout, Role};
-use lyceum_common::model::{Head, ModelError, learner_layout, network_layout};
+use lyceum_common::model::{ModelError, network_layout};
 use safetensors::{Dtype, SafeTensors};
 
 use super::description::Description;
@@ -167,10 +167,10 @@ impl Case {
         let learner = self.description.learner().map_err(described)?;
         let (network, shape) = self.description.network().map_err(described)?;
         let classes = self.description.classes().map_err(described)?;
-        let head = Head::of(&learner, classes.unwrap_or(1));
+        let head = learner.head(classes.unwrap_or(1));
         let network_layout = network_layout(&network, shape, head)
             .map_err(|source| CaseError::Model { path: with_ending(&self.path, "toml"), source })?;
-        let layout = learner_layout(&learner, &network_layout);
+        let layout = learner.layout(&network_layout);
         let parameters = self.flat(&layout)?;
         let episode = Episode {
             support: self.batch("support", shape, classes)?,

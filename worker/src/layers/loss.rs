@@ -5,8 +5,9 @@ use lyceum_common::config::DataConfig;
 use super::{Feature, Layer};
 use crate::kernels::Real;
 use crate::ops::{
-    BinaryCrossEntropy, BinaryCrossEntropyBackward, CrossEntropy, CrossEntropyBackward, Pass,
-    Planner, Slot, SquaredError, SquaredErrorBackward,
+    Balance, BalancedCrossEntropy, BalancedCrossEntropyBackward, BinaryCrossEntropy,
+    BinaryCrossEntropyBackward, CrossEntropy, CrossEntropyBackward, Pass, Planner, Slot,
+    SquaredError, SquaredErrorBackward,
 };
 
 /// Which loss.
@@ -18,6 +19,11 @@ pub(crate) enum LossKind {
     SquaredError,
     /// Binary cross-entropy of a logit, the mean over all outputs.
     BinaryCrossEntropy,
+    /// The same over pairs with so many examples of each class, half of them of one class.
+    BalancedPairs {
+        /// Examples of a class that each row is paired with.
+        examples: usize,
+    },
     /// Squared error, the sum over all outputs.
     SumOfSquares,
 }
@@ -57,6 +63,11 @@ impl Loss {
         Self { kind, width, outputs, targets, value }
     }
 
+    /// Which pairs count, of so many examples of each class.
+    fn balance(&self, examples: usize) -> Balance {
+        Balance { classes: self.width / examples, examples }
+    }
+
     /// What a sum of squares is divided by.
     fn divisor(&self) -> usize {
         if self.kind == LossKind::SumOfSquares { 1 } else { self.targets.len() }
@@ -79,6 +90,10 @@ impl<T: Real> Layer<T> for Loss {
             LossKind::BinaryCrossEntropy => {
                 pass.nonlinear(&BinaryCrossEntropy, &inputs, self.value);
             }
+            LossKind::BalancedPairs { examples } => {
+                let op = BalancedCrossEntropy(self.balance(examples));
+                pass.nonlinear(&op, &inputs, self.value);
+            }
             LossKind::SquaredError | LossKind::SumOfSquares => {
                 pass.nonlinear(&SquaredError { divisor: self.divisor() }, &inputs, self.value);
             }
@@ -94,6 +109,10 @@ impl<T: Real> Layer<T> for Loss {
             }
             LossKind::BinaryCrossEntropy => {
                 pass.nonlinear(&BinaryCrossEntropyBackward, &inputs, cotangent);
+            }
+            LossKind::BalancedPairs { examples } => {
+                let op = BalancedCrossEntropyBackward(self.balance(examples));
+                pass.nonlinear(&op, &inputs, cotangent);
             }
             LossKind::SquaredError | LossKind::SumOfSquares => {
                 let backward = SquaredErrorBackward { divisor: self.divisor() };

@@ -1,17 +1,28 @@
-//! Matching networks (Vinyals et al. 2016, without full-context embeddings): a query's label is a sum of the support's,
-//! weighted by attention.
+//! Matching networks (Vinyals et al. 2016): a query's label is a sum of the support's, weighted by attention. With full-context
+//! embeddings (appendix A there), what is compared is each example in the eyes of the whole support set.
+
+use lyceum_common::config::{FullContext, MatchingConfig};
 
 use super::Setting;
-use super::metric::Metric;
+use super::metric::{Embedded, Metric};
 use crate::kernels::Real;
-use crate::layers::{ClassAttention, Loss, LossKind, Similarities, UnitRows};
+use crate::layers::{
+    AttendingLstm, BidirectionalLstm, ClassAttention, Feature, Fork, Loss, LossKind, Similarities,
+    UnitRows,
+};
+use crate::networks::Plan;
 
 /// p(k | x) = Σ a(x, xᵢ) over the support examples xᵢ of class k, with a the softmax over all of them of
-/// cos(f(x), f(xᵢ)); the loss is −ln p of the right class.
-pub(crate) fn matching<T: Real>(setting: &Setting<'_>) -> Metric<T> {
-    Metric::new(setting, |plan, embedded| {
+/// cos(f(x), g(xᵢ)); the loss is −ln p of the right class. f and g are the encoder, or read the whole support set.
+pub(super) fn learner<T: Real>(config: &MatchingConfig, setting: &Setting<'_>) -> Metric<T> {
+    let config = *config;
+    Metric::new(setting, move |plan, embedded| {
         let (size, width) = (embedded.size, embedded.width);
-        let [queries, supports] = [embedded.queries, embedded.supports].map(|x| {
+        let compared = match config.full_context {
+            Some(context) => in_context(context, plan, embedded),
+            None => [embedded.queries, embedded.supports],
+        };
+        let [queries, supports] = compared.map(|x| {
             let unit = UnitRows::plan(plan.planner, width, x);
             let y = unit.y;
             plan.layers.push(Box::new(unit));
@@ -24,4 +35,24 @@ pub(crate) fn matching<T: Real>(setting: &Setting<'_>) -> Metric<T> {
         plan.layers.push(Box::new(attention));
         Loss::plan(plan.planner, LossKind::CrossEntropy, size.query(), scores)
     })
+}
+
+/// Full-context embeddings: g of the support set by a bidirectional LSTM, f of the queries by one that attends to g.
+fn in_context<T: Real>(
+    config: FullContext,
+    plan: &mut Plan<'_, T>,
+    embedded: &Embedded,
+) -> [Feature; 2] {
+    let width = embedded.width;
+    let g = BidirectionalLstm::plan(plan.planner, width, embedded.supports);
+    // The queries attend to g, and are compared with it.
+    let fork = Fork::plan(plan.planner, g.y);
+    let [attended, supports] = fork.branches;
+    let steps = config.processing_steps;
+    let f = AttendingLstm::plan(plan.planner, (steps, width), embedded.queries, attended);
+    let queries = f.y;
+    plan.layers.push(Box::new(g));
+    plan.layers.push(Box::new(fork));
+    plan.layers.push(Box::new(f));
+    [queries, supports]
 }

@@ -14,7 +14,7 @@ use crate::profile::Share;
 use crate::trajectory::Trajectory;
 
 /// Meta-SGD. Its meta-parameters are (θ, α), one behind the other.
-pub(crate) struct MetaSgd<T> {
+pub(super) struct MetaSgd<T> {
     training: Stage<T>,
     evaluation: Stage<T>,
     parameters: usize,
@@ -32,7 +32,7 @@ pub(crate) struct Scratch<T> {
 }
 
 impl<T: Real> MetaSgd<T> {
-    pub(crate) fn new(config: &MetaSgdConfig, setting: &Setting<'_>) -> Self {
+    pub(super) fn new(config: &MetaSgdConfig, setting: &Setting<'_>) -> Self {
         let parameters = setting.network.layout().len();
         let steps = (config.inner_steps, config.evaluation_steps);
         let (training, evaluation) = Stage::both(setting, steps, &(0..parameters));
@@ -52,10 +52,6 @@ impl<T: Real> Learner<T> for MetaSgd<T> {
             adapted: vec![T::ZERO; self.parameters],
             evaluation: self.evaluation.frames(),
         }
-    }
-
-    fn parameters(&self) -> usize {
-        2 * self.parameters
     }
 
     fn meta_gradient(

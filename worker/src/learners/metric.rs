@@ -89,10 +89,6 @@ impl<T: Real> Learner<T> for Metric<T> {
         }
     }
 
-    fn parameters(&self) -> usize {
-        self.parameters
-    }
-
     fn meta_gradient(
         &self,
         theta: &[T],

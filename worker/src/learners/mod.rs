@@ -1,6 +1,8 @@
-//! Learners: what is meta-learned, and how it adapts. One file each.
+//! Learners: what is meta-learned, and how it adapts. One file each, and the registry of all.
 
 mod hand_made;
+mod imaml;
+mod inner_product;
 mod learned_optimizer;
 mod maml;
 mod matching;
@@ -15,21 +17,19 @@ mod siamese;
 mod stage;
 #[cfg(test)]
 mod tests;
+mod thread;
 
 pub use hand_made::HandMade;
 pub(crate) use hand_made::Steps;
 pub use learned_optimizer::LstmWorkload;
 pub(crate) use learned_optimizer::{LearnedOptimizer, Scratch as OptimizerScratch};
-pub(crate) use maml::Maml;
-pub(crate) use matching::matching;
-pub(crate) use meta_sgd::MetaSgd;
 pub(crate) use optimizee::{Optimizee, Optimizees, Trainee};
-pub(crate) use prototypical::prototypical;
-pub(crate) use relation::relation;
-pub(crate) use reptile::Reptile;
-pub(crate) use siamese::siamese;
 pub(crate) use stage::{Setting, Stage};
+pub(crate) use thread::{AnyLearner, LearnerThread};
 
+use std::sync::Arc;
+
+use lyceum_common::config::{LearnedOptimizerConfig, LearnerConfig};
 use lyceum_common::report::EpisodeReport;
 use lyceum_common::seed::{OfEpisode, Seed};
 
@@ -43,9 +43,6 @@ pub(crate) trait Learner<T: Real>: Send + Sync {
     type Scratch: Send;
 
     fn scratch(&self) -> Self::Scratch;
-
-    /// How many meta-parameters there are.
-    fn parameters(&self) -> usize;
 
     /// Writes the episode's meta-gradient at θ to `out`.
     fn meta_gradient(
@@ -76,4 +73,30 @@ pub(crate) trait Learner<T: Real>: Send + Sync {
     fn shares(&self) -> Vec<Share<'_, T>> {
         Vec::new()
     }
+}
+
+/// What the registry has for a configuration.
+pub(crate) enum Registered<'c, T> {
+    /// A learner on episodes of a support and a query set.
+    OfEpisodes(Arc<dyn AnyLearner<T>>),
+    /// A learned optimizer, whose episodes are trainings of optimizees.
+    OfOptimizees(&'c LearnedOptimizerConfig),
+}
+
+/// The registry: the learner of `config`.
+pub(crate) fn learner<'c, T: Real>(
+    config: &'c LearnerConfig,
+    setting: &Setting<'_>,
+) -> Registered<'c, T> {
+    Registered::OfEpisodes(match config {
+        LearnerConfig::Maml(config) => Arc::new(maml::Maml::new(config, setting)),
+        LearnerConfig::Imaml(config) => Arc::new(imaml::Imaml::new(config, setting)),
+        LearnerConfig::MetaSgd(config) => Arc::new(meta_sgd::MetaSgd::new(config, setting)),
+        LearnerConfig::Reptile(config) => Arc::new(reptile::Reptile::new(config, setting)),
+        LearnerConfig::Prototypical(config) => Arc::new(prototypical::learner(config, setting)),
+        LearnerConfig::Matching(config) => Arc::new(matching::learner(config, setting)),
+        LearnerConfig::Siamese(config) => Arc::new(siamese::learner(config, setting)),
+        LearnerConfig::Relation(_) => Arc::new(relation::learner(setting)),
+        LearnerConfig::LearnedOptimizer(config) => return Registered::OfOptimizees(config),
+    })
 }

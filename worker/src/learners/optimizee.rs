@@ -49,7 +49,8 @@ impl<T: Real> Optimizees<T> {
             Some(deviation) => layout.with_normal(deviation),
             None => layout,
         };
-        Self { objective, source, layout, order: network.order() }
+        let order = network.order(&layout);
+        Self { objective, source, layout, order }
     }
 
     /// How many parameters an optimizee has.

@@ -10,10 +10,7 @@ use crate::layers::{GroupSum, Loss, LossKind, NegativeSquaredDistances, Similari
 
 /// p(k | x) ∝ exp(−d(f(x), cₖ)), with cₖ the mean of f over the support examples of class k; the loss is −ln p of the
 /// right class.
-pub(crate) fn prototypical<T: Real>(
-    config: &PrototypicalConfig,
-    setting: &Setting<'_>,
-) -> Metric<T> {
+pub(super) fn learner<T: Real>(config: &PrototypicalConfig, setting: &Setting<'_>) -> Metric<T> {
     Metric::new(setting, |plan, embedded| {
         let (width, queries) = (embedded.width, embedded.queries);
         let mean = GroupSum::mean(plan.planner, embedded.size.shots, width, embedded.supports);

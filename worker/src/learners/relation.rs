@@ -7,7 +7,7 @@ use crate::layers::{GroupSum, Loss, LossKind, Pairs};
 
 /// r(k, x) = g(C(Σ f(xᵢ), f(x))), with Σ over the support examples of class k, C stacking maps along their channels and g
 /// the relation module; the loss is the mean squared error of r against one for the right class and zero for others.
-pub(crate) fn relation<T: Real>(setting: &Setting<'_>) -> Metric<T> {
+pub(super) fn learner<T: Real>(setting: &Setting<'_>) -> Metric<T> {
     let network = setting.network;
     Metric::new(setting, |plan, embedded| {
         let (size, map) = (embedded.size, embedded.width);

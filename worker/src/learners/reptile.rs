@@ -17,7 +17,7 @@ use crate::kernels::{InstructionSet, Real};
 use crate::objective::{Frame, Objective};
 
 /// Reptile with SGD or Adam inside, on the whole support set or on batches of it.
-pub(crate) struct Reptile<T> {
+pub(super) struct Reptile<T> {
     optimizer: InnerOptimizer,
     rate: T,
     training: Stage<T>,
@@ -48,7 +48,7 @@ struct InnerScratch<T> {
 }
 
 impl<T: Real> Reptile<T> {
-    pub(crate) fn new(config: &ReptileConfig, setting: &Setting<'_>) -> Self {
+    pub(super) fn new(config: &ReptileConfig, setting: &Setting<'_>) -> Self {
         let parameters = setting.network.layout().len();
         let steps = (config.inner_steps, config.evaluation_steps);
         let (training, evaluation) = Stage::both(setting, steps, &(0..0));
@@ -121,10 +121,6 @@ impl<T: Real> Learner<T> for Reptile<T> {
             evaluation_batch: self.evaluation_batch.frame(),
             evaluation: self.evaluation.frames(),
         }
-    }
-
-    fn parameters(&self) -> usize {
-        self.parameters
     }
 
     fn meta_gradient(

@@ -1,14 +1,17 @@
 //! Siamese networks (Koch et al. 2015): twins embed two images, and a weighted distance says whether they show the same
 //! class.
 
+use lyceum_common::config::{PairSampling, SiameseConfig};
+
 use super::Setting;
 use super::metric::Metric;
 use crate::kernels::Real;
 use crate::layers::{AbsoluteDifferences, Dense, Loss, LossKind};
 
 /// p(same | x, xᵢ) = σ(w · |f(x) − f(xᵢ)| + b) for every query x and support example xᵢ; the loss is the mean binary
-/// cross-entropy over all pairs of an episode. A query's class is that of the support example that it is likest to.
-pub(crate) fn siamese<T: Real>(setting: &Setting<'_>) -> Metric<T> {
+/// cross-entropy over all pairs of an episode, or over its `balanced` ones: each query with its own class and with the next,
+/// whose order in an episode is drawn, so that half of them show one class, as Koch et al. draw them. A query's class is that of the support example that it is likest to.
+pub(super) fn learner<T: Real>(config: &SiameseConfig, setting: &Setting<'_>) -> Metric<T> {
     Metric::new(setting, |plan, embedded| {
         let (size, width) = (embedded.size, embedded.width);
         let differences =
@@ -18,6 +21,10 @@ pub(crate) fn siamese<T: Real>(setting: &Setting<'_>) -> Metric<T> {
         let scores = head.y;
         plan.layers.push(Box::new(differences));
         plan.layers.push(Box::new(head));
-        Loss::plan(plan.planner, LossKind::BinaryCrossEntropy, size.query(), scores)
+        let kind = match config.pairs {
+            PairSampling::Every => LossKind::BinaryCrossEntropy,
+            PairSampling::Balanced => LossKind::BalancedPairs { examples: size.shots },
+        };
+        Loss::plan(plan.planner, kind, size.query(), scores)
     })
 }

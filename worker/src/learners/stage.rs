@@ -43,7 +43,8 @@ pub(crate) struct Stage<T> {
     pub(crate) support: Arc<Objective<T>>,
     pub(crate) query: Arc<Objective<T>>,
     pub(crate) steps: usize,
-    transductive: bool,
+    /// Whether query examples see one another through batch norm.
+    pub(crate) transductive: bool,
 }
 
 /// A stage's frames: of the support set, and of the query set.

@@ -45,7 +45,7 @@ pub(super) fn plan<T: Real>(
             plan.layers.push(Box::new(dense));
             y
         }
-        Head::Features | Head::WeightedDistance | Head::Relation => x,
+        Head::Features | Head::FullContext | Head::WeightedDistance | Head::Relation => x,
     }
 }
 

@@ -6,7 +6,7 @@ mod mlp;
 mod relation;
 
 use lyceum_common::config::{NetworkConfig, Shape};
-use lyceum_common::layout::Layout;
+use lyceum_common::layout::{Entry, Layout};
 use lyceum_common::model::{Head, ModelError, encoder_map, network_layout};
 
 use crate::kernels::{Real, panels};
@@ -50,6 +50,14 @@ impl Network {
     ) -> Result<Self, ModelError> {
         let layout = network_layout(config, shape, head)?;
         Ok(Self { config: config.clone(), shape, head, layout })
+    }
+
+    /// The same without what stands behind its features.
+    ///
+    /// # Errors
+    /// Where it has no encoder.
+    pub(crate) fn encoder(&self) -> Result<Self, ModelError> {
+        Self::new(&self.config, self.shape, Head::Features)
     }
 
     /// Names and shapes of its parameters, as PyTorch has them.
@@ -113,14 +121,19 @@ impl Network {
         relation::plan(maps, conv4.filters, plan, pairs)
     }
 
-    /// For each place of the flat vector that the worker computes with, its place in the layout. Convolution weights
-    /// `[out, in, 3, 3]` are computed with as `[3, 3, in, out]`, linear ones `[out, in]` as `[in, out]`, both in panels of
-    /// outputs; a head that reads a flattened map has its inputs channels last.
-    pub(crate) fn order(&self) -> Vec<u32> {
-        let mut order = Vec::with_capacity(self.layout.len());
-        for entry in self.layout.entries() {
+    /// For each place of a vector of this layout that the worker computes with, its place in the layout. The network's
+    /// convolution weights `[out, in, 3, 3]` are computed with as `[3, 3, in, out]`, linear ones `[out, in]` as
+    /// `[in, out]`, both in panels of outputs; a head that reads a flattened map has its inputs channels last. What a
+    /// learner adds for each number of one of these lies as it does; all else as in the layout.
+    pub(crate) fn order(&self, layout: &Layout) -> Vec<u32> {
+        let mut order = Vec::with_capacity(layout.len());
+        for entry in layout.entries() {
             let at = |place: usize| crate::kernels::offset(entry.offset + place);
-            match *entry.shape {
+            let Some(own) = self.counterpart(entry) else {
+                order.extend((0..entry.len()).map(at));
+                continue;
+            };
+            match *own.shape {
                 [out, input, rows, columns] => {
                     let taps = rows * columns;
                     order.extend(panels(taps * input, out).map(|place| {
@@ -129,7 +142,7 @@ impl Network {
                     }));
                 }
                 [out, input] => {
-                    let channels = self.flattened_channels(&entry.name).unwrap_or(input);
+                    let channels = self.flattened_channels(&own.name).unwrap_or(input);
                     let positions = input / channels;
                     order.extend(panels(input, out).map(|place| {
                         let (position, channel) = (place / out / channels, place / out % channels);
@@ -142,13 +155,13 @@ impl Network {
         order
     }
 
-    /// The order of `parameters` meta-parameters: the network's, once for each vector of its length.
-    pub(crate) fn meta_order(&self, parameters: usize) -> Vec<u32> {
-        let order = self.order();
-        let length = order.len();
-        (0..parameters)
-            .map(|i| order[i % length] + crate::kernels::offset(i / length * length))
-            .collect()
+    /// The network's own entry that `entry` is, or that it has a number for each number of: `rate.head.weight` for
+    /// `head.weight`.
+    fn counterpart(&self, entry: &Entry) -> Option<&Entry> {
+        self.layout.entries().iter().find(|own| {
+            let prefix = entry.name.strip_suffix(&*own.name);
+            own.shape == entry.shape && prefix.is_some_and(|p| p.is_empty() || p.ends_with('.'))
+        })
     }
 
     /// The channels of the map that a linear layer of this name reads flattened, if it does.

@@ -7,6 +7,8 @@
 
 mod absolute_difference;
 mod activation;
+mod attention_lstm;
+mod balanced_pairs;
 mod batch_normalisation;
 mod binary_cross_entropy;
 mod convolution;
@@ -15,12 +17,16 @@ mod dot_product;
 mod linear;
 mod log_sum_exp;
 mod loss;
+mod lstm_cell;
+mod lstm_sequence;
 mod pairs;
 mod pass;
 mod unit_rows;
 
 pub(crate) use absolute_difference::{AbsoluteDifference, AbsoluteDifferenceCotangent};
 pub(crate) use activation::{ActivationBackward, ActivationForward};
+pub(crate) use attention_lstm::{AttentionLstm, AttentionLstmBackward};
+pub(crate) use balanced_pairs::{Balance, BalancedCrossEntropy, BalancedCrossEntropyBackward};
 pub(crate) use batch_normalisation::{
     BatchStatistics, InputCotangent, NormaliseRectify, ParameterSums,
 };
@@ -31,6 +37,7 @@ pub(crate) use dot_product::{DotProduct, DotProductCotangent};
 pub(crate) use linear::{SpreadOverGroup, SumOverGroup, SumRows, TransposeTaps};
 pub(crate) use log_sum_exp::{LogSoftmax, LogSoftmaxBackward, LogSumExp, LogSumExpBackward};
 pub(crate) use loss::{CrossEntropy, CrossEntropyBackward, SquaredError, SquaredErrorBackward};
+pub(crate) use lstm_sequence::{LstmSequence, LstmSequenceBackward, RowCotangent, SumOfThree};
 pub(crate) use pairs::{Pair, PairColumns, PairRows};
 pub(crate) use pass::{
     Aligned, InductiveValues, Pass, Planner, Slot, Statistics, Tangents, Values,

@@ -1,9 +1,9 @@
-//! From a run's configuration to the work that a worker farms: the one place that knows every learner.
+//! From a run's configuration to the work that a worker farms.
 
 use std::sync::Arc;
 
 use lyceum_common::config::{ConfigError, LearnerConfig, RunConfig};
-use lyceum_common::model::{Head, ModelError};
+use lyceum_common::model::ModelError;
 use lyceum_common::pack::Pack;
 
 use super::Work;
@@ -12,9 +12,7 @@ use super::problem::Problem;
 use crate::episodes::{EpisodeError, EpisodeSize, EpisodeSource, ListedSource, source};
 use crate::kernels::InstructionSet;
 use crate::layers::LossKind;
-use crate::learners::{
-    Learner, Maml, MetaSgd, Reptile, Setting, matching, prototypical, relation, siamese,
-};
+use crate::learners::{Registered, Setting, learner};
 use crate::networks::Network;
 
 /// Why a worker cannot do a run's work.
@@ -79,7 +77,7 @@ pub fn build_listed(
     assemble(&config, None, &|| Ok(Arc::clone(&source)), options)
 }
 
-/// The one match over learners.
+/// The work on the episodes of `source`.
 fn assemble(
     config: &RunConfig,
     pack: Option<Arc<Pack>>,
@@ -88,21 +86,18 @@ fn assemble(
 ) -> Result<Arc<dyn Work>, BuildError> {
     let network = network(config)?;
     let setting = setting(config, &network, options);
-    Ok(match &config.learner {
-        LearnerConfig::Maml(maml) => problem(Maml::<f32>::new(maml, &setting), &setting, source()?),
-        LearnerConfig::MetaSgd(meta_sgd) => {
-            problem(MetaSgd::<f32>::new(meta_sgd, &setting), &setting, source()?)
+    Ok(match learner(&config.learner, &setting) {
+        Registered::OfEpisodes(learner) => {
+            let layout = config.learner.layout(network.layout());
+            Arc::new(Problem {
+                learner,
+                source: source()?,
+                training: setting.training,
+                evaluation: setting.evaluation,
+                order: network.order(&layout).into(),
+            })
         }
-        LearnerConfig::Reptile(reptile) => {
-            problem(Reptile::<f32>::new(reptile, &setting), &setting, source()?)
-        }
-        LearnerConfig::Prototypical(config) => {
-            problem(prototypical::<f32>(config, &setting), &setting, source()?)
-        }
-        LearnerConfig::Matching(_) => problem(matching::<f32>(&setting), &setting, source()?),
-        LearnerConfig::Siamese(_) => problem(siamese::<f32>(&setting), &setting, source()?),
-        LearnerConfig::Relation(_) => problem(relation::<f32>(&setting), &setting, source()?),
-        LearnerConfig::LearnedOptimizer(optimizer) => {
+        Registered::OfOptimizees(optimizer) => {
             Arc::new(OptimizerProblem::build(config, optimizer, pack, options)?)
         }
     })
@@ -110,7 +105,7 @@ fn assemble(
 
 /// The network of a run, which its learner adapts or trains.
 pub(super) fn network(config: &RunConfig) -> Result<Network, ModelError> {
-    let head = Head::of(&config.learner, config.outputs());
+    let head = config.learner.head(config.outputs());
     Network::new(&config.network, config.data.shape(), head)
 }
 
@@ -129,14 +124,4 @@ pub(super) fn setting<'n>(
         kept_bytes: config.farm.kept_values_megabytes << 20,
         transductive: options.transductive.unwrap_or(!config.learner.is_metric()),
     }
-}
-
-fn problem<L: Learner<f32> + 'static>(
-    learner: L,
-    setting: &Setting<'_>,
-    source: Arc<dyn EpisodeSource>,
-) -> Arc<dyn Work> {
-    let order = setting.network.meta_order(learner.parameters()).into();
-    let (training, evaluation) = (setting.training, setting.evaluation);
-    Arc::new(Problem { learner: Arc::new(learner), source, training, evaluation, order })
 }

@@ -8,12 +8,12 @@ use lyceum_common::seed::{OfEpisode, Seed};
 
 use super::{Work, WorkThread};
 use crate::episodes::{Episode, EpisodeSize, EpisodeSource};
-use crate::learners::Learner;
+use crate::learners::{AnyLearner, LearnerThread};
 use crate::profile::{self, Timing};
 
 /// (meta-parameters, seed) → meta-gradient, by sampling an episode and handing it to the learner.
-pub(crate) struct Problem<L> {
-    pub(crate) learner: Arc<L>,
+pub(crate) struct Problem {
+    pub(crate) learner: Arc<dyn AnyLearner<f32>>,
     pub(crate) source: Arc<dyn EpisodeSource>,
     pub(crate) training: EpisodeSize,
     pub(crate) evaluation: EpisodeSize,
@@ -21,15 +21,14 @@ pub(crate) struct Problem<L> {
     pub(crate) order: Arc<[u32]>,
 }
 
-impl<L: Learner<f32> + 'static> Work for Problem<L> {
+impl Work for Problem {
     fn parameters(&self) -> usize {
         self.order.len()
     }
 
     fn thread(&self) -> Box<dyn WorkThread> {
         Box::new(ProblemThread {
-            scratch: self.learner.scratch(),
-            learner: Arc::clone(&self.learner),
+            learner: Arc::clone(&self.learner).thread(),
             source: Arc::clone(&self.source),
             sizes: (self.training, self.evaluation),
             order: Arc::clone(&self.order),
@@ -53,9 +52,12 @@ impl<L: Learner<f32> + 'static> Work for Problem<L> {
     fn profile(&self, theta: &[f32], seed: Seed<OfEpisode>, repeats: usize) -> Vec<Timing> {
         let mut episode = Episode::default();
         self.source.sample(seed, Split::Train, self.training, &mut episode);
-        let theta: Vec<f32> = self.order.iter().map(|&place| theta[place as usize]).collect();
+        let mut theta: Vec<f32> = self.order.iter().map(|&place| theta[place as usize]).collect();
         let batches = [&episode.support, &episode.query];
         let shares = self.learner.shares();
+        // What an episode's own support set says of the network is not among the meta-parameters.
+        let most = shares.iter().map(|share| share.objective.parameter_count()).max().unwrap_or(0);
+        theta.resize(theta.len().max(most), 0.0);
         let timings = shares.iter().zip(batches).map(|(share, batch)| {
             profile::time(share, &theta[..share.objective.parameter_count()], batch, repeats)
         });
@@ -63,17 +65,16 @@ impl<L: Learner<f32> + 'static> Work for Problem<L> {
     }
 }
 
-struct ProblemThread<L: Learner<f32>> {
-    learner: Arc<L>,
+struct ProblemThread {
+    learner: Box<dyn LearnerThread<f32>>,
     source: Arc<dyn EpisodeSource>,
     sizes: (EpisodeSize, EpisodeSize),
     order: Arc<[u32]>,
     theta: Vec<f32>,
     episode: Episode,
-    scratch: L::Scratch,
 }
 
-impl<L: Learner<f32>> WorkThread for ProblemThread<L> {
+impl WorkThread for ProblemThread {
     fn set_parameters(&mut self, theta: &[f32]) {
         for (value, &place) in self.theta.iter_mut().zip(&*self.order) {
             *value = theta[place as usize];
@@ -82,11 +83,11 @@ impl<L: Learner<f32>> WorkThread for ProblemThread<L> {
 
     fn meta_gradient(&mut self, seed: Seed<OfEpisode>, gradient: &mut [f32]) -> EpisodeReport {
         self.source.sample(seed, Split::Train, self.sizes.0, &mut self.episode);
-        self.learner.meta_gradient(&self.theta, &self.episode, seed, &mut self.scratch, gradient)
+        self.learner.meta_gradient(&self.theta, &self.episode, seed, gradient)
     }
 
     fn evaluate(&mut self, seed: Seed<OfEpisode>, split: Split) -> EpisodeReport {
         self.source.sample(seed, split, self.sizes.1, &mut self.episode);
-        self.learner.evaluate(&self.theta, &self.episode, seed, &mut self.scratch)
+        self.learner.evaluate(&self.theta, &self.episode, seed)
     }
 }

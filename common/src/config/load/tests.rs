@@ -185,9 +185,15 @@ fn learner() -> impl Strategy<Value = LearnerConfig> {
     let order = prop_oneof![Just(Order::First), Just(Order::Second)];
     let adapt = prop_oneof![Just(Adapt::All), Just(Adapt::Head)];
     let clip = proptest::option::of((1e-6f32..1e6).prop_map(|value| InnerClip { value }));
+    let head = prop_oneof![Just(InitialHead::Learned), Just(InitialHead::Prototypes)];
+    let multi_step =
+        proptest::option::of((1u64..1_000_000).prop_map(|meta_steps| MultiStepLoss { meta_steps }));
+    let switches = (head, multi_step, any::<[bool; 2]>());
     prop_oneof![
-        (order, adapt, 1e-6f32..1e3, 1usize..9, 0usize..9, clip).prop_map(
-            |(order, adapt, inner_rate, inner_steps, evaluation_steps, inner_clip)| {
+        (order, adapt, 1e-6f32..1e3, 1usize..9, 0usize..9, clip, switches).prop_map(
+            |(order, adapt, inner_rate, inner_steps, evaluation_steps, inner_clip, switches)| {
+                let (initial_head, multi_step_loss, [learned_rates, batch_norm_per_step]) =
+                    switches;
                 LearnerConfig::Maml(MamlConfig {
                     order,
                     adapt,
@@ -195,6 +201,10 @@ fn learner() -> impl Strategy<Value = LearnerConfig> {
                     inner_steps,
                     evaluation_steps,
                     inner_clip,
+                    initial_head,
+                    multi_step_loss,
+                    learned_rates,
+                    batch_norm_per_step,
                 })
             }
         ),

@@ -1,0 +1,24 @@
+//! Inner products of long vectors, in a stated order.
+
+use crate::kernels::Real;
+
+/// How many partial sums a product is made of.
+const PARTS: usize = 16;
+
+/// a · b: sixteen partial sums, added up by halves.
+pub(super) fn inner_product<T: Real>(a: &[T], b: &[T]) -> T {
+    let mut sums = [T::ZERO; PARTS];
+    for (a, b) in a.chunks(PARTS).zip(b.chunks(PARTS)) {
+        for ((sum, &a), &b) in sums.iter_mut().zip(a).zip(b) {
+            *sum = *sum + a * b;
+        }
+    }
+    let mut half = PARTS / 2;
+    while half > 0 {
+        for i in 0..half {
+            sums[i] = sums[i] + sums[i + half];
+        }
+        half /= 2;
+    }
+    sums[0]
+}

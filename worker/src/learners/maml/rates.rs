@@ -1,0 +1,100 @@
+//! The inner rates α: one for all, or one for each of a layer's tensors and each step (Antoniou et al. 2019, section 4,
+//! "learning per-layer per-step learning rates").
+
+use std::ops::Range;
+
+use lyceum_common::config::{Definition, MamlConfig};
+use lyceum_common::layout::Layout;
+
+use crate::kernels::pointwise::{add_scaled, scale};
+use crate::kernels::{InstructionSet, Real};
+use crate::learners::inner_product::inner_product;
+
+/// What the inner loop changes, and how fast.
+pub(super) struct InnerRates<T> {
+    fixed: T,
+    pieces: Vec<Piece>,
+}
+
+/// A part of the network's parameters that has a rate of its own.
+struct Piece {
+    parameters: Range<usize>,
+    /// Its rates among the meta-parameters, one a step, where they are learned.
+    rates: Option<Range<usize>>,
+}
+
+impl<T: Real> InnerRates<T> {
+    pub(super) fn new(config: &MamlConfig, network: &Layout) -> Self {
+        let layout = config.layout(network);
+        let mut pieces: Vec<Piece> = Vec::new();
+        for entry in config.adapted(network) {
+            let rates =
+                layout.get(&format!("inner_rate.{}", entry.name)).map(|rates| rates.range());
+            match pieces.last_mut() {
+                Some(last) if rates.is_none() && last.parameters.end == entry.offset => {
+                    last.parameters.end = entry.range().end;
+                }
+                _ => pieces.push(Piece { parameters: entry.range(), rates }),
+            }
+        }
+        Self { fixed: T::from_f64(f64::from(config.inner_rate)), pieces }
+    }
+
+    /// All that may move in the inner loop.
+    pub(super) fn adapted(&self) -> Range<usize> {
+        let ends = (self.pieces.first(), self.pieces.last());
+        let (Some(first), Some(last)) = ends else { return 0..0 };
+        first.parameters.start..last.parameters.end
+    }
+
+    /// Whether they are meta-parameters.
+    pub(super) fn are_learned(&self) -> bool {
+        self.pieces.iter().any(|piece| piece.rates.is_some())
+    }
+
+    /// A piece's rate at step k; beyond the last step that one is learned for, the last.
+    fn at(&self, piece: &Piece, k: usize, theta: &[T]) -> T {
+        let rates = piece.rates.as_ref().map(|rates| &theta[rates.clone()]);
+        rates.map_or(self.fixed, |rates| rates[k.min(rates.len() - 1)])
+    }
+
+    /// φ −= αₖ ∘ g.
+    pub(super) fn descend(
+        &self,
+        set: InstructionSet,
+        (k, theta): (usize, &[T]),
+        g: &[T],
+        phi: &mut [T],
+    ) {
+        for piece in &self.pieces {
+            let alpha = self.at(piece, k, theta);
+            let at = piece.parameters.clone();
+            add_scaled(set, -alpha, &g[at.clone()], &mut phi[at]);
+        }
+    }
+
+    /// v = αₖ ∘ λ.
+    pub(super) fn direct(
+        &self,
+        set: InstructionSet,
+        (k, theta): (usize, &[T]),
+        lambda: &[T],
+        v: &mut [T],
+    ) {
+        for piece in &self.pieces {
+            let alpha = self.at(piece, k, theta);
+            let at = piece.parameters.clone();
+            scale(set, alpha, &lambda[at.clone()], &mut v[at]);
+        }
+    }
+
+    /// ∂/∂αₖ = −g(φₖ) · λₖ₊₁, for each piece.
+    pub(super) fn differentiate(&self, k: usize, g: &[T], lambda: &[T], out: &mut [T]) {
+        for piece in &self.pieces {
+            if let Some(rates) = &piece.rates {
+                let at = piece.parameters.clone();
+                out[rates.start + k] = -inner_product(&g[at.clone()], &lambda[at]);
+            }
+        }
+    }
+}
