@@ -4,12 +4,11 @@
 //!
 //! ```text
 //! for tap, c, n:
-//!     output[tap, c, n] = 0
 //!     for block of the rows that have this tap, (input, cotangent) in terms:
 //!         sum = 0
 //!         for row in block:
 //!             sum = fma(input[row + tap + c], cotangent[row + n], sum)
-//!         output[tap, c, n] += sum
+//!         output[tap, c, n] = sum in the first block's first term, then output[tap, c, n] + sum
 //! ```
 //!
 //! Blocks keep both operands in the cache, and long sums from losing digits. Where registers are many, a tile spans a
@@ -49,9 +48,10 @@ pub(crate) fn outer_product<T: Real>(
     for (input, cotangent) in terms {
         outer.gather.check(input.len(), output.len(), cotangent.len());
     }
-    output[..outer.gather.weight_len()].fill(T::ZERO);
-    let product = Product { instruction_set, outer, terms, target: Target::new(outer, output) };
+    let target = Target::new(outer, output);
+    let product = Product { instruction_set, outer, terms, target };
     if outer.is_shallow() {
+        output[..outer.gather.weight_len()].fill(T::ZERO);
         product.of_shallow();
     } else if T::dispatch(instruction_set, ManyRegisters) {
         product.in_place();
@@ -101,7 +101,7 @@ impl<T: Real> Product<'_, T> {
                         let columns =
                             Columns { taps: &group.taps, depth: gather.depth(), weight: 0 };
                         let width = 0..gather.width();
-                        let sums = Sums { operands, columns, width, target: self.target };
+                        let sums = Sums { operands, columns, width, target: self.target.after(1) };
                         sums.add(self.instruction_set, &ahead);
                     }
                 }
@@ -112,8 +112,9 @@ impl<T: Real> Product<'_, T> {
     /// Block by block and tap by tap, from where the operands lie.
     fn in_place(&self) {
         let width = self.outer.gather.width();
-        self.each_block(|block, part, next| {
-            for (input, cotangent) in self.terms {
+        self.each_block(|block, part, next, target| {
+            for (term, (input, cotangent)) in self.terms.iter().enumerate() {
+                let target = target.after(term);
                 let ahead = Ahead::new(input, next.clone(), 1);
                 for chunk in &block.chunks {
                     let operands = Operands {
@@ -123,7 +124,7 @@ impl<T: Real> Product<'_, T> {
                         panel: LANES,
                         padded: false,
                     };
-                    self.add(chunk, operands, 0..width, &ahead);
+                    self.add(chunk, operands, 0..width, (target, &ahead));
                 }
             }
         });
@@ -137,8 +138,9 @@ impl<T: Real> Product<'_, T> {
         let width = self.outer.gather.width();
         for first in (0..width).step_by(packed::SPAN) {
             let columns = first..width.min(first + packed::SPAN);
-            self.each_block(|block, part, next| {
-                for (input, cotangent) in self.terms {
+            self.each_block(|block, part, next, target| {
+                for (term, (input, cotangent)) in self.terms.iter().enumerate() {
+                    let target = target.after(term);
                     let ahead = Ahead::new(input, next.clone(), tiles(block));
                     let (input, cotangent) = (&input[part.input..], &cotangent[part.output..]);
                     let (rows, columns) = (&block.cotangents, columns.clone());
@@ -146,15 +148,18 @@ impl<T: Real> Product<'_, T> {
                     T::dispatch(self.instruction_set, pack);
                     for chunk in &block.chunks {
                         T::dispatch(self.instruction_set, PackInputs { packed, chunk, input });
-                        self.add(chunk, packed.operands(chunk), columns.clone(), &ahead);
+                        let operands = packed.operands(chunk);
+                        self.add(chunk, operands, columns.clone(), (target, &ahead));
                     }
                 }
             });
         }
     }
 
-    /// Every block with its part, and where the next block's inputs lie.
-    fn each_block(&self, mut work: impl FnMut(&Block, Part<'_>, Range<usize>)) {
+    /// Every block with its part, where the next block's inputs lie, and the target: the first block has all taps, and
+    /// writes where the others add.
+    fn each_block(&self, mut work: impl FnMut(&Block, Part<'_>, Range<usize>, Target<T>)) {
+        let mut target = self.target;
         let blocks_of = |part: Part<'_>| &self.outer.blocks[usize::from(part.last)];
         let parts = self.outer.gather.parts();
         let mut blocks =
@@ -165,13 +170,20 @@ impl<T: Real> Product<'_, T> {
             let inputs = next.map_or(0..0, |(part, block)| {
                 part.input + block.inputs.start..part.input + block.inputs.end
             });
-            work(block, part, inputs);
+            work(block, part, inputs, target);
+            target = target.after(1);
         }
     }
 
-    fn add(&self, chunk: &Chunk, operands: Operands<'_, T>, width: Range<usize>, ahead: &Ahead<T>) {
+    fn add(
+        &self,
+        chunk: &Chunk,
+        operands: Operands<'_, T>,
+        width: Range<usize>,
+        (target, ahead): (Target<T>, &Ahead<T>),
+    ) {
         let columns = Columns { taps: ONE_TAP, depth: chunk.depth, weight: chunk.weight };
-        Sums { operands, columns, width, target: self.target }.add(self.instruction_set, ahead);
+        Sums { operands, columns, width, target }.add(self.instruction_set, ahead);
     }
 }
 
@@ -196,14 +208,14 @@ mod tests {
     ) {
         for (place, plain) in panels(depth, width).enumerate() {
             let (c, n) = (plain / width, plain % width);
-            output[place] = 0.0;
             for (start, length) in evenly(rows, ROWS) {
-                for (input, cotangent) in terms {
+                for (term, (input, cotangent)) in terms.iter().enumerate() {
                     let mut sum = 0.0f32;
                     for row in start..start + length {
                         sum = input[row * depth + c].mul_add(cotangent[row * width + n], sum);
                     }
-                    output[place] += sum;
+                    let is_first = start == 0 && term == 0;
+                    output[place] = if is_first { sum } else { output[place] + sum };
                 }
             }
         }

@@ -64,16 +64,24 @@ pub(super) struct Target<T> {
     output: *mut T,
     /// Rows of the weights, `[taps · depth]`.
     rows: usize,
+    /// Whether sums are written, as nothing is there yet, rather than added.
+    is_blank: bool,
 }
 
-impl<T> Target<T> {
+impl<T: Copy> Target<T> {
+    /// One that nothing was written to.
     pub(super) fn new(outer: &Outer, output: &mut [T]) -> Self {
         let rows = outer.gather.taps() * outer.gather.depth();
-        Self { output: output.as_mut_ptr(), rows }
+        Self { output: output.as_mut_ptr(), rows, is_blank: true }
+    }
+
+    /// The same once so many sums were written.
+    pub(super) fn after(self, sums: usize) -> Self {
+        Self { is_blank: self.is_blank && sums == 0, ..self }
     }
 }
 
-/// What is added to the gradient: the outer products of all rows.
+/// What the gradient consists of: the outer products of all rows.
 pub(super) struct Sums<'a, T> {
     pub(super) operands: Operands<'a, T>,
     pub(super) columns: Columns<'a>,
@@ -212,10 +220,18 @@ impl<T: Real, const WIDTH: usize, const NEIGHBOURS: bool> Tiles<'_, T, WIDTH, NE
                         }
                     }
                 }
+                if !target.is_blank {
+                    for i in 0..WIDTH {
+                        for j in 0..COLUMNS {
+                            let to = to.add(j * target.rows * LANES + places[i].1 * last);
+                            sums[i][j] = load::<L>(to, last).add(sums[i][j]);
+                        }
+                    }
+                }
                 for i in 0..WIDTH {
                     for j in 0..COLUMNS {
                         let to = to.add(j * target.rows * LANES + places[i].1 * last);
-                        store(load::<L>(to, last).add(sums[i][j]), to, last);
+                        store(sums[i][j], to, last);
                     }
                 }
                 start += WIDTH;
