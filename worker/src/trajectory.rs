@@ -33,9 +33,14 @@ impl<T: Real> Trajectory<T> {
         }
     }
 
-    /// Begins at θ, on a batch.
-    pub(crate) fn start(&mut self, objective: &Objective<T>, theta: &[T], batch: &Batch) {
-        self.thetas[..self.parameters].copy_from_slice(theta);
+    /// Begins on a batch, at the θ₀ that `begin` writes.
+    pub(crate) fn start(
+        &mut self,
+        objective: &Objective<T>,
+        batch: &Batch,
+        begin: impl FnOnce(&mut [T]),
+    ) {
+        begin(&mut self.thetas[..self.parameters]);
         self.shared = None;
         for frame in &mut self.frames {
             objective.load(frame, batch);

@@ -67,7 +67,7 @@ impl<T: Real> Learner<T> for MetaSgd<T> {
         let Stage { support, query, steps, .. } = &self.training;
         let Scratch { trajectory, query: frame, tangents, .. } = scratch;
         let set = support.instruction_set();
-        trajectory.start(support, theta, &episode.support);
+        trajectory.start(support, &episode.support, |start| start.copy_from_slice(theta));
         for k in 0..*steps {
             // θₖ₊₁ = θₖ − α ∘ g(θₖ)
             trajectory.advance(support, k, |g, theta, next| {

@@ -54,7 +54,7 @@ pub(super) struct Scratch<T> {
     lambda: Vec<T>,
     /// The inner gradient as it is applied, where it is clipped.
     clipped: Vec<T>,
-    /// φ₀ in training, and as evaluation adapts it.
+    /// φₖ in evaluation.
     phi: Vec<T>,
     evaluation: StageFrames<T>,
     /// Where prototypes are taken, of training and of evaluation.
@@ -156,20 +156,20 @@ impl<T: Real> Learner<T> for Maml<T> {
         out: &mut [T],
     ) -> EpisodeReport {
         let Stage { support, query, steps, .. } = &self.training;
-        let Scratch { trajectory, tangents, lambda, clipped, phi, .. } = scratch;
+        let Scratch { trajectory, tangents, lambda, clipped, .. } = scratch;
         let set = support.instruction_set();
         let mut head = match (&self.heads, &mut scratch.heads) {
             (Some([head, _]), Some([frame, _])) => Some((head, frame)),
             _ => None,
         };
-        self.begin(theta, &episode.support, head.as_mut().map(|(h, f)| (*h, &mut **f)), phi);
-        out.fill(T::ZERO);
-        trajectory.start(support, phi, &episode.support);
+        out[self.learned..].fill(T::ZERO);
+        trajectory.start(support, &episode.support, |phi| {
+            self.begin(theta, &episode.support, head.as_mut().map(|(h, f)| (*h, &mut **f)), phi);
+        });
         for k in 0..*steps {
             // φₖ₊₁ = φₖ − αₖ ∘ g(φₖ)
             let frame = trajectory.advance(support, k, |g, phi, next| {
-                next.copy_from_slice(phi);
-                self.rates.descend(set, (k, theta), self.applied(g, clipped), next);
+                self.rates.descend(set, (k, theta), self.applied(g, clipped), (phi, next));
                 self.norms.enter(k + 1, theta, next);
             });
             self.norms.change(k, support.statistics_of(frame), theta, out);
@@ -237,7 +237,8 @@ impl<T: Real> Learner<T> for Maml<T> {
             support.set_parameters(&mut frames.support, phi);
             support.gradient(&mut frames.support);
             let g = self.applied(support.gradient_of(&frames.support), clipped);
-            self.rates.descend(support.instruction_set(), (k, theta), g, phi);
+            let step = (support.parameters(&frames.support), &mut **phi);
+            self.rates.descend(support.instruction_set(), (k, theta), g, step);
             self.norms.enter(k + 1, theta, phi);
         }
         let query = &self.evaluation.query;

@@ -6,7 +6,7 @@ use std::ops::Range;
 use lyceum_common::config::{Definition, MamlConfig};
 use lyceum_common::layout::Layout;
 
-use crate::kernels::pointwise::{add_scaled, scale};
+use crate::kernels::pointwise::{scale, scaled_sum};
 use crate::kernels::{InstructionSet, Real};
 use crate::learners::inner_product::inner_product;
 
@@ -58,19 +58,23 @@ impl<T: Real> InnerRates<T> {
         rates.map_or(self.fixed, |rates| rates[k.min(rates.len() - 1)])
     }
 
-    /// φ −= αₖ ∘ g.
+    /// φₖ₊₁ = φₖ − αₖ ∘ g, given φₖ and where to write.
     pub(super) fn descend(
         &self,
         set: InstructionSet,
         (k, theta): (usize, &[T]),
         g: &[T],
-        phi: &mut [T],
+        (phi, next): (&[T], &mut [T]),
     ) {
+        let mut end = 0;
         for piece in &self.pieces {
             let alpha = self.at(piece, k, theta);
             let at = piece.parameters.clone();
-            add_scaled(set, -alpha, &g[at.clone()], &mut phi[at]);
+            next[end..at.start].copy_from_slice(&phi[end..at.start]);
+            end = at.end;
+            scaled_sum(set, -alpha, &phi[at.clone()], &g[at.clone()], &mut next[at]);
         }
+        next[end..].copy_from_slice(&phi[end..]);
     }
 
     /// v = αₖ ∘ λ.
