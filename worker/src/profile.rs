@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::episodes::Batch;
 use crate::kernels::Real;
 use crate::objective::Objective;
-use crate::ops::{Bilinear, InPlace, Linear, Nonlinear, Pass, Slot};
+use crate::ops::{Bilinear, Linear, Nonlinear, Pass, Slot};
 
 /// One op of one layer, and what it takes in an episode.
 #[derive(Clone, Debug)]
@@ -66,7 +66,21 @@ pub(crate) fn time<T: Real>(
             time: times.get(times.len() / 2).copied().unwrap_or_default(),
         }
     };
-    table.entries.into_iter().map(timing).filter(|timing| timing.runs > 0).collect()
+    let mut timings: Vec<Timing> = Vec::new();
+    for next in table.entries.into_iter().map(timing).filter(|timing| timing.runs > 0) {
+        // An op that goes some images at a time is one op.
+        let same = |timing: &&mut Timing| {
+            (timing.program, timing.layer, timing.op) == (next.program, next.layer, next.op)
+        };
+        match timings.iter_mut().find(same) {
+            Some(timing) => {
+                timing.products += next.products;
+                timing.time += next.time;
+            }
+            None => timings.push(next),
+        }
+    }
+    timings
 }
 
 /// Where a program is.
@@ -138,10 +152,6 @@ impl<T: Real> Pass<T> for Timed<'_, T> {
 
     fn nonlinear(&mut self, op: &dyn Nonlinear<T>, x: &[Slot], out: Slot) {
         self.run(short(op.name()), 0, |pass| pass.nonlinear(op, x, out));
-    }
-
-    fn in_place(&mut self, op: &dyn InPlace<T>, x: &[Slot], out: Slot) {
-        self.run(short(op.name()), 0, |pass| pass.in_place(op, x, out));
     }
 
     fn statistics(&mut self, op: &dyn Nonlinear<T>, x: Slot, out: Slot) {

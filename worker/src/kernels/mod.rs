@@ -60,7 +60,7 @@ pub use instruction_set::{InstructionSet, Kernel, UnknownInstructionSet};
 pub(crate) use lane_product::{lane_gates, lane_product, lane_weight_gradient, sum_lanes};
 pub(crate) use lanes::LANES;
 pub(crate) use lstm::{CellValues, LogAndSign, lstm_cell, lstm_cell_backward};
-pub(crate) use outer::{Outer, outer_product};
+pub(crate) use outer::{Outer, add_outer_product, outer_product};
 pub(crate) use pages::{LARGE_PAGE, prefer_large_pages};
 pub use peak::multiply_adds;
 pub(crate) use places::{Grid, Places, Pool};

@@ -17,7 +17,7 @@ use super::formula::{Formula, Pair, Writes, formula};
 use super::lanes::Lanes;
 use super::places::Places;
 use super::real::Real;
-use super::sweep::{sweep, sweep_in_place};
+use super::sweep::sweep;
 
 /// `value` where the normalised output `x · scale + shift` is above zero, else zero.
 #[inline(always)]
@@ -166,28 +166,16 @@ formula! { Input { statistics, affine, sums; share } Full,
     }
 }
 
-/// ∂x = γ r (z − (∂β + x̂ ∂γ) / M).
+/// ∂x = γ r (z − (∂β + x̂ ∂γ) / M) at some of the M places.
 pub(crate) fn input<T: Real>(
     instruction_set: InstructionSet,
-    places: Places,
+    (places, all): (Places, usize),
     [x, statistics, affine, dy, sums]: [&[T]; 5],
     out: &mut [T],
 ) {
     let [statistics, affine, sums] = [statistics, affine, sums].map(|both| Pair::new(both, places));
-    let formula = Input { statistics, affine, sums, share: places.grid().rows };
+    let formula = Input { statistics, affine, sums, share: all };
     sweep(instruction_set, places, &formula, ([x], [dy]), out, [&mut [], &mut []]);
-}
-
-/// As [`input`], writing ∂x over ∂y; nothing is pooled.
-pub(crate) fn input_in_place<T: Real>(
-    instruction_set: InstructionSet,
-    places: Places,
-    [x, statistics, affine, sums]: [&[T]; 4],
-    dy: &mut [T],
-) {
-    let [statistics, affine, sums] = [statistics, affine, sums].map(|both| Pair::new(both, places));
-    let formula = Input { statistics, affine, sums, share: places.grid().rows };
-    sweep_in_place(instruction_set, places, &formula, [x], dy);
 }
 
 formula! { InputTangent { statistics, affine, sums, statistics_dot, affine_dot, sums_dot; share } Full,
@@ -216,7 +204,7 @@ formula! { InputTangent { statistics, affine, sums, statistics_dot, affine_dot, 
 /// ∂ẋ, by the product rule over every factor of ∂x.
 pub(crate) fn input_tangent<T: Real>(
     instruction_set: InstructionSet,
-    places: Places,
+    (places, all): (Places, usize),
     [x, statistics, affine, dy, sums]: [&[T]; 5],
     [x_dot, statistics_dot, affine_dot, dy_dot, sums_dot]: [&[T]; 5],
     out: &mut [T],
@@ -229,7 +217,7 @@ pub(crate) fn input_tangent<T: Real>(
         statistics_dot: pair(statistics_dot),
         affine_dot: pair(affine_dot),
         sums_dot: pair(sums_dot),
-        share: places.grid().rows,
+        share: all,
     };
     let reads = ([x, x_dot], [dy, dy_dot]);
     sweep(instruction_set, places, &formula, reads, out, [&mut [], &mut []]);
@@ -288,9 +276,10 @@ mod tests {
         super::sums(set, places, [x, statistics, affine, dy], &mut all.sums);
         let along = [x_dot, statistics_dot, affine_dot, dy_dot];
         sums_tangent(set, places, [x, statistics, affine, dy], along, &mut all.sums_dot);
-        input(set, places, [x, statistics, affine, dy, sums], &mut all.dx);
+        let every = (places, places.grid().rows);
+        input(set, every, [x, statistics, affine, dy, sums], &mut all.dx);
         let along = [x_dot, statistics_dot, affine_dot, dy_dot, sums_dot];
-        input_tangent(set, places, [x, statistics, affine, dy, sums], along, &mut all.dx_dot);
+        input_tangent(set, every, [x, statistics, affine, dy, sums], along, &mut all.dx_dot);
         all
     }
 

@@ -45,13 +45,37 @@ pub(crate) fn outer_product<T: Real>(
     terms: &[(&[T], &[T])],
     output: &mut [T],
 ) {
+    if outer.is_shallow() {
+        // A group does not have all taps.
+        output[..outer.gather.weight_len()].fill(T::ZERO);
+        add_outer_product(instruction_set, outer, terms, output);
+    } else {
+        sum_up(instruction_set, outer, terms, (output, true));
+    }
+}
+
+/// As [`outer_product`], added to what `output` holds.
+pub(crate) fn add_outer_product<T: Real>(
+    instruction_set: InstructionSet,
+    outer: &Outer,
+    terms: &[(&[T], &[T])],
+    output: &mut [T],
+) {
+    sum_up(instruction_set, outer, terms, (output, false));
+}
+
+fn sum_up<T: Real>(
+    instruction_set: InstructionSet,
+    outer: &Outer,
+    terms: &[(&[T], &[T])],
+    (output, is_blank): (&mut [T], bool),
+) {
     for (input, cotangent) in terms {
         outer.gather.check(input.len(), output.len(), cotangent.len());
     }
-    let target = Target::new(outer, output);
+    let target = Target::new(outer, output, is_blank);
     let product = Product { instruction_set, outer, terms, target };
     if outer.is_shallow() {
-        output[..outer.gather.weight_len()].fill(T::ZERO);
         product.of_shallow();
     } else if T::dispatch(instruction_set, ManyRegisters) {
         product.in_place();
@@ -101,7 +125,7 @@ impl<T: Real> Product<'_, T> {
                         let columns =
                             Columns { taps: &group.taps, depth: gather.depth(), weight: 0 };
                         let width = 0..gather.width();
-                        let sums = Sums { operands, columns, width, target: self.target.after(1) };
+                        let sums = Sums { operands, columns, width, target: self.target };
                         sums.add(self.instruction_set, &ahead);
                     }
                 }
@@ -237,6 +261,12 @@ mod tests {
                 let mut output = vec![f32::NAN; depth * width];
                 outer_product(instruction_set, &outer, &all[..terms], &mut output);
                 prop_assert!(same_bits(&output, &expected), "{instruction_set}");
+                // One block is a sum that is added as it is.
+                if rows <= ROWS && terms == 1 {
+                    add_outer_product(instruction_set, &outer, &all[..1], &mut output);
+                    let doubled: Vec<f32> = expected.iter().map(|sum| sum + sum).collect();
+                    prop_assert!(same_bits(&output, &doubled), "{instruction_set}");
+                }
             }
         }
     }

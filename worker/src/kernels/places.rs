@@ -69,6 +69,14 @@ impl Places {
         }
     }
 
+    /// Those of `some` images of all that there are.
+    pub(crate) fn of_images(self, all: usize, some: usize) -> Self {
+        match self {
+            Self::Rows(grid) => Self::Rows(Grid { rows: grid.rows / all * some, ..grid }),
+            Self::Windows(pool) => Self::Windows(Pool { images: some, ..pool }),
+        }
+    }
+
     /// All places, pooled or not.
     pub(crate) fn grid(self) -> Grid {
         Grid { rows: self.full_len() / self.channels(), channels: self.channels() }

@@ -47,27 +47,6 @@ pub(super) fn sweep<T: Real, F, const FULL: usize, const POOLED: usize, const CO
     run(instruction_set, places, formula, reads, written.as_mut_ptr(), sums);
 }
 
-/// Sweeps a formula without sums over rows, overwriting its one number that may be pooled.
-///
-/// # Panics
-/// Where the places are windows, or a slice has not as many numbers as there are places.
-pub(super) fn sweep_in_place<T: Real, F, const FULL: usize, const CONSTANTS: usize>(
-    instruction_set: InstructionSet,
-    places: Places,
-    formula: &F,
-    full: [&[T]; FULL],
-    pooled: &mut [T],
-) where
-    F: Formula<T, FULL, 1, CONSTANTS>,
-{
-    assert!(matches!(places, Places::Rows(_)), "rows alone are as many before as behind");
-    let all = full.iter().all(|full| full.len() == places.full_len());
-    assert!(all && pooled.len() == places.full_len(), "there is a number for every place");
-    let written = pooled.as_mut_ptr();
-    let reads = (full.map(<[T]>::as_ptr), [written.cast_const()]);
-    run(instruction_set, places, formula, reads, written, [std::ptr::null_mut(); 2]);
-}
-
 /// A sweep whose lengths were checked. Every number is read before it is overwritten, if it is.
 fn run<T: Real, F, const FULL: usize, const POOLED: usize, const CONSTANTS: usize>(
     instruction_set: InstructionSet,

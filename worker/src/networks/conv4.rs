@@ -5,7 +5,7 @@ use lyceum_common::model::{CONV4_BLOCKS, Head};
 
 use super::Plan;
 use crate::kernels::{Grid, Places, Pool, Real};
-use crate::layers::{BatchNormRelu, Convolution, Dense, Feature, GroupSum};
+use crate::layers::{ConvolutionBlock, Dense, Feature, GroupSum};
 use crate::ops::ConvolutionShape;
 
 /// The extents of images, or of maps.
@@ -67,7 +67,6 @@ pub(super) fn block<T: Real>(
         outputs: filters,
         stride: if downsample == Some(Downsample::Stride) { 2 } else { 1 },
     };
-    let convolution = Convolution::plan(plan.planner, shape, x, moves);
     let (height, width) = shape.output_extent();
     let pools = matches!(downsample, Some(Downsample::MaxPool | Downsample::MaxPoolTwice));
     let (places, behind) = if pools {
@@ -80,9 +79,8 @@ pub(super) fn block<T: Real>(
         let grid = Grid { rows: count * height * width, channels: filters };
         (Places::Rows(grid), Images { count, height, width, channels: filters })
     };
-    let norm = BatchNormRelu::plan(plan.planner, places, convolution.y, moves);
-    let y = norm.y;
-    plan.layers.push(Box::new(convolution));
-    plan.layers.push(Box::new(norm));
+    let block = ConvolutionBlock::plan(plan.planner, shape, places, x, moves);
+    let y = block.y;
+    plan.layers.push(Box::new(block));
     (behind, y)
 }

@@ -1,7 +1,7 @@
 //! Batch norm with the ReLU behind it, and the max pool behind that if there is one, in four steps: statistics, output, parameters' gradients, input's gradient.
 //! The formulas stand in `kernels/statistics.rs` and `kernels/normalisation.rs`.
 
-use super::{InPlace, Nonlinear, inputs};
+use super::{Nonlinear, inputs};
 use crate::kernels::{Grid, InstructionSet, Places, Real, normalisation, statistics};
 
 /// x → (μ, r).
@@ -45,22 +45,20 @@ impl<T: Real> Nonlinear<T> for ParameterSums {
     }
 }
 
-/// (x, (μ, r), (γ, β), ∂y, (∂γ, ∂β)) → ∂x.
-pub(crate) struct InputCotangent(pub(crate) Places);
+/// (x, (μ, r), (γ, β), ∂y, (∂γ, ∂β)) → ∂x, at some of the places.
+pub(crate) struct InputCotangent {
+    pub(crate) places: Places,
+    /// How many places the statistics and the sums are over.
+    pub(crate) all: usize,
+}
 
 impl<T: Real> Nonlinear<T> for InputCotangent {
     fn value(&self, set: InstructionSet, x: &[&[T]], out: &mut [T]) {
-        normalisation::input(set, self.0, inputs(x), out);
+        normalisation::input(set, (self.places, self.all), inputs(x), out);
     }
 
     fn tangent(&self, set: InstructionSet, x: &[&[T]], _: &[T], x_dot: &[&[T]], out: &mut [T]) {
-        normalisation::input_tangent(set, self.0, inputs(x), inputs(x_dot), out);
-    }
-}
-
-/// (x, (μ, r), (γ, β), (∂γ, ∂β)), with ∂y to be overwritten by ∂x.
-impl<T: Real> InPlace<T> for InputCotangent {
-    fn overwrite(&self, set: InstructionSet, x: &[&[T]], out: &mut [T]) {
-        normalisation::input_in_place(set, self.0, inputs(x), out);
+        let places = (self.places, self.all);
+        normalisation::input_tangent(set, places, inputs(x), inputs(x_dot), out);
     }
 }

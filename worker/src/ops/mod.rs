@@ -44,7 +44,9 @@ pub(crate) use pass::{
 };
 pub(crate) use unit_rows::{UnitRow, UnitRowBackward};
 
-use crate::kernels::{Gather, InstructionSet, Outer, Real, outer_product, product};
+use crate::kernels::{
+    Gather, InstructionSet, Outer, Real, add_outer_product, outer_product, product,
+};
 
 /// out = A x.
 pub(crate) trait Linear<T: Real> {
@@ -105,17 +107,6 @@ pub(crate) trait Nonlinear<T: Real> {
     }
 }
 
-/// out = f(x₁, …, out): where values alone are asked for, an op that overwrites what nothing else reads.
-pub(crate) trait InPlace<T: Real> {
-    /// Overwrites `out`.
-    fn overwrite(&self, instruction_set: InstructionSet, x: &[&[T]], out: &mut [T]);
-
-    /// What a profile calls it: its type.
-    fn name(&self) -> &'static str {
-        std::any::type_name::<Self>()
-    }
-}
-
 impl<T: Real> Bilinear<T> for Gather {
     fn apply(
         &self,
@@ -146,6 +137,30 @@ impl<T: Real> Bilinear<T> for Outer {
 
     fn products(&self) -> usize {
         Self::products(self)
+    }
+}
+
+/// A gradient by weights that is added to that of the examples before: out = out + B(a, b).
+pub(crate) struct FurtherOuter<'o>(pub(crate) &'o Outer);
+
+impl<T: Real> Bilinear<T> for FurtherOuter<'_> {
+    fn apply(
+        &self,
+        instruction_set: InstructionSet,
+        start: Option<&[T]>,
+        terms: &[(&[T], &[T])],
+        out: &mut [T],
+    ) {
+        assert!(start.is_none(), "it starts from what is there");
+        add_outer_product(instruction_set, self.0, terms, out);
+    }
+
+    fn products(&self) -> usize {
+        self.0.products()
+    }
+
+    fn name(&self) -> &'static str {
+        std::any::type_name::<Outer>()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::ops::{Deref, DerefMut, Range};
 
-use super::{Bilinear, InPlace, Linear, Nonlinear};
+use super::{Bilinear, Linear, Nonlinear};
 use crate::kernels::{Grid, InstructionSet, LARGE_PAGE, Real, prefer_large_pages};
 
 /// A place in a plane: the same in the plane of values and in that of tangents.
@@ -106,7 +106,7 @@ impl Planner {
         Self { parameters, next_parameter: 0, len, keeps_values, statistics: Vec::new() }
     }
 
-    /// Whether all values are to be kept, as tangents read them; else a program may overwrite what it has read.
+    /// Whether all values are to be kept, as tangents read them; else a program may write over what it has read.
     pub(crate) fn keeps_values(&self) -> bool {
         self.keeps_values
     }
@@ -159,8 +159,6 @@ pub(crate) trait Pass<T: Real> {
     fn bilinear(&mut self, op: &dyn Bilinear<T>, start: Option<Slot>, a: Slot, b: Slot, out: Slot);
     /// out = f(x₁, …).
     fn nonlinear(&mut self, op: &dyn Nonlinear<T>, x: &[Slot], out: Slot);
-    /// out = f(x₁, …, out), where the planner [keeps no values for tangents](Planner::keeps_values).
-    fn in_place(&mut self, op: &dyn InPlace<T>, x: &[Slot], out: Slot);
     /// As `nonlinear`, for what belongs to the batch rather than to an example.
     fn statistics(&mut self, op: &dyn Nonlinear<T>, x: Slot, out: Slot) {
         self.nonlinear(op, &[x], out);
@@ -224,11 +222,6 @@ impl<T: Real> Pass<T> for Values<'_, T> {
         let around = Around::new(self.values, out);
         op.value(self.instruction_set, &around.read_all(x)[..x.len()], around.out);
     }
-
-    fn in_place(&mut self, op: &dyn InPlace<T>, x: &[Slot], out: Slot) {
-        let around = Around::new(self.values, out);
-        op.overwrite(self.instruction_set, &around.read_all(x)[..x.len()], around.out);
-    }
 }
 
 /// Computes values with statistics that are given: an example's output then depends on that example and on these alone.
@@ -249,10 +242,6 @@ impl<'s, T: Real, I: Iterator<Item = &'s [T]>> Pass<T> for InductiveValues<'_, T
 
     fn nonlinear(&mut self, op: &dyn Nonlinear<T>, x: &[Slot], out: Slot) {
         self.values.nonlinear(op, x, out);
-    }
-
-    fn in_place(&mut self, op: &dyn InPlace<T>, x: &[Slot], out: Slot) {
-        self.values.in_place(op, x, out);
     }
 
     fn statistics(&mut self, _: &dyn Nonlinear<T>, _: Slot, out: Slot) {
@@ -288,10 +277,6 @@ impl<T: Real> Pass<T> for Tangents<'_, T> {
             (false, false) => return,
         };
         op.apply(self.instruction_set, start, terms, around.out);
-    }
-
-    fn in_place(&mut self, _: &dyn InPlace<T>, _: &[Slot], _: Slot) {
-        unreachable!("a program whose tangents are asked for keeps its values");
     }
 
     fn nonlinear(&mut self, op: &dyn Nonlinear<T>, x: &[Slot], out: Slot) {

@@ -69,10 +69,9 @@ pub(super) struct Target<T> {
 }
 
 impl<T: Copy> Target<T> {
-    /// One that nothing was written to.
-    pub(super) fn new(outer: &Outer, output: &mut [T]) -> Self {
+    pub(super) fn new(outer: &Outer, output: &mut [T], is_blank: bool) -> Self {
         let rows = outer.gather.taps() * outer.gather.depth();
-        Self { output: output.as_mut_ptr(), rows, is_blank: true }
+        Self { output: output.as_mut_ptr(), rows, is_blank }
     }
 
     /// The same once so many sums were written.
