@@ -40,13 +40,23 @@ impl BatchNormRelu {
         Self { images, places, x, statistics, affine, y }
     }
 
-    pub(super) fn forward<T: Real>(&self, pass: &mut dyn Pass<T>) {
-        pass.statistics(&BatchStatistics(self.places.grid()), self.x, self.statistics);
-        let inputs = [self.x, self.statistics, self.affine.value];
-        pass.nonlinear(&NormaliseRectify(self.places), &inputs, self.y.value);
+    pub(super) fn all_images(&self) -> Range<usize> {
+        0..self.images
     }
 
-    /// (∂γ, ∂β), which are sums over all images.
+    /// (μ, r), over all images.
+    pub(super) fn statistics<T: Real>(&self, pass: &mut dyn Pass<T>) {
+        pass.statistics(&BatchStatistics(self.places.grid()), self.x, self.statistics);
+    }
+
+    /// y of some images.
+    pub(super) fn forward<T: Real>(&self, pass: &mut dyn Pass<T>, images: &Range<usize>) {
+        let op = NormaliseRectify(self.places.of_images(self.images, images.len()));
+        let inputs = [self.part(self.x, images), self.statistics, self.affine.value];
+        pass.nonlinear(&op, &inputs, self.part(self.y.value, images));
+    }
+
+    /// (∂γ, ∂β), over all images.
     pub(super) fn sums<T: Real>(&self, pass: &mut dyn Pass<T>) {
         let [statistics, affine] = [self.statistics, self.affine.value];
         let inputs = [self.x, statistics, affine, self.y.output_cotangent()];
@@ -60,16 +70,17 @@ impl BatchNormRelu {
         images: &Range<usize>,
         dx: Slot,
     ) {
-        let part = |slot: Slot| {
-            let each = slot.len() / self.images;
-            slot.part(images.start * each..images.end * each)
-        };
         let op = InputCotangent {
             places: self.places.of_images(self.images, images.len()),
             all: self.places.grid().rows,
         };
-        let [x, dy] = [self.x, self.y.output_cotangent()].map(part);
+        let [x, dy] = [self.x, self.y.output_cotangent()].map(|slot| self.part(slot, images));
         let inputs = [x, self.statistics, self.affine.value, dy, self.affine.gradient];
         pass.nonlinear(&op, &inputs, dx);
+    }
+    /// What is some images' in a slot of all.
+    fn part(&self, slot: Slot, images: &Range<usize>) -> Slot {
+        let each = slot.len() / self.images;
+        slot.part(images.start * each..images.end * each)
     }
 }

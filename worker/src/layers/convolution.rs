@@ -12,7 +12,6 @@ use crate::ops::{ConvolutionShape, FurtherOuter, Pass, Planner, Slot, TransposeT
 /// is never computed.
 pub(super) struct Convolution {
     shape: ConvolutionShape,
-    forward: Gather,
     input: Option<InputGradient>,
     x: Feature,
     weight: Parameter,
@@ -27,10 +26,11 @@ struct InputGradient {
     dx: Slot,
 }
 
-/// How the gradients of some images are computed, however many there are of such images.
-pub(super) struct Backward {
-    weight: Outer,
-    input: Option<Gather>,
+/// Where some images are read and written.
+pub(super) struct Gathers {
+    forward: Gather,
+    weight_gradient: Outer,
+    input_gradient: Option<Gather>,
 }
 
 impl Convolution {
@@ -52,21 +52,29 @@ impl Convolution {
             transposed: planner.slot(shape.weights(), moves),
             dx,
         });
-        Self { forward: shape.forward(), shape, input, x, weight, bias, y }
+        Self { shape, input, x, weight, bias, y }
     }
 
-    /// The way back of so many images.
-    pub(super) fn backward_of(&self, images: usize) -> Backward {
+    /// For so many images.
+    pub(super) fn gathers(&self, images: usize) -> Gathers {
         let shape = ConvolutionShape { images, ..self.shape };
-        Backward {
-            weight: Outer::of(&shape.forward()),
-            input: self.input.as_ref().map(|_| shape.input_gradient()),
+        let forward = shape.forward();
+        Gathers {
+            weight_gradient: Outer::of(&forward),
+            forward,
+            input_gradient: self.input.as_ref().map(|_| shape.input_gradient()),
         }
     }
 
-    pub(super) fn forward<T: Real>(&self, pass: &mut dyn Pass<T>) {
-        let [x, weight, bias] = [self.x.value, self.weight.value, self.bias.value];
-        pass.bilinear(&self.forward, Some(bias), x, weight, self.y);
+    /// y of some images.
+    pub(super) fn forward<T: Real>(
+        &self,
+        pass: &mut dyn Pass<T>,
+        images: &Range<usize>,
+        gathers: &Gathers,
+    ) {
+        let (x, y) = (self.part(self.x.value, images), self.part(self.y, images));
+        pass.bilinear(&gathers.forward, Some(self.bias.value), x, self.weight.value, y);
     }
 
     /// What the way back of all images needs.
@@ -81,20 +89,25 @@ impl Convolution {
         &self,
         pass: &mut dyn Pass<T>,
         images: &Range<usize>,
-        by: &Backward,
+        gathers: &Gathers,
         dy: Slot,
     ) {
-        let plane = self.shape.input_len() / self.shape.images;
-        let places = images.start * plane..images.end * plane;
-        let (x, gradient) = (self.x.value.part(places.clone()), self.weight.gradient);
+        let (x, gradient) = (self.part(self.x.value, images), self.weight.gradient);
         if images.start == 0 {
-            pass.bilinear(&by.weight, None, x, dy, gradient);
+            pass.bilinear(&gathers.weight_gradient, None, x, dy, gradient);
         } else {
-            pass.bilinear(&FurtherOuter(&by.weight), None, x, dy, gradient);
+            pass.bilinear(&FurtherOuter(&gathers.weight_gradient), None, x, dy, gradient);
         }
-        if let (Some(input), Some(gather)) = (&self.input, &by.input) {
-            pass.bilinear(gather, None, dy, input.transposed, input.dx.part(places));
+        if let (Some(input), Some(gather)) = (&self.input, &gathers.input_gradient) {
+            let dx = self.part(input.dx, images);
+            pass.bilinear(gather, None, dy, input.transposed, dx);
         }
+    }
+
+    /// What is some images' in a slot of all.
+    fn part(&self, slot: Slot, images: &Range<usize>) -> Slot {
+        let each = slot.len() / self.shape.images;
+        slot.part(images.start * each..images.end * each)
     }
 
     pub(super) fn products(&self) -> Products {

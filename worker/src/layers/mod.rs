@@ -17,7 +17,7 @@ mod similarity;
 pub(crate) use absolute_differences::AbsoluteDifferences;
 pub(crate) use activation::ActivationLayer;
 pub(crate) use attention::ClassAttention;
-pub(crate) use convolution_block::ConvolutionBlock;
+pub(crate) use convolution_block::{BlockInput, ConvolutionBlock};
 pub(crate) use dense::Dense;
 pub(crate) use distance::NegativeSquaredDistances;
 pub(crate) use full_context::{AttendingLstm, BidirectionalLstm, Fork};

@@ -5,7 +5,7 @@ use lyceum_common::model::{CONV4_BLOCKS, Head};
 
 use super::Plan;
 use crate::kernels::{Grid, Places, Pool, Real};
-use crate::layers::{ConvolutionBlock, Dense, Feature, GroupSum};
+use crate::layers::{BlockInput, ConvolutionBlock, Dense, Feature, GroupSum, Layer};
 use crate::ops::ConvolutionShape;
 
 /// The extents of images, or of maps.
@@ -27,11 +27,12 @@ pub(super) fn plan<T: Real>(
 ) -> Feature {
     // Parameters are planned in the layout's order, so whether all of the encoder moves is decided by its first.
     let moves = plan.moves(0);
-    let mut x = input;
+    let mut x = BlockInput::from(input);
     for number in 0..CONV4_BLOCKS {
         let downsample = config.downsample.in_block(number);
         (images, x) = block(images, config.filters, downsample, moves, plan, x);
     }
+    let mut x = close(plan, x);
     if config.features == Features::SpatialMean {
         let positions = images.height * images.width;
         let mean = GroupSum::mean(plan.planner, positions, config.filters, x);
@@ -49,6 +50,13 @@ pub(super) fn plan<T: Real>(
     }
 }
 
+/// Normalises what the last block made.
+pub(super) fn close<T: Real>(plan: &mut Plan<'_, T>, x: BlockInput) -> Feature {
+    let (x, norm) = x.close();
+    plan.layers.extend(norm.map(|norm| Box::new(norm) as Box<dyn Layer<T>>));
+    x
+}
+
 /// Convolution, batch norm and ReLU, and a max pool where that halves the images.
 pub(super) fn block<T: Real>(
     images: Images,
@@ -56,8 +64,8 @@ pub(super) fn block<T: Real>(
     downsample: Option<Downsample>,
     moves: bool,
     plan: &mut Plan<'_, T>,
-    x: Feature,
-) -> (Images, Feature) {
+    x: BlockInput,
+) -> (Images, BlockInput) {
     let Images { count, height, width, channels } = images;
     let shape = ConvolutionShape {
         images: count,
@@ -80,7 +88,7 @@ pub(super) fn block<T: Real>(
         (Places::Rows(grid), Images { count, height, width, channels: filters })
     };
     let block = ConvolutionBlock::plan(plan.planner, shape, places, x, moves);
-    let y = block.y;
+    let y = block.output();
     plan.layers.push(Box::new(block));
     (behind, y)
 }

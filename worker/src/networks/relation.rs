@@ -4,9 +4,9 @@ use lyceum_common::config::{Activation, Downsample};
 use lyceum_common::model::{RELATION_BLOCKS, RELATION_UNITS};
 
 use super::Plan;
-use super::conv4::{Images, block};
+use super::conv4::{Images, block, close};
 use crate::kernels::Real;
-use crate::layers::{ActivationLayer, Dense, Feature};
+use crate::layers::{ActivationLayer, BlockInput, Dense, Feature};
 
 /// Scores in 0..1 of pairs of maps of `pairs`' extents, which `x` holds.
 pub(super) fn plan<T: Real>(
@@ -15,10 +15,11 @@ pub(super) fn plan<T: Real>(
     plan: &mut Plan<'_, T>,
     x: Feature,
 ) -> Feature {
-    let mut x = x;
+    let mut x = BlockInput::from(x);
     for _ in 0..RELATION_BLOCKS {
         (pairs, x) = block(pairs, filters, Some(Downsample::MaxPool), true, plan, x);
     }
+    let mut x = close(plan, x);
     let rows = pairs.count;
     for (units, activation) in [(RELATION_UNITS, Activation::Relu), (1, Activation::Sigmoid)] {
         let dense = Dense::plan(plan.planner, rows, units, x, true);

@@ -31,11 +31,6 @@ impl ConvolutionShape {
         self.images * height * width * self.outputs
     }
 
-    /// Numbers in the input.
-    pub(crate) fn input_len(&self) -> usize {
-        self.images * self.input_plane().len()
-    }
-
     /// How many images are worked off together, so that they stay in the cache.
     pub(crate) fn images_a_block(&self) -> usize {
         images_a_block(self.images, self.input_plane().len() + self.output_plane().len())
