@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use lyceum_coordinator::server;
+use lyceum_coordinator::server::Listener;
 
 use crate::place::{Configuration, Places};
 use crate::serve::Job;
@@ -15,7 +15,7 @@ pub(crate) struct Coordinator {
     configuration: Configuration,
     #[command(flatten)]
     places: Places,
-    /// The address to listen on; port 0 takes a free one
+    /// The address to listen on, as host:port (port 0 takes a free one) or unix:/path/of/a/socket
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7700")]
     listen: String,
     /// Goes on with a run: its folder, or its name below --runs
@@ -29,9 +29,9 @@ pub(crate) struct Coordinator {
 impl Coordinator {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let shutdown = signals::shutdown()?;
-        let (listener, address) = server::bind(&self.listen).await?;
+        let listener = Listener::bind(&self.listen).await?;
         let job = Job::new(&self.configuration, &self.places, self.resume.as_deref())?;
-        eprintln!("listening on {address}");
+        eprintln!("listening on {listener}");
         job.serve(listener, shutdown, self.json).await
     }
 }

@@ -12,7 +12,7 @@ use tonic_health::pb::health_client::HealthClient;
 /// Exits with status 0 where the server at ADDRESS says that it serves, else with 1.
 #[derive(Args, Debug)]
 pub(crate) struct Health {
-    /// A coordinator's address, as host:port or http://host:port
+    /// A coordinator's address, as host:port, http://host:port or unix:/path/of/its/socket
     address: String,
     /// The gRPC service to ask about; the server as a whole where left out
     #[arg(long, default_value = "")]
@@ -31,8 +31,8 @@ impl Health {
         let Self { address, service, timeout } = self;
         let timeout =
             Duration::try_from_secs_f64(timeout).with_context(|| format!("--timeout {timeout}"))?;
-        let url =
-            if address.contains("://") { address.clone() } else { format!("http://{address}") };
+        let has_scheme = address.starts_with("unix:") || address.contains("://");
+        let url = if has_scheme { address.clone() } else { format!("http://{address}") };
         let endpoint = Endpoint::from_shared(url)
             .with_context(|| format!("{address} is no address"))?
             .connect_timeout(timeout)

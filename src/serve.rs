@@ -8,8 +8,7 @@ use lyceum_common::config::{DataConfig, NetworkConfig, RunConfig};
 use lyceum_coordinator::enterprise::Enterprise;
 use lyceum_coordinator::run::Outcome;
 use lyceum_coordinator::run_folder::RunFolder;
-use lyceum_coordinator::server;
-use tokio::net::TcpListener;
+use lyceum_coordinator::server::{self, Listener};
 use tokio_util::sync::CancellationToken;
 
 use crate::place::{Configuration, Places, open_run};
@@ -52,7 +51,7 @@ impl Job {
     /// Serves it until it is over or stopped, and prints what it came to.
     pub(crate) async fn serve(
         self,
-        listener: TcpListener,
+        listener: Listener,
         shutdown: CancellationToken,
         json: bool,
     ) -> anyhow::Result<()> {

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use lyceum_coordinator::server;
+use lyceum_coordinator::server::Listener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -38,13 +38,13 @@ impl Train {
         let Self { configuration, places, workers, threads, resume, json } = self;
         let shutdown = signals::shutdown()?;
         let job = Job::new(&configuration, &places, resume.as_deref())?;
-        let (listener, address) = server::bind("127.0.0.1:0").await?;
+        let listener = Listener::bind("127.0.0.1:0").await?;
         let threads = threads.unwrap_or_else(|| default_threads(workers));
         let failed = CancellationToken::new();
         let mut sessions = JoinSet::new();
         for index in 0..workers.get() {
             let local = Local {
-                coordinator: address.to_string(),
+                coordinator: listener.address().to_owned(),
                 name: format!("local-{index}"),
                 threads,
                 cache: places.cache.folder(),

@@ -16,7 +16,7 @@ use crate::signals;
 /// Joins a coordinator, works for it, and rejoins where the connection is lost.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Worker {
-    /// The coordinator's address, as host:port or http://host:port
+    /// The coordinator's address, as host:port, http://host:port or unix:/path/of/its/socket
     #[arg(long, value_name = "URL")]
     coordinator: String,
     /// Compute threads; the machine's cores where absent

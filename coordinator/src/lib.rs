@@ -13,6 +13,7 @@ mod driver;
 mod durable;
 pub mod enterprise;
 pub mod kept_evaluation;
+mod listener;
 pub mod meta_optimizer;
 pub mod metrics;
 pub mod observation;

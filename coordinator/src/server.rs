@@ -1,20 +1,23 @@
 //! Serves a run: the services on a socket, and the task that drives the run.
 
-use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use lyceum_common::ids::Digest;
 use lyceum_common::wire::{FILE_DESCRIPTOR_SET, PackInfo};
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
+#[cfg(unix)]
+use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
 use crate::driver::Driver;
 use crate::enterprise::Enterprise;
+use crate::listener::Socket;
+#[cfg(unix)]
+use crate::listener::unix::UnixSocket;
+pub use crate::listener::{BindError, Listener};
 use crate::metrics::{Metrics, MetricsError};
 use crate::observation::Observer;
 pub use crate::recorder::RecordError;
@@ -36,16 +39,6 @@ const PARTING: Duration = Duration::from_secs(5);
 /// Messages from workers that may wait for the run; beyond it their connections wait.
 const INCOMING: usize = 1024;
 
-/// Why an address cannot be listened on.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: {source}")]
-pub struct BindError {
-    /// The address, as it was given.
-    pub address: String,
-    /// What the system says.
-    pub source: io::Error,
-}
-
 /// Why a run could not be served to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -66,24 +59,13 @@ pub enum ServeError {
     Ended(#[from] tokio::task::JoinError),
 }
 
-/// Listens on `address`, such as `127.0.0.1:7700`; port 0 takes a free one.
-///
-/// # Errors
-/// Where the address is in use, not this host's, or no address.
-pub async fn bind(address: &str) -> Result<(TcpListener, SocketAddr), BindError> {
-    let failed = |source| BindError { address: address.to_owned(), source };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
-    let local = listener.local_addr().map_err(failed)?;
-    Ok((listener, local))
-}
-
 /// Serves a run to workers until it is over, or until `shutdown`: then the last complete meta-step is saved, and the run
 /// can be resumed. Returns when workers have hung up, or have had the time to.
 ///
 /// # Errors
 /// Where files cannot be written or the socket fails.
 pub async fn serve(
-    listener: TcpListener,
+    listener: Listener,
     enterprise: Enterprise,
     observer: Observer,
     shutdown: CancellationToken,
@@ -135,7 +117,7 @@ pub async fn serve(
 }
 
 async fn serve_services(
-    listener: TcpListener,
+    listener: Listener,
     parts: ServiceParts,
     hang_up: CancellationToken,
 ) -> Result<(), ServeError> {
@@ -147,7 +129,7 @@ async fn serve_services(
         .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()?;
-    Server::builder()
+    let server = Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
         .initial_stream_window_size(WINDOW)
@@ -156,11 +138,19 @@ async fn serve_services(
         .add_service(health)
         .add_service(reflection)
         .add_service(farm)
-        .add_service(control)
-        .serve_with_incoming_shutdown(
-            TcpIncoming::from(listener).with_nodelay(Some(true)),
-            hang_up.cancelled_owned(),
-        )
-        .await?;
+        .add_service(control);
+    let hang_up = hang_up.cancelled_owned();
+    match listener.socket {
+        Socket::Tcp(listener) => {
+            let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+            server.serve_with_incoming_shutdown(incoming, hang_up).await?;
+        }
+        #[cfg(unix)]
+        Socket::Unix(UnixSocket { listener, file }) => {
+            let incoming = UnixListenerStream::new(listener);
+            server.serve_with_incoming_shutdown(incoming, hang_up).await?;
+            drop(file);
+        }
+    }
     Ok(())
 }

@@ -8,7 +8,7 @@ use lyceum_common::pack::Pack;
 use lyceum_common::wire::pb;
 use lyceum_coordinator::observation::Observation;
 use lyceum_coordinator::run::Outcome;
-use lyceum_coordinator::server;
+use lyceum_coordinator::server::Listener;
 use lyceum_worker::session::{self, Ended, SessionError};
 use lyceum_worker::work::Work;
 use pb::coordinator_message::Message as Down;
@@ -85,17 +85,28 @@ fn no_work(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_coordinator_that_is_not_there_is_named() {
-    let (listener, address) = server::bind("127.0.0.1:0").await.unwrap();
+    let listener = Listener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.address().to_owned();
     drop(listener);
-    let mut options = options(&address.to_string(), "lost", 1, std::path::Path::new("unused"));
+    let mut options = options(&address, "lost", 1, std::path::Path::new("unused"));
     options.wait = Duration::from_millis(150);
     let error = session::run(&options, &no_work, CancellationToken::new()).await.unwrap_err();
     assert!(matches!(error, SessionError::Unreachable { .. }), "{error:?}");
-    assert!(error.to_string().contains(&address.to_string()), "{error}");
+    assert!(error.to_string().contains(&address), "{error}");
 
-    options.coordinator = "http://".into();
+    for (address, problem) in [("http://", "invalid"), ("unix:", "it names no file")] {
+        options.coordinator = address.into();
+        let error = session::run(&options, &no_work, CancellationToken::new()).await.unwrap_err();
+        assert!(matches!(error, SessionError::Address { .. }), "{error:?}");
+        let error = error.to_string();
+        assert!(error.starts_with(address) && error.contains(problem), "{error}");
+    }
+    let socket = "unix:/no/such/folder/socket";
+    options.coordinator = socket.into();
     let error = session::run(&options, &no_work, CancellationToken::new()).await.unwrap_err();
-    assert!(matches!(error, SessionError::Address { .. }), "{error:?}");
+    assert!(matches!(error, SessionError::Unreachable { .. }), "{error:?}");
+    let error = error.to_string();
+    assert!(error.contains(socket) && error.contains("No such file"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -110,9 +121,9 @@ async fn a_worker_that_cannot_build_the_run_says_why() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_port_in_use_is_named() {
-    let (_listener, address) = server::bind("127.0.0.1:0").await.unwrap();
-    let error = server::bind(&address.to_string()).await.unwrap_err();
-    assert!(error.to_string().contains(&address.to_string()), "{error}");
+    let listener = Listener::bind("127.0.0.1:0").await.unwrap();
+    let error = Listener::bind(listener.address()).await.unwrap_err();
+    assert!(error.to_string().contains(listener.address()), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

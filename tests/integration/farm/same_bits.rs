@@ -47,6 +47,22 @@ async fn three_workers_come_to_the_bits_of_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn workers_on_a_unix_domain_socket_come_to_the_bits_of_tcp() {
+    let expected = undisturbed(config(&[])).await;
+    let coordinator = Coordinator::start_on_socket(config(&["farm.assignment=3"])).await;
+    let socket = coordinator.folder.path().join("socket");
+    assert!(socket.exists());
+    let workers = [1, 2].map(|threads| worker(&coordinator, &format!("w{threads}"), threads));
+    let (outcome, _folder) = coordinator.outcome().await;
+    let Outcome::Completed(completed) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(completed.parameters.digest(), expected);
+    for worker in workers {
+        assert_eq!(worker.await.unwrap().unwrap(), Ended::Finished);
+    }
+    assert!(!socket.exists(), "the socket is left behind");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_vanishes_and_one_that_comes_late_change_no_bit() {
     let expected = undisturbed(config(&[])).await;
     // Small ranges, so that both workers have one; no lease ends within the test.

@@ -12,7 +12,7 @@ use lyceum_coordinator::enterprise::{Enterprise, layout_of};
 use lyceum_coordinator::observation::Observation;
 use lyceum_coordinator::run::{Completed, Outcome};
 use lyceum_coordinator::run_folder::RunFolder;
-use lyceum_coordinator::server::{self, ServeError};
+use lyceum_coordinator::server::{self, Listener, ServeError};
 use lyceum_worker::session::{self, Ended, SessionError, SessionOptions};
 use lyceum_worker::work::{BuildOptions, Work};
 use tempfile::TempDir;
@@ -48,11 +48,21 @@ pub(crate) struct Coordinator {
 
 impl Coordinator {
     pub(crate) async fn start(config: RunConfig) -> Self {
+        Self::start_at(config, |_| "127.0.0.1:0".to_owned()).await
+    }
+
+    /// One that listens on a Unix domain socket in its folder.
+    pub(crate) async fn start_on_socket(config: RunConfig) -> Self {
+        Self::start_at(config, |folder| format!("unix:{}", folder.join("socket").display())).await
+    }
+
+    async fn start_at(config: RunConfig, address: impl FnOnce(&Path) -> String) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let address = address(folder.path());
         let run = RunFolder::create(folder.path(), &config.name, &config.to_toml()).unwrap();
         let pack = data::prepare(&config.data, &folder.path().join("packs")).unwrap();
         let enterprise = Enterprise::begin(config.clone(), pack, run).unwrap();
-        Self::serve(config, folder, enterprise, "127.0.0.1:0").await
+        Self::serve(config, folder, enterprise, &address).await
     }
 
     /// One that goes on in the folder of another, and at its address.
@@ -68,13 +78,14 @@ impl Coordinator {
         enterprise: Enterprise,
         address: &str,
     ) -> Self {
-        let (listener, address) = server::bind(address).await.unwrap();
+        let listener = Listener::bind(address).await.unwrap();
+        let address = listener.address().to_owned();
         let (sender, seen) = mpsc::unbounded_channel();
         let shutdown = CancellationToken::new();
         // The test may look away.
         let observer = Box::new(move |observation| drop(sender.send(observation)));
         let serving = tokio::spawn(server::serve(listener, enterprise, observer, shutdown.clone()));
-        Self { address: address.to_string(), config, seen, shutdown, serving, folder }
+        Self { address, config, seen, shutdown, serving, folder }
     }
 
     /// Waits until something is seen that `is_it`.

@@ -15,11 +15,15 @@ const CONNECT: Duration = Duration::from_secs(5);
 const WINDOW: u32 = 8 << 20;
 
 pub(super) fn parse(address: &str) -> Result<Endpoint, SessionError> {
-    let url =
-        if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
     let wrong = |problem| SessionError::Address { url: address.to_owned(), problem };
+    let socket = address.strip_prefix("unix:");
+    if socket.is_some_and(str::is_empty) {
+        return Err(wrong("it names no file".into()));
+    }
+    let has_scheme = socket.is_some() || address.contains("://");
+    let url = if has_scheme { address.to_owned() } else { format!("http://{address}") };
     let endpoint = Endpoint::from_shared(url).map_err(|error| wrong(describe(&error)))?;
-    if endpoint.uri().host().is_none_or(str::is_empty) {
+    if socket.is_none() && endpoint.uri().host().is_none_or(str::is_empty) {
         return Err(wrong("it names no host".into()));
     }
     Ok(endpoint

@@ -30,7 +30,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How a worker joins.
 #[derive(Clone, Debug)]
 pub struct SessionOptions {
-    /// The coordinator's address: `http://host:port`, or `host:port`.
+    /// The coordinator's address: `http://host:port`, `host:port`, or `unix:path` of a socket on this machine.
     pub coordinator: String,
     /// The worker's name, for people.
     pub name: String,
