@@ -1,6 +1,7 @@
 //! `lyceum bench`: how fast this machine trains, against what it can multiply and add.
 
 mod profile;
+mod step;
 mod workload;
 
 use std::num::NonZeroUsize;
@@ -22,13 +23,15 @@ use lyceum_worker::work::{BuildOptions, LstmWorkload, Work, build};
 use serde::Serialize;
 
 use crate::output::print;
+use step::StepMeasurement;
 use workload::{Task, Workload};
 
 /// Times named workloads: whole meta-steps, with sampling, aggregation and an Adam step.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Bench {
-    /// maml-1q, maml-15q, maml-5step, fomaml-5step, reptile, sinusoid, prototypical-60w5s, learned-optimizer or lstm; all
-    /// where none is named.
+    /// maml-1q, maml-15q, maml-5step, fomaml-5step, reptile, sinusoid, prototypical-60w5s, learned-optimizer or lstm; all of
+    /// these where none is named. Or step-112k, step-10m, step-112k-unix, step-10m-unix: a step of a farm that computes
+    /// nothing
     #[arg(value_name = "WORKLOAD")]
     workloads: Vec<String>,
     /// Compute threads.
@@ -78,11 +81,19 @@ impl Measurement {
 
 impl Bench {
     pub(crate) fn run(&self) -> anyhow::Result<()> {
-        let workloads = workload::named(&self.workloads)?;
         anyhow::ensure!(
             self.seconds > 0.0 && self.seconds.is_finite(),
             "--seconds: must be above zero"
         );
+        let is_step = |name: &&String| step::NAMES.contains(&name.as_str());
+        let (steps, others): (Vec<_>, Vec<_>) = self.workloads.iter().partition(is_step);
+        if !steps.is_empty() {
+            self.steps(&steps)?;
+            if others.is_empty() {
+                return Ok(());
+            }
+        }
+        let workloads = workload::named(&others)?;
         if self.profile {
             return workloads.iter().try_for_each(|workload| self.profile(workload));
         }
@@ -94,6 +105,20 @@ impl Bench {
         }
         for workload in workloads {
             let line = self.measure(&workload)?;
+            print(&if self.json { serde_json::to_string(&line)? } else { line.row() })?;
+        }
+        Ok(())
+    }
+
+    /// Times steps of a farm that computes nothing.
+    fn steps(&self, names: &[&String]) -> anyhow::Result<()> {
+        if !self.json {
+            print(StepMeasurement::HEADER)?;
+        }
+        let runtime = tokio::runtime::Handle::current();
+        for name in step::NAMES.into_iter().filter(|name| names.iter().any(|named| named == name)) {
+            let time = Duration::from_secs_f64(self.seconds);
+            let line = runtime.block_on(step::measure(name, time))?;
             print(&if self.json { serde_json::to_string(&line)? } else { line.row() })?;
         }
         Ok(())

@@ -34,12 +34,12 @@ const NAMES: [&str; 9] = [
 ];
 
 /// The workloads of these names; all where there are none.
-pub(super) fn named(names: &[String]) -> anyhow::Result<Vec<Workload>> {
+pub(super) fn named(names: &[&String]) -> anyhow::Result<Vec<Workload>> {
     if names.is_empty() {
         return Ok(NAMES.into_iter().filter_map(workload).collect());
     }
-    let known = |name: &String| {
-        let found = NAMES.into_iter().find(|known| known == name).and_then(workload);
+    let known = |name: &&String| {
+        let found = NAMES.into_iter().find(|known| known == *name).and_then(workload);
         found.ok_or_else(|| anyhow::anyhow!("no workload `{name}`; there are {}", NAMES.join(", ")))
     };
     names.iter().map(known).collect()
@@ -76,6 +76,15 @@ fn workload(name: &'static str) -> Option<Workload> {
         _ => return None,
     };
     Some(Workload { name, task: Task::Run(Box::new(config)) })
+}
+
+/// Second-order MAML on images, whose network the step between two meta-steps is measured with.
+pub(super) fn step_between() -> RunConfig {
+    let conv4 =
+        Conv4Config { filters: 64, downsample: Downsample::Stride, features: Features::Flatten };
+    let data = DataConfig::Glyphs(GlyphsConfig::default());
+    let learner = maml(Order::Second, 1);
+    config("step", data, (5, 1, 1), NetworkConfig::Conv4(conv4), learner, 1)
 }
 
 fn maml(order: Order, inner_steps: usize) -> LearnerConfig {
@@ -145,7 +154,7 @@ fn config(
             clip_value: None,
         },
         training: TrainingConfig {
-            meta_steps: u64::MAX,
+            meta_steps: i64::MAX as u64,
             meta_batch,
             validate_every: 0,
             validation_episodes: 0,
