@@ -8,7 +8,7 @@ use lyceum_common::ids::MetaStep;
 use lyceum_common::layout::{Initialisation, Layout, Role};
 use lyceum_common::reduction::{NodeId, Partial, Reduction};
 use lyceum_common::report::{EpisodeReport, ReportSums};
-use lyceum_coordinator::meta_optimizer::MetaOptimizer;
+use lyceum_coordinator::meta_optimizer::{MeanGradient, MetaOptimizer};
 
 /// Parameters of conv4 with 64 filters, about.
 const PARAMETERS: usize = 112_261;
@@ -45,8 +45,12 @@ fn adam(criterion: &mut Criterion) {
     let mut optimizer =
         MetaOptimizer::new(&config.meta_optimizer, config.training.meta_steps, &layout);
     let (theta, gradient) = (vec![0.1; PARAMETERS], vec![0.01; PARAMETERS]);
+    let mut moved = Vec::new();
     criterion.bench_function("aggregation/Adam on 112k", |bencher| {
-        bencher.iter(|| black_box(optimizer.apply(MetaStep(1), &theta, &gradient)));
+        bencher.iter(|| {
+            let gradient = MeanGradient::of(&gradient);
+            black_box(optimizer.apply(MetaStep(1), &theta, gradient, &mut moved))
+        });
     });
 }
 

@@ -1,29 +1,34 @@
 //! Vectors of meta-parameters to bytes and back.
 
 use std::hint::black_box;
+use std::sync::Arc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use lyceum_common::spares::Spares;
 use lyceum_common::wire::{Assembly, chunks, to_bytes};
 
 fn payloads(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("wire");
     for count in [112_261, 10_000_000] {
         let vector: Vec<f32> = (0..count).map(|i| i as f32).collect();
-        let bytes = to_bytes([&vector[..]]);
+        let bytes = to_bytes(&vector);
+        let spares = Arc::new(Spares::default());
         group.throughput(Throughput::Bytes(bytes.len() as u64));
         group.bench_function(format!("to bytes, {count}"), |bencher| {
-            bencher.iter(|| black_box(to_bytes([&vector[..]])));
+            bencher.iter(|| black_box(to_bytes(&vector)));
         });
         group.bench_function(format!("from chunks, {count}"), |bencher| {
             bencher.iter(|| {
-                let mut assembly =
-                    Assembly::new(1, count, bytes.len() as u64, "size").expect("the size is right");
+                let size = bytes.len() as u64;
+                let mut assembly = Assembly::new((1, count), size, "size", Arc::clone(&spares))
+                    .expect("the size is right");
                 for chunk in chunks(bytes.clone()) {
-                    assembly.add(&chunk).expect("chunks fit");
+                    let seen = |numbers: &[f32]| drop(black_box(numbers));
+                    assembly.add(&chunk.data, seen).expect("chunks fit");
                 }
-                let vectors = assembly.finish().expect("all has come");
+                let mut vectors = assembly.finish().expect("all has come");
                 assert_eq!(vectors[0].last(), vector.last());
-                vectors
+                vectors.drain(..).for_each(|vector| spares.put(vector));
             });
         });
     }

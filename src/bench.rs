@@ -16,7 +16,7 @@ use lyceum_common::layout::Layout;
 use lyceum_common::model::run_layout;
 use lyceum_common::reduction::{Partial, Reduction};
 use lyceum_common::seed::{OfRun, Seed};
-use lyceum_coordinator::meta_optimizer::MetaOptimizer;
+use lyceum_coordinator::meta_optimizer::{MeanGradient, MetaOptimizer};
 use lyceum_worker::kernels::{InstructionSet, multiply_adds};
 use lyceum_worker::pool::{Computation, Pool};
 use lyceum_worker::work::{BuildOptions, LstmWorkload, Work, build};
@@ -201,14 +201,16 @@ impl Bench {
         let mut optimizer =
             MetaOptimizer::new(&config.meta_optimizer, config.training.meta_steps, &layout);
         let run = Seed::of_run(config.seed);
-        let mut theta: Arc<[f32]> = layout.initialise(run.initialisation()).into();
+        let mut theta = Arc::new(layout.initialise(run.initialisation()));
         let mut step = MetaStep(0);
         let mut meta_step = || -> anyhow::Result<()> {
             let root = gradient(&pool, &theta, run, step, config.training.meta_batch)?;
             let share = 1.0 / config.training.meta_batch as f32;
-            let mean: Vec<f32> = root.gradient.iter().map(|value| value * share).collect();
+            let gradient = MeanGradient { left: &root.gradient, right: None, share };
+            let mut moved = Vec::new();
+            anyhow::ensure!(optimizer.apply(step, &theta, gradient, &mut moved), "diverged");
             pool.recycle(root.gradient);
-            theta = optimizer.apply(step, &theta, &mean).into();
+            theta = Arc::new(moved);
             step = step.next();
             Ok(())
         };
@@ -246,7 +248,7 @@ impl Setup {
 /// The sum of a meta-step's gradients.
 fn gradient(
     pool: &Pool,
-    theta: &Arc<[f32]>,
+    theta: &Arc<Vec<f32>>,
     run: Seed<OfRun>,
     step: MetaStep,
     episodes: u64,

@@ -8,6 +8,7 @@
 //! | [`layout`], [`parameters`] | the flat meta-parameters, their names and shapes, their digest |
 //! | [`model`] | which parameters a network and a learner have |
 //! | [`reduction`], [`report`] | the fixed tree of sums, and what travels up it |
+//! | [`spares`] | vectors for another use |
 //! | [`statistics`] | Student's t: whether two runs differ |
 //! | [`assignment`] | what a worker is given to compute |
 //! | [`wire`] | the protocol between coordinator and workers |
@@ -24,5 +25,6 @@ pub mod parameters;
 pub mod reduction;
 pub mod report;
 pub mod seed;
+pub mod spares;
 pub mod statistics;
 pub mod wire;

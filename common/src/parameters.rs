@@ -2,14 +2,20 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::ids::Digest;
 use crate::layout::Layout;
+use crate::wire::to_bytes;
+
+/// Numbers from which it pays to hash on several threads.
+const MANY: usize = 1 << 18;
 
 /// A version of the meta-parameters. Immutable: a new version is a new value with a digest of its own.
 #[derive(Clone, Debug)]
 pub struct MetaParameters {
     layout: Arc<Layout>,
-    values: Arc<[f32]>,
+    values: Arc<Vec<f32>>,
     digest: Digest,
 }
 
@@ -28,13 +34,27 @@ impl MetaParameters {
     ///
     /// # Errors
     /// Where the layout has another length.
-    pub fn new(layout: Arc<Layout>, values: impl Into<Arc<[f32]>>) -> Result<Self, LengthMismatch> {
+    pub fn new(layout: Arc<Layout>, values: impl Into<Vec<f32>>) -> Result<Self, LengthMismatch> {
         let values = values.into();
+        let mut hasher = Digester::new(&layout);
+        hasher.update(&values);
+        Self::digested(layout, values, &hasher)
+    }
+
+    /// Names `values` as a version, by the hash of `digester`, which has been fed all of them.
+    ///
+    /// # Errors
+    /// Where the layout has another length.
+    pub fn digested(
+        layout: Arc<Layout>,
+        values: Vec<f32>,
+        digester: &Digester,
+    ) -> Result<Self, LengthMismatch> {
         if values.len() != layout.len() {
             return Err(LengthMismatch { expected: layout.len(), found: values.len() });
         }
-        let digest = digest(&layout, &values);
-        Ok(Self { layout, values, digest })
+        let digest = Digest(*digester.0.finalize().as_bytes());
+        Ok(Self { layout, values: Arc::new(values), digest })
     }
 
     /// Names and shapes.
@@ -45,7 +65,7 @@ impl MetaParameters {
 
     /// The numbers, in the layout's order.
     #[must_use]
-    pub fn values(&self) -> &Arc<[f32]> {
+    pub fn values(&self) -> &Arc<Vec<f32>> {
         &self.values
     }
 
@@ -54,19 +74,71 @@ impl MetaParameters {
     pub fn digest(&self) -> Digest {
         self.digest
     }
+
+    /// The numbers' little-endian bytes, without a copy where that is what the machine has.
+    #[must_use]
+    pub fn to_bytes(&self) -> Bytes {
+        if cfg!(target_endian = "big") {
+            return to_bytes(&self.values);
+        }
+        Bytes::from_owner(Shared(Arc::clone(&self.values)))
+    }
 }
 
-fn digest(layout: &Layout, values: &[f32]) -> Digest {
-    let mut hasher = blake3::Hasher::new();
-    layout.hash_into(&mut hasher);
-    let mut bytes = [0; 4096];
-    for chunk in values.chunks(bytes.len() / 4) {
-        for (place, value) in bytes.chunks_exact_mut(4).zip(chunk) {
-            place.copy_from_slice(&value.to_le_bytes());
-        }
-        hasher.update(&bytes[..4 * chunk.len()]);
+struct Shared(Arc<Vec<f32>>);
+
+impl AsRef<[u8]> for Shared {
+    fn as_ref(&self) -> &[u8] {
+        bytemuck::cast_slice(&self.0)
     }
-    Digest(*hasher.finalize().as_bytes())
+}
+
+/// The digest of a version whose numbers come one after the other.
+#[derive(Clone, Debug)]
+pub struct Digester(blake3::Hasher);
+
+impl Digester {
+    /// A digest of numbers of this layout, of which none has come yet.
+    #[must_use]
+    pub fn new(layout: &Layout) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        layout.hash_into(&mut hasher);
+        Self(hasher)
+    }
+
+    /// Takes the next numbers in.
+    pub fn update(&mut self, values: &[f32]) {
+        if cfg!(target_endian = "big") {
+            self.0.update(&to_bytes(values));
+        } else if values.len() < MANY {
+            self.0.update(bytemuck::cast_slice(values));
+        } else {
+            self.0.update_rayon(bytemuck::cast_slice(values));
+        }
+    }
+}
+
+/// Versions that are no longer needed, or soon will not be: their memory serves for the next.
+#[derive(Debug, Default)]
+pub struct Retired(Vec<MetaParameters>);
+
+impl Retired {
+    /// Versions that may wait until nobody else holds them.
+    const WAITING: usize = 3;
+
+    /// Keeps a version whose memory may be used once nobody else holds it.
+    pub fn put(&mut self, version: MetaParameters) {
+        if self.0.len() == Self::WAITING {
+            self.0.remove(0);
+        }
+        self.0.push(version);
+    }
+
+    /// The memory of a version that nobody else holds, whatever is in it.
+    pub fn take(&mut self) -> Option<Vec<f32>> {
+        let free = self.0.iter().position(|version| Arc::strong_count(&version.values) == 1)?;
+        Arc::into_inner(self.0.swap_remove(free).values)
+    }
 }
 
 #[cfg(test)]
@@ -88,6 +160,32 @@ mod tests {
         assert_ne!(digest, of(layout("b", &[2]), [0.0, 1.0]));
         assert_ne!(digest, of(layout("a", &[2, 1]), [0.0, 1.0]));
         assert_ne!(digest, of(layout("a", &[2]), [-0.0, 1.0]));
+    }
+
+    #[test]
+    fn a_digest_of_parts_is_that_of_the_whole() {
+        let values: Vec<f32> = (0..2 * MANY).map(|i| i as f32).collect();
+        let layout = layout("a", &[values.len()]);
+        let whole = MetaParameters::new(Arc::clone(&layout), values.clone()).unwrap();
+        let mut digester = Digester::new(&layout);
+        values.chunks(77_777).for_each(|part| digester.update(part));
+        let parts = MetaParameters::digested(layout, values, &digester).unwrap();
+        assert_eq!(parts.digest(), whole.digest());
+        let first = &whole.to_bytes()[..8];
+        assert_eq!(first, [0f32.to_le_bytes(), 1f32.to_le_bytes()].concat());
+    }
+
+    #[test]
+    fn memory_is_used_again_once_nobody_holds_it() {
+        let version = MetaParameters::new(layout("a", &[1]), [0.5]).unwrap();
+        let mut retired = Retired::default();
+        retired.put(version.clone());
+        assert_eq!(retired.take(), None);
+        let bytes = version.to_bytes();
+        drop(version);
+        assert_eq!(retired.take(), None, "it is being sent");
+        drop(bytes);
+        assert_eq!(retired.take(), Some(vec![0.5]));
     }
 
     #[test]

@@ -52,6 +52,13 @@ pub struct Partial {
     pub reports: ReportSums,
 }
 
+/// Whether no value is infinite or not a number. Without a branch within a block, so that it goes at memory's speed.
+#[must_use]
+pub fn are_finite(values: &[f32]) -> bool {
+    let block = |values: &[f32]| values.iter().fold(true, |all, value| all & value.is_finite());
+    values.chunks(1024).all(block)
+}
+
 /// Sums partials up the tree as they come.
 ///
 /// The sum at every node is (left child) + (right child), so its bits do not depend on the order of arrival.
@@ -59,6 +66,8 @@ pub struct Partial {
 pub struct Reduction {
     episodes: u64,
     range: EpisodeRange,
+    /// Whether the root's children are merged: not where that is left to who takes the sum.
+    to_root: bool,
     waiting: BTreeMap<NodeId, Partial>,
 }
 
@@ -66,13 +75,19 @@ impl Reduction {
     /// A reduction over the subtrees of `range` in a meta-step of `episodes` episodes.
     #[must_use]
     pub fn new(episodes: u64, range: EpisodeRange) -> Self {
-        Self { episodes, range, waiting: BTreeMap::new() }
+        Self { episodes, range, to_root: true, waiting: BTreeMap::new() }
     }
 
     /// A reduction of a whole meta-step, down to the root.
     #[must_use]
     pub fn whole(episodes: u64) -> Self {
         Self::new(episodes, EpisodeRange::new(0, episodes))
+    }
+
+    /// A reduction of a whole meta-step that leaves the last sum undone: [`into_addends`](Self::into_addends) has both sides.
+    #[must_use]
+    pub fn below_root(episodes: u64) -> Self {
+        Self { to_root: false, ..Self::whole(episodes) }
     }
 
     /// Takes a partial in and merges as far up as siblings are there. Returns the buffers that merging freed.
@@ -93,7 +108,10 @@ impl Reduction {
         let covered = parent.episodes(self.episodes);
         let inside = covered.start >= self.range.start && covered.end <= self.range.end;
         let at_root = partial.node.episodes(self.episodes).len() == self.episodes;
-        if at_root || !inside {
+        let left_to_others = !self.to_root
+            && covered.len() == self.episodes
+            && !sibling.episodes(self.episodes).is_empty();
+        if at_root || !inside || left_to_others {
             self.waiting.insert(partial.node, partial);
             return None;
         }
@@ -123,10 +141,23 @@ impl Reduction {
     /// The whole sum, where every episode is in it.
     #[must_use]
     pub fn into_root(self) -> Option<Partial> {
+        let (left, right) = self.into_addends()?;
+        Some(match right {
+            None => left,
+            Some(right) => merge(left, right).0,
+        })
+    }
+
+    /// The two sides of the last sum, the left one first, or the whole sum alone; where every episode is in it.
+    #[must_use]
+    pub fn into_addends(self) -> Option<(Partial, Option<Partial>)> {
         let episodes = self.episodes;
-        let mut partials = self.into_partials();
-        let root = partials.pop()?;
-        (partials.is_empty() && root.node.episodes(episodes).len() == episodes).then_some(root)
+        let mut partials = self.into_partials().into_iter();
+        let (left, right) = (partials.next()?, partials.next());
+        let all = left.node.episodes(episodes).len()
+            + right.as_ref().map_or(0, |right| right.node.episodes(episodes).len());
+        let are_siblings = right.as_ref().is_none_or(|right| right.node == left.node.sibling());
+        (partials.next().is_none() && are_siblings && all == episodes).then_some((left, right))
     }
 }
 
@@ -218,6 +249,15 @@ mod tests {
             }
             let root = whole.into_root();
             prop_assert_eq!(root.as_ref(), Some(&expected));
+
+            let mut below = Reduction::below_root(episodes);
+            for &episode in &order {
+                below.add(leaf(episode));
+            }
+            let (left, right) = below.into_addends().unwrap();
+            prop_assert_eq!(right.is_some(), episodes > 1);
+            let sum = right.map_or(left.clone(), |right| merge(left, right).0);
+            prop_assert_eq!(&sum, &expected);
         }
     }
 

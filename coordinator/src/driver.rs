@@ -1,9 +1,11 @@
 //! The one task around a [`Run`]: what arrives becomes events, and what the run asks for is done. Nothing else changes
 //! the run.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use lyceum_common::ids::WorkerId;
+use lyceum_common::spares::Spares;
 use tokio::select;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +24,8 @@ pub(crate) struct Driver {
     pub(crate) observer: Observer,
     pub(crate) status: Status,
     pub(crate) roster: Roster,
+    /// For gradients that come in.
+    pub(crate) spares: Arc<Spares>,
     pub(crate) stopwatch: Stopwatch,
 }
 
@@ -143,6 +147,7 @@ impl Driver {
                 self.status.parameters = parameters.digest();
                 self.roster.publish(&parameters);
             }
+            Action::Reuse(gradient) => self.spares.put(gradient),
             Action::Refuse(worker, refusal @ Refusal::Expelled(_)) => {
                 tracing::warn!(%worker, %refusal, "expelled");
                 // The run has parted with it already.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use lyceum_common::ids::Digest;
+use lyceum_common::spares::Spares;
 use lyceum_common::wire::{FILE_DESCRIPTOR_SET, PackInfo};
 use tokio::sync::{mpsc, watch};
 #[cfg(unix)]
@@ -32,8 +33,8 @@ use crate::stopwatch::Stopwatch;
 const KEEPALIVE: Duration = Duration::from_secs(5);
 /// What HTTP/2 may have on its way before the receiver has taken it: more than a version of most networks.
 const WINDOW: u32 = 8 << 20;
-/// HTTP/2's frames, so that a version of a small network is one.
-const FRAME: u32 = 1 << 20;
+/// HTTP/2's frames: as long as a worker's chunks, which are long enough to cost little and pass through the cache.
+const FRAME: u32 = 1 << 18;
 /// How long workers have to hang up after the run is over.
 const PARTING: Duration = Duration::from_secs(5);
 /// Messages from workers that may wait for the run; beyond it their connections wait.
@@ -83,12 +84,14 @@ pub async fn serve(
         last: None,
         workers: std::collections::BTreeMap::new(),
     };
+    let spares = Arc::new(Spares::default());
     let driver = Driver {
         run,
         recorder: Recorder::start(folder, metrics),
         observer,
         status,
         roster: Roster::default(),
+        spares: Arc::clone(&spares),
         stopwatch: Stopwatch::start(now),
     };
 
@@ -97,7 +100,7 @@ pub async fn serve(
     let info = pack
         .as_ref()
         .map(|pack| PackInfo { digest: pack.digest(), size: pack.bytes().len() as u64 });
-    let parts = ServiceParts { config, layout, info, pack, incoming: sender, ending: told };
+    let parts = ServiceParts { config, layout, info, pack, spares, incoming: sender, ending: told };
     let hang_up = CancellationToken::new();
     let server = tokio::spawn(serve_services(listener, parts, hang_up.clone()));
 

@@ -15,11 +15,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
+use bytes::Bytes;
 use lyceum_common::assignment::Job;
 use lyceum_common::ids::{EpisodeIndex, EpisodeRange};
 use lyceum_common::reduction::{NodeId, Partial, Reduction};
 use lyceum_common::report::EpisodeReport;
 use lyceum_common::seed::{OfRun, Seed};
+use lyceum_common::spares::Spares;
 
 use crate::work::{Work, WorkThread};
 
@@ -29,7 +31,7 @@ pub struct Computation {
     /// What to compute of each episode.
     pub job: Job,
     /// The meta-parameters, in the layout's order.
-    pub parameters: Arc<[f32]>,
+    pub parameters: Arc<Vec<f32>>,
     /// The run's seed.
     pub seed: Seed<OfRun>,
     /// How many episodes the whole meta-step or evaluation has.
@@ -92,7 +94,7 @@ impl Pool {
             work,
             queue: Mutex::new(Queue::default()),
             filled: Condvar::new(),
-            spare: Mutex::new(Vec::new()),
+            spares: Arc::default(),
         });
         let mut pool = Self { shared, threads: Vec::new() };
         for index in 0..threads.get() {
@@ -147,7 +149,13 @@ impl Pool {
 
     /// Takes back a gradient's buffer, for another one.
     pub fn recycle(&self, gradient: Vec<f32>) {
-        self.shared.recycle(gradient);
+        self.shared.spares.put(gradient);
+    }
+
+    /// The bytes of a gradient, to send: its buffer comes back when they are gone.
+    #[must_use]
+    pub fn payload(&self, gradient: Vec<f32>) -> Bytes {
+        self.shared.spares.lend(gradient)
     }
 }
 
@@ -169,7 +177,7 @@ struct Shared {
     /// Something was queued, or the state changed.
     filled: Condvar,
     /// Buffers of gradients, for another use.
-    spare: Mutex<Vec<Vec<f32>>>,
+    spares: Arc<Spares>,
 }
 
 #[derive(Default)]
@@ -242,7 +250,7 @@ impl Shared {
             Ok(thread) => thread,
             Err(panic) => return self.fail(&ComputeError::Setup(message(&*panic))),
         };
-        let mut version: Option<Arc<[f32]>> = None;
+        let mut version: Option<Arc<Vec<f32>>> = None;
         while let Some((running, episode)) = self.next() {
             let outcome = catch_unwind(AssertUnwindSafe(|| {
                 let parameters = &running.computation.parameters;
@@ -302,7 +310,7 @@ impl Shared {
             let mut sums = lock(&running.sums);
             while let Some((parent, freed)) = sums.reduction.climb(partial) {
                 partial = parent;
-                freed.into_iter().for_each(|gradient| self.recycle(gradient));
+                freed.into_iter().for_each(|gradient| self.spares.put(gradient));
             }
             sums.missing -= 1;
             (sums.missing == 0).then(|| {
@@ -322,14 +330,8 @@ impl Shared {
     }
 
     fn buffer(&self) -> Vec<f32> {
-        let spare = lock(&self.spare).pop();
-        spare.unwrap_or_else(|| vec![0.0; self.work.parameters()])
-    }
-
-    fn recycle(&self, gradient: Vec<f32>) {
-        if gradient.len() == self.work.parameters() && !gradient.is_empty() {
-            lock(&self.spare).push(gradient);
-        }
+        let length = self.work.parameters();
+        self.spares.take(length).unwrap_or_else(|| vec![0.0; length])
     }
 
     /// Nothing more is computed, for this reason.

@@ -6,12 +6,14 @@
 mod assignment;
 mod handshake;
 mod payload;
+mod stream;
 mod submission;
 #[cfg(test)]
 mod tests;
 
 pub use handshake::{Hello, PackInfo, VersionMismatch, Welcome, check_version};
 pub use payload::{Assembly, CHUNK_BYTES, chunks, to_bytes};
+pub use stream::{Envelope, Item, Lost, Outgoing, Reader, WORK_PATH, Writer, answer, dial};
 pub use submission::{Submission, SubmissionHeader};
 
 use crate::ids::Digest;

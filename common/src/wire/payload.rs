@@ -1,25 +1,19 @@
-//! Large payloads: vectors of f32 as little-endian bytes, in chunks.
+//! Large payloads: vectors of f32 as little-endian bytes.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::{WireError, generated};
+use crate::spares::Spares;
 
 /// The most bytes that a chunk carries.
 pub const CHUNK_BYTES: usize = 1 << 20;
 
-/// The bytes of `vectors`, one after the other.
+/// The little-endian bytes of numbers, copied.
 #[must_use]
-pub fn to_bytes<'a>(vectors: impl IntoIterator<Item = &'a [f32]> + Clone) -> Bytes {
-    let numbers: usize = vectors.clone().into_iter().map(<[f32]>::len).sum();
-    let mut bytes = Vec::with_capacity(4 * numbers);
-    for vector in vectors {
-        let start = bytes.len();
-        bytes.resize(start + 4 * vector.len(), 0);
-        for (place, value) in bytes[start..].chunks_exact_mut(4).zip(vector) {
-            place.copy_from_slice(&value.to_le_bytes());
-        }
-    }
-    bytes.into()
+pub fn to_bytes(vector: &[f32]) -> Bytes {
+    vector.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
 /// Cuts a payload into chunks, without a copy.
@@ -31,16 +25,18 @@ pub fn chunks(payload: Bytes) -> impl Iterator<Item = generated::Chunk> {
     })
 }
 
-/// Takes the chunks of a payload in and makes vectors of them: `count` vectors of `length` numbers.
+/// Takes the bytes of a payload in as they come and makes vectors of them: `count` vectors of `length` numbers.
 ///
-/// Memory is taken as bytes come, so that a peer cannot claim more than it sends.
+/// Memory is taken from what is there, or as bytes come, so that a peer cannot claim more than it sends.
 #[derive(Debug)]
 pub struct Assembly {
+    /// All but the last are whole.
     vectors: Vec<Vec<f32>>,
+    /// Bytes that the last one has.
+    filled: usize,
     count: usize,
     length: usize,
-    /// The first bytes of a number that a chunk's end has cut.
-    cut: Vec<u8>,
+    spares: Arc<Spares>,
 }
 
 impl Assembly {
@@ -49,10 +45,10 @@ impl Assembly {
     /// # Errors
     /// Where the announcement differs.
     pub fn new(
-        count: usize,
-        length: usize,
+        (count, length): (usize, usize),
         size: u64,
         field: &'static str,
+        spares: Arc<Spares>,
     ) -> Result<Self, WireError> {
         let expected = (count as u64).saturating_mul(length as u64).saturating_mul(4);
         if size != expected {
@@ -61,61 +57,60 @@ impl Assembly {
                 format!("{size} bytes announced where {expected} are expected"),
             ));
         }
-        Ok(Self { vectors: Vec::new(), count, length, cut: Vec::with_capacity(4) })
+        Ok(Self { vectors: Vec::new(), filled: 0, count, length, spares })
     }
 
     /// Whether all has come.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.length == 0
-            || (self.vectors.len() == self.count
-                && self.vectors.last().is_none_or(|last| last.len() == self.length))
+        self.length == 0 || (self.vectors.len() == self.count && self.last_is_whole())
     }
 
-    /// Takes the next chunk in.
+    /// Takes the next bytes in; `seen` is called with the numbers that they complete, in order, while they are in the
+    /// processor's cache.
     ///
     /// # Errors
-    /// Where it is empty, too long, or more than was announced.
-    pub fn add(&mut self, chunk: &generated::Chunk) -> Result<(), WireError> {
-        let mut bytes = &chunk.data[..];
-        if bytes.is_empty() || bytes.len() > CHUNK_BYTES {
-            let problem = format!("{} bytes, and 1 to {CHUNK_BYTES} are allowed", bytes.len());
-            return Err(WireError::new("chunk.data", problem));
-        }
+    /// Where they are more than was announced.
+    pub fn add(&mut self, bytes: &[u8], mut seen: impl FnMut(&[f32])) -> Result<(), WireError> {
+        let mut bytes = bytes;
         while !bytes.is_empty() {
             if self.is_complete() {
                 return Err(WireError::new("chunk.data", "more bytes than were announced"));
             }
-            bytes = self.fill(bytes);
+            bytes = self.fill(bytes, &mut seen);
         }
         Ok(())
     }
 
+    fn last_is_whole(&self) -> bool {
+        self.vectors.is_empty() || self.filled == 4 * self.length
+    }
+
     /// Fills the vector that is being filled, and returns the bytes beyond it.
-    fn fill<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+    fn fill<'a>(&mut self, bytes: &'a [u8], seen: &mut impl FnMut(&[f32])) -> &'a [u8] {
         let length = self.length;
-        if self.vectors.last().is_none_or(|last| last.len() == length) {
-            self.vectors.push(Vec::with_capacity(length.min(CHUNK_BYTES)));
+        if self.last_is_whole() {
+            self.vectors.push(self.spares.take(length).unwrap_or_default());
+            self.filled = 0;
         }
         let Some(vector) = self.vectors.last_mut() else { return &[] };
-        let mut bytes = bytes;
-        if !self.cut.is_empty() {
-            let (head, rest) = bytes.split_at(bytes.len().min(4 - self.cut.len()));
-            self.cut.extend_from_slice(head);
-            bytes = rest;
-            let Ok(number) = <[u8; 4]>::try_from(&self.cut[..]) else { return bytes };
-            vector.push(f32::from_le_bytes(number));
-            self.cut.clear();
+        let (here, rest) = bytes.split_at(bytes.len().min(4 * length - self.filled));
+        let end = self.filled + here.len();
+        if 4 * vector.len() < end {
+            let grown = end.div_ceil(4).max(2 * vector.len()).min(length);
+            vector.resize(grown, 0.0);
         }
-        let whole = (bytes.len() / 4).min(length - vector.len());
-        let (numbers, rest) = bytes.split_at(4 * whole);
-        let (numbers, _) = numbers.as_chunks::<4>();
-        vector.extend(numbers.iter().map(|number| f32::from_le_bytes(*number)));
-        if vector.len() == length {
-            return rest;
+        let place: &mut [u8] = bytemuck::cast_slice_mut(vector);
+        place[self.filled..end].copy_from_slice(here);
+        let completed = self.filled / 4..end / 4;
+        self.filled = end;
+        if cfg!(target_endian = "big") {
+            for number in &mut vector[completed.clone()] {
+                *number = f32::from_bits(number.to_bits().swap_bytes());
+            }
         }
-        self.cut.extend_from_slice(rest);
-        &[]
+        seen(&vector[completed]);
+        rest
     }
 
     /// The vectors.

@@ -1,10 +1,14 @@
 //! Submissions on the wire: a header, then the gradients as chunks.
 
+use std::sync::Arc;
+
 use crate::assignment::{Assignment, Job};
-use crate::reduction::{NodeId, Partial};
+use crate::reduction::{NodeId, Partial, are_finite};
 use crate::report::ReportSums;
 
-use super::{Assembly, WireError, generated, to_bytes};
+use crate::spares::Spares;
+
+use super::{Assembly, WireError, generated};
 
 /// The most partials that a range can have: two a level of the highest tree.
 const PARTIALS: usize = 128;
@@ -21,21 +25,20 @@ pub struct Submission {
 }
 
 impl Submission {
-    /// The header and the payload. Chunks of the payload follow the header.
+    /// The header, which the gradients follow as a payload, one after the other.
     #[must_use]
-    pub fn to_wire(&self) -> (generated::Submission, bytes::Bytes) {
-        let payload = to_bytes(self.partials.iter().map(|partial| &partial.gradient[..]));
+    pub fn header(&self) -> generated::Submission {
+        let numbers: usize = self.partials.iter().map(|partial| partial.gradient.len()).sum();
         let partials = self.partials.iter().map(|partial| generated::Partial {
             level: partial.node.level,
             index: partial.node.index,
             reports: Some(partial.reports.into()),
         });
-        let header = generated::Submission {
+        generated::Submission {
             assignment: Some(self.assignment.into()),
             partials: partials.collect(),
-            size: payload.len() as u64,
-        };
-        (header, payload)
+            size: 4 * numbers as u64,
+        }
     }
 }
 
@@ -45,14 +48,19 @@ pub struct SubmissionHeader {
     assignment: Assignment,
     nodes: Vec<(NodeId, ReportSums)>,
     gradients: Assembly,
+    finite: bool,
 }
 
 impl SubmissionHeader {
-    /// A submission by a worker of a run with `parameters` meta-parameters.
+    /// A submission by a worker of a run with `parameters` meta-parameters, whose gradients go to vectors of `spares`.
     ///
     /// # Errors
     /// Where a field makes no sense.
-    pub fn new(submission: generated::Submission, parameters: usize) -> Result<Self, WireError> {
+    pub fn new(
+        submission: generated::Submission,
+        parameters: usize,
+        spares: Arc<Spares>,
+    ) -> Result<Self, WireError> {
         let generated::Submission { assignment, partials, size } = submission;
         let assignment: Assignment =
             assignment.ok_or_else(|| WireError::missing("submission.assignment"))?.try_into()?;
@@ -65,9 +73,10 @@ impl SubmissionHeader {
             Job::Gradient { .. } => parameters,
             Job::Evaluation { .. } => 0,
         };
-        let gradients = Assembly::new(partials.len(), length, size, "submission.size")?;
+        let shape = (partials.len(), length);
+        let gradients = Assembly::new(shape, size, "submission.size", spares)?;
         let nodes = partials.into_iter().map(node).collect::<Result<_, _>>()?;
-        Ok(Self { assignment, nodes, gradients })
+        Ok(Self { assignment, nodes, gradients, finite: true })
     }
 
     /// Whether the payload is complete.
@@ -76,12 +85,19 @@ impl SubmissionHeader {
         self.gradients.is_complete()
     }
 
-    /// Takes the next chunk of the payload in.
+    /// Takes the next bytes of the payload in.
     ///
     /// # Errors
-    /// Where it is empty, too long, or more than was announced.
-    pub fn add(&mut self, chunk: &generated::Chunk) -> Result<(), WireError> {
-        self.gradients.add(chunk)
+    /// Where they are more than was announced.
+    pub fn add(&mut self, bytes: &[u8]) -> Result<(), WireError> {
+        let finite = &mut self.finite;
+        self.gradients.add(bytes, |numbers| *finite &= are_finite(numbers))
+    }
+
+    /// Whether no number of the gradients that has come is infinite or not a number.
+    #[must_use]
+    pub fn is_finite(&self) -> bool {
+        self.finite
     }
 
     /// The submission.

@@ -1,10 +1,13 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use prost::Message as _;
 
 use super::{
     Assembly, CHUNK_BYTES, Hello, PROTOCOL_VERSION, Submission, SubmissionHeader, Welcome,
-    check_version, chunks, generated, to_bytes,
+    WireError, check_version, chunks, generated, to_bytes,
 };
 use crate::assignment::{Assignment, Job};
 use crate::config;
@@ -13,6 +16,7 @@ use crate::layout::{Initialisation, Layout, Role};
 use crate::reduction::{Partial, subtrees};
 use crate::report::ReportSums;
 use crate::seed::{Purpose, Seed};
+use crate::spares::Spares;
 
 fn assignments() -> impl Strategy<Value = Assignment> {
     let split = prop_oneof![Just(Split::Train), Just(Split::Validation), Just(Split::Test)];
@@ -97,6 +101,19 @@ fn arbitrary_submissions() -> impl Strategy<Value = generated::Submission> {
     )
 }
 
+fn header(
+    submission: generated::Submission,
+    parameters: usize,
+) -> Result<SubmissionHeader, WireError> {
+    SubmissionHeader::new(submission, parameters, Arc::default())
+}
+
+fn payload(submission: &Submission) -> Bytes {
+    let gradients: Vec<f32> =
+        submission.partials.iter().flat_map(|partial| partial.gradient.clone()).collect();
+    to_bytes(&gradients)
+}
+
 proptest! {
     #[test]
     fn assignments_come_back(assignment in assignments()) {
@@ -107,17 +124,19 @@ proptest! {
     fn submissions_come_back_whatever_the_chunks(
         submission in submissions(13), cuts in vec(1usize..40, 1..50)
     ) {
-        let (header, mut payload) = submission.to_wire();
-        let mut header = SubmissionHeader::new(header, 13).unwrap();
+        let mut payload = payload(&submission);
+        let announced = submission.header();
+        prop_assert_eq!(announced.size, payload.len() as u64);
+        let mut header = header(announced, 13).unwrap();
         let mut cuts = cuts.into_iter().cycle();
         while !payload.is_empty() {
             prop_assert!(!header.is_complete());
             let cut = cuts.next().unwrap_or(1).min(payload.len());
-            header.add(&generated::Chunk { data: payload.split_to(cut) }).unwrap();
+            header.add(&payload.split_to(cut)).unwrap();
         }
         prop_assert!(header.is_complete());
-        let surplus = generated::Chunk { data: vec![0].into() };
-        prop_assert!(header.add(&surplus).is_err());
+        prop_assert!(header.add(&[0]).is_err());
+        prop_assert!(header.is_finite());
         prop_assert_eq!(header.finish(), Ok(submission));
     }
 
@@ -130,9 +149,9 @@ proptest! {
         if let Ok(converted) = Assignment::try_from(assignment.clone()) {
             prop_assert_eq!(generated::Assignment::from(converted), assignment);
         }
-        if let Ok(mut header) = SubmissionHeader::new(submission, 10) {
+        if let Ok(mut header) = header(submission, 10) {
             // The nodes that come through can be asked for their episodes.
-            let _ = header.add(&generated::Chunk { data: chunk.into() });
+            let _ = header.add(&chunk);
             if let Ok(submission) = header.finish() {
                 for partial in &submission.partials {
                     prop_assert!(partial.node.episodes(submission.assignment.episodes).len() <= submission.assignment.episodes);
@@ -145,7 +164,7 @@ proptest! {
             use generated::worker_message::Message;
             match message.message {
                 Some(Message::Hello(hello)) => drop(Hello::try_from(hello)),
-                Some(Message::Submission(submission)) => drop(SubmissionHeader::new(submission, 3)),
+                Some(Message::Submission(submission)) => drop(header(submission, 3)),
                 Some(Message::Ready(_) | Message::Chunk(_)) | None => {}
             }
         }
@@ -184,7 +203,7 @@ fn errors_name_the_field() {
     let error = Hello::try_from(hello(0)).unwrap_err();
     assert_eq!(error.field, "hello.threads");
     assert!(Hello::try_from(hello(1)).is_ok());
-    let error = SubmissionHeader::new(generated::Submission::default(), 1).unwrap_err();
+    let error = header(generated::Submission::default(), 1).unwrap_err();
     assert_eq!(error.to_string(), "submission.assignment: missing");
 }
 
@@ -198,15 +217,45 @@ fn another_version_is_refused_with_both_named() {
 #[test]
 fn large_payloads_go_in_chunks_and_come_back() {
     let values: Vec<f32> = (0..700_000).map(|i| i as f32).collect();
-    let payload = to_bytes([&values[..]]);
-    let mut assembly = Assembly::new(1, values.len(), payload.len() as u64, "size").unwrap();
-    let mut sizes = Vec::new();
+    let payload = to_bytes(&values);
+    let spares = Arc::new(Spares::default());
+    let used_before = vec![7.0; values.len()];
+    let place = used_before.as_ptr();
+    spares.put(used_before);
+    let shape = (1, values.len());
+    let mut assembly = Assembly::new(shape, payload.len() as u64, "size", spares).unwrap();
+    let (mut sizes, mut seen) = (Vec::new(), Vec::new());
     for chunk in chunks(payload) {
-        assembly.add(&chunk).unwrap();
+        assembly.add(&chunk.data, |numbers| seen.extend_from_slice(numbers)).unwrap();
         sizes.push(chunk.data.len());
     }
     assert_eq!(sizes, [CHUNK_BYTES, CHUNK_BYTES, 700_000 * 4 - 2 * CHUNK_BYTES]);
-    assert_eq!(assembly.finish(), Ok(vec![values]));
+    assert_eq!(seen, values);
+    let vectors = assembly.finish().unwrap();
+    assert_eq!(vectors, [values]);
+    assert_eq!(vectors[0].as_ptr(), place, "a spare vector is used");
+}
+
+#[test]
+fn a_number_that_is_not_finite_is_seen_though_its_bytes_come_one_by_one() {
+    let assignment = Assignment {
+        id: 1,
+        job: Job::Gradient { step: MetaStep(0) },
+        parameters: Digest([0; 32]),
+        range: EpisodeRange::new(0, 1),
+        episodes: 1,
+    };
+    for (number, is_finite) in [(f32::NAN, false), (f32::NEG_INFINITY, false), (f32::MAX, true)] {
+        let node = subtrees(1, assignment.range)[0];
+        let gradient = vec![1.0, number, 2.0];
+        let submission = Submission {
+            assignment,
+            partials: vec![Partial { node, gradient, reports: ReportSums::default() }],
+        };
+        let mut header = header(submission.header(), 3).unwrap();
+        payload(&submission).iter().for_each(|byte| header.add(&[*byte]).unwrap());
+        assert_eq!((header.is_complete(), header.is_finite()), (true, is_finite), "{number}");
+    }
 }
 
 /// What farm.proto promises to those who draw episodes in another language.

@@ -1,38 +1,23 @@
 //! Clipping of the mean meta-gradient.
 
-use lyceum_common::ids::MetaStep;
-
-use super::Transform;
-
-/// g ← g · limit / ‖g‖ where ‖g‖ is above the limit. PyTorch divides by ‖g‖ + 10⁻⁶, which this does not.
-#[derive(Debug)]
-pub(super) struct ClipByGlobalNorm {
-    pub(super) limit: f32,
+/// What g is multiplied by so that ‖g‖ is the limit: limit / ‖g‖ where ‖g‖ is above it. PyTorch divides by ‖g‖ + 10⁻⁶,
+/// which this does not.
+pub(super) fn norm_scale(gradient: &[f32], limit: f32) -> Option<f32> {
+    let (norm, limit) = (norm(gradient), f64::from(limit));
+    (norm > limit).then(|| (limit / norm) as f32)
 }
 
-impl Transform for ClipByGlobalNorm {
-    fn update(&mut self, _: MetaStep, _: &[f32], update: &mut [f32]) {
-        let norm = norm(update);
-        if norm > f64::from(self.limit) {
-            let scale = (f64::from(self.limit) / norm) as f32;
-            for g in update {
-                *g *= scale;
-            }
-        }
+/// u ← scale · u
+pub(super) fn scale(update: &mut [f32], scale: f32) {
+    for u in update {
+        *u *= scale;
     }
 }
 
 /// g ← min(max(g, −limit), limit), element by element.
-#[derive(Debug)]
-pub(super) struct ClipByValue {
-    pub(super) limit: f32,
-}
-
-impl Transform for ClipByValue {
-    fn update(&mut self, _: MetaStep, _: &[f32], update: &mut [f32]) {
-        for g in update {
-            *g = g.max(-self.limit).min(self.limit);
-        }
+pub(super) fn to_value(update: &mut [f32], limit: f32) {
+    for g in update {
+        *g = g.max(-limit).min(limit);
     }
 }
 

@@ -3,23 +3,23 @@
 use lyceum_common::config::Schedule;
 use lyceum_common::ids::MetaStep;
 
-use super::{Transform, power};
+use super::power;
 
-/// u ← −rate(t) u: the last of a chain.
+/// The rate of each meta-step.
 #[derive(Debug)]
-pub(super) struct ScaleByRate {
+pub(super) struct Rate {
     rate: f32,
     schedule: Schedule,
     meta_steps: u64,
 }
 
-impl ScaleByRate {
+impl Rate {
     pub(super) fn new(rate: f32, schedule: Schedule, meta_steps: u64) -> Self {
         Self { rate, schedule, meta_steps }
     }
 
     /// The rate of a meta-step, counted from 0: the configured one at the first, the schedule's `to` at the last.
-    pub(super) fn rate(&self, step: MetaStep) -> f32 {
+    pub(super) fn at(&self, step: MetaStep) -> f32 {
         let from = f64::from(self.rate);
         let last = self.meta_steps.saturating_sub(1).max(1);
         let way = step.0.min(last) as f64 / last as f64;
@@ -35,14 +35,5 @@ impl ScaleByRate {
             }
         };
         rate as f32
-    }
-}
-
-impl Transform for ScaleByRate {
-    fn update(&mut self, step: MetaStep, _: &[f32], update: &mut [f32]) {
-        let scale = -self.rate(step);
-        for u in update {
-            *u *= scale;
-        }
     }
 }

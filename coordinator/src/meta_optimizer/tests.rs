@@ -2,8 +2,8 @@ use lyceum_common::config::{AdamConfig, MetaOptimizerConfig, Rule, Schedule};
 use lyceum_common::ids::MetaStep;
 use lyceum_common::layout::{Initialisation, Layout, Role};
 
-use super::schedule::ScaleByRate;
-use super::{MetaOptimizer, StateError, clip, power};
+use super::schedule::Rate;
+use super::{MANY, MeanGradient, MetaOptimizer, StateError, clip, power};
 
 fn layout(trained: usize, buffers: usize) -> Layout {
     let mut layout = Layout::new();
@@ -25,12 +25,19 @@ fn config(rule: Rule, rate: f32) -> MetaOptimizerConfig {
     }
 }
 
+/// The parameters after a meta-step.
+fn apply(optimizer: &mut MetaOptimizer, step: u64, values: &[f32], gradient: &[f32]) -> Vec<f32> {
+    let mut moved = Vec::new();
+    assert!(optimizer.apply(MetaStep(step), values, MeanGradient::of(gradient), &mut moved));
+    moved
+}
+
 /// The parameters after three steps of the gradients (1, −2), (0.5, 0.25), (−3, 0), from (0.5, −0.5).
 fn three_steps(config: &MetaOptimizerConfig) -> Vec<f32> {
     let mut optimizer = MetaOptimizer::new(config, 3, &layout(2, 0));
     let gradients = [[1.0, -2.0], [0.5, 0.25], [-3.0, 0.0]];
     (0..).zip(gradients).fold(vec![0.5, -0.5], |values, (step, gradient)| {
-        optimizer.apply(MetaStep(step), &values, &gradient)
+        apply(&mut optimizer, step, &values, &gradient)
     })
 }
 
@@ -74,7 +81,7 @@ fn adam_and_adamw_are_the_papers() {
     // The first step of Adam is the rate, whatever the gradient's size.
     let mut optimizer =
         MetaOptimizer::new(&config(Rule::Adam(AdamConfig::default()), 0.01), 1, &layout(2, 0));
-    assert_close(&optimizer.apply(MetaStep(0), &[0.0, 0.0], &[1e3, -1e-3]), &[-0.01, 0.01]);
+    assert_close(&apply(&mut optimizer, 0, &[0.0, 0.0], &[1e3, -1e-3]), &[-0.01, 0.01]);
 }
 
 #[test]
@@ -82,12 +89,12 @@ fn clipping_keeps_within_norm_and_value() {
     let mut config = config(Rule::Sgd { momentum: 0.0 }, 1.0);
     config.clip_norm = Some(2.5);
     let mut optimizer = MetaOptimizer::new(&config, 1, &layout(2, 0));
-    assert_close(&optimizer.apply(MetaStep(0), &[0.0; 2], &[3.0, -4.0]), &[-1.5, 2.0]);
-    assert_close(&optimizer.apply(MetaStep(0), &[0.0; 2], &[0.3, -0.4]), &[-0.3, 0.4]);
+    assert_close(&apply(&mut optimizer, 0, &[0.0; 2], &[3.0, -4.0]), &[-1.5, 2.0]);
+    assert_close(&apply(&mut optimizer, 0, &[0.0; 2], &[0.3, -0.4]), &[-0.3, 0.4]);
     config.clip_norm = None;
     config.clip_value = Some(0.5);
     let mut optimizer = MetaOptimizer::new(&config, 1, &layout(2, 0));
-    assert_close(&optimizer.apply(MetaStep(0), &[0.0; 2], &[3.0, -0.4]), &[-0.5, 0.4]);
+    assert_close(&apply(&mut optimizer, 0, &[0.0; 2], &[3.0, -0.4]), &[-0.5, 0.4]);
 }
 
 #[test]
@@ -101,8 +108,8 @@ fn the_norm_counts_every_element_once() {
 #[test]
 fn schedules_begin_at_the_rate_and_end_where_they_say() {
     let rates = |schedule| {
-        let schedule = ScaleByRate::new(0.1, schedule, 5);
-        [0, 1, 2, 4, 9].map(|step| schedule.rate(MetaStep(step)))
+        let schedule = Rate::new(0.1, schedule, 5);
+        [0, 1, 2, 4, 9].map(|step| schedule.at(MetaStep(step)))
     };
     assert_eq!(rates(Schedule::Constant), [0.1; 5]);
     assert_close(&rates(Schedule::Linear { to: 0.02 }), &[0.1, 0.08, 0.06, 0.02, 0.02]);
@@ -120,8 +127,49 @@ fn powers_by_squaring_are_powers() {
 fn buffers_take_their_mean_change_and_no_rate() {
     let config = config(Rule::Sgd { momentum: 0.0 }, 0.5);
     let mut optimizer = MetaOptimizer::new(&config, 1, &layout(1, 2));
-    let values = optimizer.apply(MetaStep(0), &[1.0, 1.0, 1.0, 1.0], &[2.0, 0.25, -0.25, 4.0]);
+    let values = apply(&mut optimizer, 0, &[1.0, 1.0, 1.0, 1.0], &[2.0, 0.25, -0.25, 4.0]);
     assert_eq!(values, [0.0, 1.25, 0.75, -1.0]);
+}
+
+#[test]
+fn the_two_sides_of_a_sum_give_the_bits_of_the_sum_whatever_the_parts() {
+    let length = MANY + 4321;
+    let layout = layout(length - 4, 3);
+    let number = |i: usize, scale: f32| ((i * 2_654_435_761) % 1000) as f32 * scale - 0.3;
+    let of = |scale| (0..length).map(|i| number(i, scale)).collect::<Vec<f32>>();
+    let (theta, left, right) = (of(1e-3), of(2e-3), of(7e-4));
+    let mut config = config(Rule::AdamW { adam: AdamConfig::default(), weight_decay: 0.1 }, 0.01);
+    config.clip_norm = Some(0.5);
+    config.clip_value = Some(0.01);
+    let share = 1.0 / 3.0;
+    let mean: Vec<f32> =
+        left.iter().zip(&right).map(|(left, right)| (left + right) * share).collect();
+    let expected = {
+        let mut optimizer = MetaOptimizer::new(&config, 1, &layout);
+        (apply(&mut optimizer, 0, &theta, &mean), optimizer.state())
+    };
+    let mut optimizer = MetaOptimizer::new(&config, 1, &layout);
+    let mut moved = vec![9.0; 5];
+    let gradient = MeanGradient { left: &left, right: Some(&right), share };
+    assert!(optimizer.apply(MetaStep(0), &theta, gradient, &mut moved));
+    assert_eq!((moved, optimizer.state()), expected);
+    // The mean's buffers are behind the trained entry, and a trained number behind them.
+    let change = expected.0[length - 2] - theta[length - 2];
+    assert!((change - mean[length - 2]).abs() < 1e-6, "{change}");
+}
+
+#[test]
+fn a_number_that_is_not_finite_is_seen() {
+    let config = config(Rule::Sgd { momentum: 0.0 }, 1.0);
+    for length in [3, MANY] {
+        let mut optimizer = MetaOptimizer::new(&config, 1, &layout(length, 0));
+        let mut gradient = vec![0.0; length];
+        gradient[length - 1] = f32::INFINITY;
+        let (values, mut moved) = (vec![0.0; length], Vec::new());
+        let is_finite =
+            optimizer.apply(MetaStep(0), &values, MeanGradient::of(&gradient), &mut moved);
+        assert!(!is_finite);
+    }
 }
 
 #[test]
@@ -130,12 +178,12 @@ fn a_restored_optimizer_goes_on_to_the_same_bits() {
         let config = config(rule, 0.01);
         let gradient = [0.3, -0.7, 1e-5];
         let mut whole = MetaOptimizer::new(&config, 9, &layout(3, 0));
-        let first = whole.apply(MetaStep(0), &[0.0; 3], &gradient);
+        let first = apply(&mut whole, 0, &[0.0; 3], &gradient);
         let mut restored = MetaOptimizer::new(&config, 9, &layout(3, 0));
         restored.restore(&whole.state()).unwrap();
         assert_eq!(
-            restored.apply(MetaStep(1), &first, &gradient),
-            whole.apply(MetaStep(1), &first, &gradient)
+            apply(&mut restored, 1, &first, &gradient),
+            apply(&mut whole, 1, &first, &gradient)
         );
     }
 }

@@ -100,7 +100,14 @@ pub(super) fn admit(
         Job::Gradient { .. } => parameters,
         Job::Evaluation { .. } => 0,
     };
-    submission.partials.iter().try_for_each(|partial| admit_partial(assignment, partial, length))
+    submission
+        .partials
+        .iter()
+        .try_for_each(|partial| admit_partial(assignment, partial, length))?;
+    if !submission.finite {
+        return Err(Refusal::NotFinite(id));
+    }
+    Ok(())
 }
 
 fn admit_partial(assignment: &Assignment, partial: &Partial, length: usize) -> Result<(), Refusal> {
@@ -117,14 +124,8 @@ fn admit_partial(assignment: &Assignment, partial: &Partial, length: usize) -> R
     let ReportSums { episodes: _, loss, loss_squared, accuracy, accuracy_squared } =
         partial.reports;
     let sums = [loss, loss_squared, accuracy, accuracy_squared];
-    if !(sums.iter().all(|sum| sum.is_finite()) && are_finite(&partial.gradient)) {
+    if !sums.iter().all(|sum| sum.is_finite()) {
         return Err(Refusal::NotFinite(id));
     }
     Ok(())
-}
-
-/// Whether no value is infinite or not a number. Without a branch within a block, so that it goes at memory's speed.
-pub(super) fn are_finite(values: &[f32]) -> bool {
-    let block = |values: &[f32]| values.iter().fold(true, |all, value| all & value.is_finite());
-    values.chunks(1024).all(block)
 }

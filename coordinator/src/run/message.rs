@@ -45,6 +45,8 @@ pub struct Submission {
     pub range: EpisodeRange,
     /// The sums of the subtrees of `range`, left to right: [`subtrees`](lyceum_common::reduction::subtrees).
     pub partials: Vec<Partial>,
+    /// Whether no number of their gradients is infinite or not a number: looked at as they came in.
+    pub finite: bool,
 }
 
 /// What is to be done.
@@ -54,6 +56,8 @@ pub enum Action {
     Assign(WorkerId, Assignment),
     /// A version of the meta-parameters that assignments from here on name; the ones before it are not needed any more.
     Publish(MetaParameters),
+    /// A gradient's vector is free for another one.
+    Reuse(Vec<f32>),
     /// Tell a worker why its answer does not count. [`Refusal::Expelled`]: and part with it.
     Refuse(WorkerId, Refusal),
     /// Write a checkpoint.

@@ -29,7 +29,7 @@ use std::time::{Duration, Instant};
 
 use lyceum_common::config::RunConfig;
 use lyceum_common::ids::{MetaStep, Split, WorkerId};
-use lyceum_common::parameters::MetaParameters;
+use lyceum_common::parameters::{MetaParameters, Retired};
 use lyceum_common::report::ReportSums;
 
 use crate::meta_optimizer::{MetaOptimizer, StateError};
@@ -52,6 +52,8 @@ pub struct Run {
     config: RunConfig,
     step: MetaStep,
     parameters: MetaParameters,
+    /// Versions before it, whose memory the next one takes.
+    retired: Retired,
     optimizer: MetaOptimizer,
     best: Option<Best>,
     /// Whether the validation that is due at `step`, if any, is done.
@@ -107,6 +109,7 @@ impl Run {
             config,
             step: MetaStep(0),
             parameters,
+            retired: Retired::default(),
             optimizer,
             best: None,
             validated: false,
@@ -218,7 +221,8 @@ impl Run {
         match round.leases.answer(worker, id, fingerprint) {
             Answer::Late => {}
             Answer::First => {
-                round.fold(submission.partials);
+                let free = round.fold(submission.partials);
+                self.outbox.extend(free.into_iter().map(Action::Reuse));
                 self.advance();
             }
             Answer::Agrees => self.advance(),

@@ -30,20 +30,23 @@ pub(super) struct Sizes {
 impl Round {
     pub(super) fn new(job: Job, parameters: Digest, episodes: u64) -> Self {
         let sizes = Sizes { episodes, evaluation: matches!(job, Job::Evaluation { .. }) };
-        let (leases, reduction) = (Leases::new(episodes), Reduction::whole(episodes));
+        let (leases, reduction) = (Leases::new(episodes), Reduction::below_root(episodes));
         Self { job, parameters, sizes, leases, reduction }
     }
 
-    /// Takes in the sums of an answer that counts.
-    pub(super) fn fold(&mut self, partials: Vec<Partial>) {
-        for partial in partials {
-            self.reduction.add(partial);
-        }
+    /// Takes in the sums of an answer that counts. Returns the gradients that are free for another use.
+    pub(super) fn fold(&mut self, partials: Vec<Partial>) -> Vec<Vec<f32>> {
+        partials.into_iter().flat_map(|partial| self.reduction.add(partial)).collect()
     }
 
     /// The sum of all episodes, where they are all there.
     pub(super) fn into_root(self) -> Option<Partial> {
         self.reduction.into_root()
+    }
+
+    /// The two sides of the sum of all episodes, the left one first, or the whole sum.
+    pub(super) fn into_addends(self) -> Option<(Partial, Option<Partial>)> {
+        self.reduction.into_addends()
     }
 }
 

@@ -2,32 +2,40 @@
 
 use lyceum_common::parameters::MetaParameters;
 
-use super::admission::are_finite;
 use super::message::Action;
 use super::outcome::RunError;
 use super::report::{Progress, ReportKind};
 use super::round::Round;
 use super::{ReportSums, Run};
+use crate::meta_optimizer::MeanGradient;
 
 impl Run {
     pub(super) fn complete_step(&mut self, round: Round) {
-        let Some(root) = round.into_root() else { return };
-        let share = 1.0 / root.reports.episodes as f32;
-        let mut mean = root.gradient;
-        for element in &mut mean {
-            *element *= share;
-        }
-        let values = self.optimizer.apply(self.step, self.parameters.values(), &mean);
-        if !are_finite(&values) {
+        let Some((left, right)) = round.into_addends() else { return };
+        let sums = match &right {
+            None => left.reports,
+            Some(right) => left.reports.plus(right.reports),
+        };
+        let mut values = self.retired.take().unwrap_or_default();
+        let gradient = MeanGradient {
+            left: &left.gradient,
+            right: right.as_ref().map(|right| &right.gradient[..]),
+            share: 1.0 / sums.episodes as f32,
+        };
+        let is_finite =
+            self.optimizer.apply(self.step, self.parameters.values(), gradient, &mut values);
+        let gradients = std::iter::once(left).chain(right).map(|partial| partial.gradient);
+        self.outbox.extend(gradients.map(Action::Reuse));
+        if !is_finite {
             return self.fail(RunError::UpdateDiverged { step: self.step });
         }
         let layout = self.parameters.layout().clone();
         let Ok(parameters) = MetaParameters::new(layout, values) else { return };
-        self.parameters = parameters;
+        self.retired.put(std::mem::replace(&mut self.parameters, parameters));
         self.step = self.step.next();
         self.validated = false;
-        self.unreported = self.unreported.plus(root.reports);
-        self.report_progress(&root.reports);
+        self.unreported = self.unreported.plus(sums);
+        self.report_progress(&sums);
         if !self.validation_is_due() {
             self.save_if_due();
         }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use lyceum_common::ids::WorkerId;
-use lyceum_common::wire::{Hello, SubmissionHeader, WireError, pb};
+use lyceum_common::wire::{Hello, Item, Lost, Reader, SubmissionHeader, WireError, pb};
 use pb::worker_message::Message;
 use tokio::select;
 use tokio_util::sync::CancellationToken;
-use tonic::Streaming;
 
 use super::{Ending, Farewell, Incoming, Outbound, ServiceParts};
 use crate::run::Submission;
@@ -16,7 +16,7 @@ use crate::run::Submission;
 pub(super) struct Applicant {
     pub(super) worker: WorkerId,
     pub(super) hello: Hello,
-    pub(super) inbound: Streaming<pb::WorkerMessage>,
+    pub(super) inbound: Reader<pb::WorkerMessage>,
     pub(super) outbound: Outbound,
 }
 
@@ -29,16 +29,17 @@ pub(super) async fn admit(applicant: Applicant, parts: Arc<ServiceParts>) {
         let _ = ending.wait_for(|ending| *ending != Ending::NotYet).await;
     };
     let ready = select! {
-        message = inbound.message() => message,
+        item = next(&mut inbound) => item,
         () = over => {
             outbound.close(farewell(&parts).await);
             return;
         }
     };
-    match ready.map(|message| message.and_then(|message| message.message)) {
-        Ok(Some(Message::Ready(pb::Ready {}))) => {}
+    match ready {
+        Ok(Some(Part::Message(Message::Ready(pb::Ready {})))) => {}
         // It has gone already.
-        Ok(None) | Err(_) => return,
+        Ok(None) => return,
+        Err(error) => return outbound.close(invalid(&error)),
         Ok(Some(_)) => return outbound.close(invalid(&WireError::missing("ready"))),
     }
     let gone = CancellationToken::new();
@@ -62,11 +63,11 @@ pub(super) async fn admit(applicant: Applicant, parts: Arc<ServiceParts>) {
 /// Passes submissions on, until the stream ends.
 async fn listen(
     worker: WorkerId,
-    mut inbound: Streaming<pb::WorkerMessage>,
+    mut inbound: Reader<pb::WorkerMessage>,
     parts: &ServiceParts,
 ) -> Farewell {
     loop {
-        let submission = match submission(&mut inbound, parts.layout.len()).await {
+        let submission = match submission(&mut inbound, parts).await {
             Ok(Some(submission)) => submission,
             Ok(None) => return Farewell::GoingAway("the worker hung up".into()),
             Err(error) => return invalid(&error),
@@ -79,23 +80,25 @@ async fn listen(
 
 /// The next submission, with its payload; none where the stream ends.
 async fn submission(
-    inbound: &mut Streaming<pb::WorkerMessage>,
-    parameters: usize,
+    inbound: &mut Reader<pb::WorkerMessage>,
+    parts: &ServiceParts,
 ) -> Result<Option<Submission>, WireError> {
     let Some(message) = next(inbound).await? else { return Ok(None) };
-    let Message::Submission(header) = message else {
+    let Part::Message(Message::Submission(header)) = message else {
         return Err(WireError::new("message", "a submission is expected"));
     };
-    let mut header = SubmissionHeader::new(header, parameters)?;
+    let spares = Arc::clone(&parts.spares);
+    let mut header = SubmissionHeader::new(header, parts.layout.len(), spares)?;
     while !header.is_complete() {
         match next(inbound).await? {
             None => return Ok(None),
-            Some(Message::Chunk(chunk)) => header.add(&chunk)?,
-            Some(_) => {
+            Some(Part::Piece(bytes)) => header.add(&bytes)?,
+            Some(Part::Message(_)) => {
                 return Err(WireError::new("message", "a chunk of the submission is expected"));
             }
         }
     }
+    let finite = header.is_finite();
     let lyceum_common::wire::Submission { assignment, partials } = header.finish()?;
     Ok(Some(Submission {
         assignment: assignment.id,
@@ -103,15 +106,26 @@ async fn submission(
         parameters: assignment.parameters,
         range: assignment.range,
         partials,
+        finite,
     }))
 }
 
-async fn next(inbound: &mut Streaming<pb::WorkerMessage>) -> Result<Option<Message>, WireError> {
-    match inbound.message().await {
-        Ok(Some(pb::WorkerMessage { message: Some(message) })) => Ok(Some(message)),
-        Ok(Some(pb::WorkerMessage { message: None })) => Err(WireError::missing("message")),
+/// What a worker sends.
+enum Part {
+    Message(Message),
+    /// Bytes of a payload.
+    Piece(Bytes),
+}
+
+async fn next(inbound: &mut Reader<pb::WorkerMessage>) -> Result<Option<Part>, WireError> {
+    match inbound.next().await {
+        Ok(Some(Item::Piece(bytes))) => Ok(Some(Part::Piece(bytes))),
+        Ok(Some(Item::Message(pb::WorkerMessage { message }))) => {
+            message.map(|message| Some(Part::Message(message))).ok_or(WireError::missing("message"))
+        }
+        Err(Lost::Invalid(error)) => Err(error),
         // However a stream ends, the worker is gone.
-        Ok(None) | Err(_) => Ok(None),
+        Ok(None) | Err(Lost::Ended(_)) => Ok(None),
     }
 }
 

@@ -12,7 +12,8 @@ use lyceum_common::config::RunConfig;
 use lyceum_common::ids::WorkerId;
 use lyceum_common::layout::Layout;
 use lyceum_common::pack::Pack;
-use lyceum_common::wire::pb::{ControlServer, FarmServer};
+use lyceum_common::spares::Spares;
+use lyceum_common::wire::pb::ControlServer;
 use lyceum_common::wire::{Hello, PackInfo};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::DropGuard;
@@ -60,6 +61,8 @@ pub(crate) struct ServiceParts {
     pub(crate) layout: Arc<Layout>,
     pub(crate) info: Option<PackInfo>,
     pub(crate) pack: Option<Arc<Pack>>,
+    /// For gradients that come in; the driver puts back what the run is done with.
+    pub(crate) spares: Arc<Spares>,
     pub(crate) incoming: mpsc::Sender<Incoming>,
     pub(crate) ending: watch::Receiver<Ending>,
 }
@@ -67,7 +70,7 @@ pub(crate) struct ServiceParts {
 /// Lyceum's two services.
 pub(crate) fn services(
     parts: Arc<ServiceParts>,
-) -> (FarmServer<farm::FarmService>, ControlServer<control::ControlService>) {
+) -> (farm::FarmService, ControlServer<control::ControlService>) {
     let control = control::ControlService::new(parts.incoming.clone());
-    (FarmServer::new(farm::FarmService::new(parts)), ControlServer::new(control))
+    (farm::FarmService::new(parts), ControlServer::new(control))
 }

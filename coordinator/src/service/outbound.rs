@@ -1,18 +1,17 @@
 //! The way to one worker: a bounded queue of messages.
 
-use std::sync::Arc;
-
+use bytes::Bytes;
 use lyceum_common::assignment::Assignment;
 use lyceum_common::parameters::MetaParameters;
-use lyceum_common::wire::{chunks, digest_bytes, pb, to_bytes};
+use lyceum_common::wire::{Outgoing, digest_bytes, pb};
 use pb::coordinator_message::Message;
 use tokio::sync::mpsc;
 use tonic::Status;
 
-/// Messages that may wait for a worker to take them. A version of 100 M parameters is 400.
-const WAITING: usize = 2048;
+/// Messages and payloads that may wait for a worker to take them.
+const WAITING: usize = 64;
 
-pub(crate) type Outgoing = Result<pb::CoordinatorMessage, Status>;
+pub(crate) type Sent = Result<Outgoing<pb::CoordinatorMessage>, Status>;
 
 /// Why and how the coordinator parts with a worker.
 #[derive(Clone, Debug)]
@@ -27,17 +26,18 @@ pub(crate) enum Farewell {
     Invalid(String),
 }
 
-/// A version of the meta-parameters, serialised once: sending it copies no number.
+/// A version of the meta-parameters, as all workers are sent it: no number is copied.
 #[derive(Clone, Debug)]
-pub(crate) struct Version(Arc<[pb::CoordinatorMessage]>);
+pub(crate) struct Version {
+    header: pb::Parameters,
+    payload: Bytes,
+}
 
 impl Version {
     pub(crate) fn new(parameters: &MetaParameters) -> Self {
-        let payload = to_bytes([&parameters.values()[..]]);
+        let payload = parameters.to_bytes();
         let digest = digest_bytes(parameters.digest());
-        let header = Message::Parameters(pb::Parameters { digest, size: payload.len() as u64 });
-        let chunks = chunks(payload).map(Message::Chunk);
-        Self(std::iter::once(header).chain(chunks).map(wrap).collect())
+        Self { header: pb::Parameters { digest, size: payload.len() as u64 }, payload }
     }
 }
 
@@ -47,10 +47,10 @@ pub(crate) struct Congested;
 
 /// The way to one worker.
 #[derive(Debug)]
-pub(crate) struct Outbound(mpsc::Sender<Outgoing>);
+pub(crate) struct Outbound(mpsc::Sender<Sent>);
 
 impl Outbound {
-    pub(crate) fn new() -> (Self, mpsc::Receiver<Outgoing>) {
+    pub(crate) fn new() -> (Self, mpsc::Receiver<Sent>) {
         let (sender, receiver) = mpsc::channel(WAITING);
         (Self(sender), receiver)
     }
@@ -65,8 +65,9 @@ impl Outbound {
         version: Option<&Version>,
         assignment: Assignment,
     ) -> Result<(), Congested> {
-        for message in version.iter().flat_map(|version| version.0.iter()) {
-            self.send(message.clone())?;
+        if let Some(Version { header, payload }) = version {
+            self.send(wrap(Message::Parameters(header.clone())))?;
+            self.send(Outgoing::Payload(payload.clone()))?;
         }
         self.send(wrap(Message::Assignment(assignment.into())))
     }
@@ -88,11 +89,11 @@ impl Outbound {
         let _ = self.0.try_send(last);
     }
 
-    fn send(&self, message: pb::CoordinatorMessage) -> Result<(), Congested> {
+    fn send(&self, message: Outgoing<pb::CoordinatorMessage>) -> Result<(), Congested> {
         self.0.try_send(Ok(message)).map_err(|_| Congested)
     }
 }
 
-fn wrap(message: Message) -> pb::CoordinatorMessage {
-    pb::CoordinatorMessage { message: Some(message) }
+fn wrap(message: Message) -> Outgoing<pb::CoordinatorMessage> {
+    Outgoing::Message(pb::CoordinatorMessage { message: Some(message) })
 }

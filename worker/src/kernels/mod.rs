@@ -14,6 +14,7 @@
 //! | `transpose` | weights as the input's gradient reads them |
 //! | `lane_product`, `lstm` | products whose batch is the lanes; LSTM cells |
 //! | `pointwise`, `transcendental`, `softmax` | the rest |
+//! | `samples` | fixed calls, to time and to count |
 //!
 //! This is the one folder with `unsafe`: behind safe functions that check lengths once.
 #![expect(
@@ -44,6 +45,7 @@ mod portable;
 mod prefetch;
 mod product;
 mod real;
+mod samples;
 mod softmax;
 pub(crate) mod statistics;
 mod sweep;
@@ -66,5 +68,6 @@ pub use peak::multiply_adds;
 pub(crate) use places::{Grid, Places, Pool};
 pub(crate) use product::product;
 pub use real::Real;
+pub use samples::Sample;
 pub(crate) use softmax::{log_sum_exp, softmax};
 pub(crate) use transpose::transpose_taps;

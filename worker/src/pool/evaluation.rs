@@ -19,7 +19,7 @@ impl Pool {
     /// Where the parameters do not fit, or a learner panics.
     pub fn evaluate(
         &self,
-        parameters: &Arc<[f32]>,
+        parameters: &Arc<Vec<f32>>,
         seed: Seed<OfRun>,
         split: Split,
         episodes: u64,

@@ -76,11 +76,16 @@ fn pool_with(threads: usize, counts: Counts) -> (Pool, Arc<Counts>) {
     (Pool::new(work, NonZeroUsize::new(threads).unwrap()).unwrap(), counts)
 }
 
-fn theta() -> Arc<[f32]> {
+fn theta() -> Arc<Vec<f32>> {
     [1.0, 2.0, 3.0, 4.0, 5.0].into()
 }
 
-fn computation(theta: &Arc<[f32]>, step: u64, episodes: u64, range: EpisodeRange) -> Computation {
+fn computation(
+    theta: &Arc<Vec<f32>>,
+    step: u64,
+    episodes: u64,
+    range: EpisodeRange,
+) -> Computation {
     let job = Job::Gradient { step: MetaStep(step) };
     Computation { job, parameters: Arc::clone(theta), seed: Seed::of_run(9), episodes, range }
 }
@@ -185,7 +190,7 @@ fn what_waits_is_told_when_it_is_abandoned() {
 #[test]
 fn parameters_of_another_length_are_refused() {
     let (pool, _) = pool(1);
-    let short: Arc<[f32]> = [1.0].into();
+    let short = Arc::new(vec![1.0]);
     let error = compute(&pool, computation(&short, 0, 4, EpisodeRange::new(0, 4))).unwrap_err();
     assert_eq!(error, ComputeError::WrongLength { expected: PARAMETERS, found: 1 });
 }

@@ -13,6 +13,8 @@ const KEEPALIVE: Duration = Duration::from_secs(5);
 const CONNECT: Duration = Duration::from_secs(5);
 /// What HTTP/2 may have on its way before the receiver has taken it: more than a version of most networks.
 const WINDOW: u32 = 8 << 20;
+/// HTTP/2's frames: as long as the coordinator's chunks, which are long enough to cost little and pass through the cache.
+const FRAME: u32 = 1 << 18;
 
 pub(super) fn parse(address: &str) -> Result<Endpoint, SessionError> {
     let wrong = |problem| SessionError::Address { url: address.to_owned(), problem };
@@ -33,7 +35,8 @@ pub(super) fn parse(address: &str) -> Result<Endpoint, SessionError> {
         .keep_alive_timeout(KEEPALIVE)
         .keep_alive_while_idle(true)
         .initial_stream_window_size(WINDOW)
-        .initial_connection_window_size(WINDOW))
+        .initial_connection_window_size(WINDOW)
+        .max_frame_size(FRAME))
 }
 
 /// An error and what is behind it: the transport's own messages say little.

@@ -2,23 +2,27 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use lyceum_common::assignment::Assignment;
 use lyceum_common::config::RunConfig;
 use lyceum_common::ids::Digest;
 use lyceum_common::layout::Layout;
 use lyceum_common::pack::Pack;
-use lyceum_common::parameters::MetaParameters;
+use lyceum_common::parameters::{Digester, MetaParameters, Retired};
 use lyceum_common::seed::Seed;
+use lyceum_common::spares::Spares;
 use lyceum_common::wire::{
-    Assembly, Hello, PackInfo, Submission, Welcome, WireError, chunks, digest, digest_bytes, pb,
+    Assembly, Hello, Item, Lost, Outgoing, PackInfo, Reader, Submission, Welcome, WireError,
+    Writer, dial, digest, digest_bytes, pb,
 };
 use pb::coordinator_message::Message;
 use pb::worker_message::Message as Answer;
 use tokio::select;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::body::Body;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Status, Streaming};
+use tonic::{Code, Status};
 
 use super::endpoint::describe;
 use super::{Builder, Interruption, SessionError, SessionOptions, pack_cache};
@@ -26,6 +30,8 @@ use crate::pool::{Computation, Computed, Pool};
 
 /// Messages to the coordinator that may wait for the connection.
 const WAITING: usize = 16;
+
+type Sent = Result<Outgoing<pb::WorkerMessage>, Status>;
 
 /// What a run is computed with: kept over a lost connection.
 pub(super) struct Engine {
@@ -47,8 +53,7 @@ impl Membership<'_> {
     /// Joins, and works until the run is over.
     pub(super) async fn run(&mut self, endpoint: &Endpoint) -> Result<(), Interruption> {
         let channel = endpoint.connect().await;
-        let channel = channel.map_err(|error| Interruption::Lost(describe(&error)))?;
-        let mut client = pb::FarmClient::new(channel);
+        let mut channel = channel.map_err(|error| Interruption::Lost(describe(&error)))?;
         let (outbound, messages) = mpsc::channel(WAITING);
         let hello = Hello {
             name: self.options.name.clone(),
@@ -56,16 +61,17 @@ impl Membership<'_> {
             instruction_set: self.options.instruction_set.clone(),
         };
         send(&outbound, Answer::Hello(hello.into())).await?;
-        let stream = client.work(ReceiverStream::new(messages)).await;
-        let mut inbound = stream.map_err(|status| self.interruption(&status))?.into_inner();
+        let writer = Body::new(Writer::of_worker(ReceiverStream::new(messages)));
+        let stream = dial(&mut channel, writer).await;
+        let mut inbound = stream.map_err(|status| self.interruption(&status))?;
 
-        let Some(Message::Welcome(welcome)) = self.next(&mut inbound).await? else {
+        let Some(Part::Message(Message::Welcome(welcome))) = self.next(&mut inbound).await? else {
             return Err(WireError::missing("welcome").into());
         };
         let welcome = Welcome::try_from(welcome)?;
         tracing::info!(worker = %welcome.worker, run = welcome.config.name, "joined");
         self.joined = true;
-        self.prepare(&mut client, &welcome).await?;
+        self.prepare(channel, &welcome).await?;
         let Some(engine) = self.engine.as_ref() else { return Ok(()) };
         send(&outbound, Answer::Ready(pb::Ready {})).await?;
 
@@ -76,13 +82,15 @@ impl Membership<'_> {
             seed: Seed::of_run(welcome.config.seed),
             arriving: None,
             version: None,
+            retired: Retired::default(),
             results,
         };
         loop {
             select! {
-                message = self.next(&mut inbound) => match message? {
+                part = self.next(&mut inbound) => match part? {
                     None => return Ok(()),
-                    Some(message) => desk.take(message)?,
+                    Some(Part::Message(message)) => desk.take(message)?,
+                    Some(Part::Piece(bytes)) => desk.fill(&bytes)?,
                 },
                 Some((assignment, partials)) = computed.recv() => {
                     let submission = Submission { assignment, partials: partials? };
@@ -95,16 +103,18 @@ impl Membership<'_> {
     /// The next message; none where the run is over.
     async fn next(
         &self,
-        inbound: &mut Streaming<pb::CoordinatorMessage>,
-    ) -> Result<Option<Message>, Interruption> {
-        match inbound.message().await {
-            Ok(Some(pb::CoordinatorMessage { message: Some(Message::Finished(_)) })) => Ok(None),
-            Ok(Some(pb::CoordinatorMessage { message: Some(message) })) => Ok(Some(message)),
-            Ok(Some(pb::CoordinatorMessage { message: None })) => {
-                Err(WireError::missing("message").into())
-            }
+        inbound: &mut Reader<pb::CoordinatorMessage>,
+    ) -> Result<Option<Part>, Interruption> {
+        match inbound.next().await {
+            Ok(Some(Item::Piece(bytes))) => Ok(Some(Part::Piece(bytes))),
+            Ok(Some(Item::Message(pb::CoordinatorMessage { message }))) => match message {
+                Some(Message::Finished(_)) => Ok(None),
+                Some(message) => Ok(Some(Part::Message(message))),
+                None => Err(WireError::missing("message").into()),
+            },
             Ok(None) => Err(Interruption::Lost("the coordinator hung up".into())),
-            Err(status) => Err(self.interruption(&status)),
+            Err(Lost::Ended(status)) => Err(self.interruption(&status)),
+            Err(Lost::Invalid(error)) => Err(error.into()),
         }
     }
 
@@ -126,11 +136,7 @@ impl Membership<'_> {
     }
 
     /// Has an engine for this run: the one of the membership before, or a new one.
-    async fn prepare(
-        &mut self,
-        client: &mut pb::FarmClient<Channel>,
-        welcome: &Welcome,
-    ) -> Result<(), Interruption> {
+    async fn prepare(&mut self, channel: Channel, welcome: &Welcome) -> Result<(), Interruption> {
         let digest = welcome.pack.map(|pack| pack.digest);
         if self
             .engine
@@ -141,7 +147,7 @@ impl Membership<'_> {
         }
         let pack = match welcome.pack {
             None => None,
-            Some(info) => Some(self.pack(client, info).await?),
+            Some(info) => Some(self.pack(channel, info).await?),
         };
         let work = (self.build)(&welcome.config, pack).map_err(SessionError::Build)?;
         let (expected, found) = (welcome.layout.len(), work.parameters());
@@ -154,17 +160,13 @@ impl Membership<'_> {
     }
 
     /// The run's pack: from the cache, else from the coordinator.
-    async fn pack(
-        &self,
-        client: &mut pb::FarmClient<Channel>,
-        info: PackInfo,
-    ) -> Result<Arc<Pack>, Interruption> {
+    async fn pack(&self, channel: Channel, info: PackInfo) -> Result<Arc<Pack>, Interruption> {
         let cache = &self.options.cache;
         if let Some(pack) = pack_cache::get(cache, info).await {
             return Ok(pack);
         }
         let request = pb::PackRequest { digest: digest_bytes(info.digest) };
-        let stream = client.fetch_pack(request).await;
+        let stream = pb::FarmClient::new(channel).fetch_pack(request).await;
         let mut stream = stream.map_err(|status| self.interruption(&status))?.into_inner();
         let incoming = pack_cache::put(cache.clone(), info);
         while let Some(chunk) =
@@ -181,14 +183,29 @@ impl Membership<'_> {
     }
 }
 
+/// What the coordinator sends.
+enum Part {
+    Message(Message),
+    /// Bytes of a payload.
+    Piece(Bytes),
+}
+
+/// A version of the meta-parameters that is on its way. It is hashed as it comes, out of the processor's cache.
+struct Arriving {
+    digest: Digest,
+    numbers: Assembly,
+    digester: Digester,
+}
+
 /// Where what comes in is made into work.
 struct Desk<'s> {
     pool: &'s Pool,
     layout: Arc<Layout>,
     seed: Seed<lyceum_common::seed::OfRun>,
-    /// A version whose chunks are on their way.
-    arriving: Option<(Digest, Assembly)>,
+    arriving: Option<Arriving>,
     version: Option<MetaParameters>,
+    /// Versions before it, whose memory the next one takes.
+    retired: Retired,
     results: mpsc::UnboundedSender<(Assignment, Computed)>,
 }
 
@@ -197,16 +214,13 @@ impl Desk<'_> {
         match message {
             Message::Parameters(parameters) => {
                 let digest = digest(&parameters.digest, "parameters.digest")?;
-                let assembly =
-                    Assembly::new(1, self.layout.len(), parameters.size, "parameters.size")?;
-                self.arriving = Some((digest, assembly));
+                let spares = Arc::new(Spares::default());
+                self.retired.take().into_iter().for_each(|memory| spares.put(memory));
+                let shape = (1, self.layout.len());
+                let numbers = Assembly::new(shape, parameters.size, "parameters.size", spares)?;
+                let digester = Digester::new(&self.layout);
+                self.arriving = Some(Arriving { digest, numbers, digester });
                 Ok(())
-            }
-            Message::Chunk(chunk) => {
-                let unexpected = || WireError::new("chunk", "no payload is under way");
-                let (_, assembly) = self.arriving.as_mut().ok_or_else(unexpected)?;
-                assembly.add(&chunk)?;
-                self.arrive()
             }
             Message::Assignment(assignment) => self.assign(assignment.try_into()?),
             Message::Refusal(refusal) => {
@@ -216,23 +230,35 @@ impl Desk<'_> {
             // The stream's end is the caller's affair.
             Message::Finished(_) => Ok(()),
             Message::Welcome(_) => Err(WireError::new("message", "a second welcome")),
+            // Its bytes have come as pieces.
+            Message::Chunk(_) => Ok(()),
         }
+    }
+
+    /// Takes the next bytes of a version in.
+    fn fill(&mut self, bytes: &[u8]) -> Result<(), WireError> {
+        let unexpected = || WireError::new("chunk", "no payload is under way");
+        let Arriving { numbers, digester, .. } = self.arriving.as_mut().ok_or_else(unexpected)?;
+        numbers.add(bytes, |numbers| digester.update(numbers))?;
+        self.arrive()
     }
 
     /// Takes a version over whose last chunk has come.
     fn arrive(&mut self) -> Result<(), WireError> {
-        let Some((digest, assembly)) =
-            self.arriving.take_if(|(_, assembly)| assembly.is_complete())
+        let is_complete = |arriving: &mut Arriving| arriving.numbers.is_complete();
+        let Some(Arriving { digest, numbers, digester }) = self.arriving.take_if(is_complete)
         else {
             return Ok(());
         };
-        let values = assembly.finish()?.pop().unwrap_or_default();
-        let version = MetaParameters::new(Arc::clone(&self.layout), values)
+        let values = numbers.finish()?.pop().unwrap_or_default();
+        let version = MetaParameters::digested(Arc::clone(&self.layout), values, &digester)
             .map_err(|error| WireError::new("parameters", error.to_string()))?;
         if version.digest() != digest {
             return Err(WireError::new("parameters.digest", "not that of the numbers that came"));
         }
-        self.version = Some(version);
+        if let Some(before) = self.version.replace(version) {
+            self.retired.put(before);
+        }
         Ok(())
     }
 
@@ -256,25 +282,27 @@ impl Desk<'_> {
     }
 }
 
-/// Sends a submission, and gives its buffers back.
+/// Sends a submission; its buffers come back when they are sent.
 async fn submit(
-    outbound: &mpsc::Sender<pb::WorkerMessage>,
+    outbound: &mpsc::Sender<Sent>,
     pool: &Pool,
     submission: Submission,
 ) -> Result<(), Interruption> {
-    let (header, payload) = submission.to_wire();
-    submission.partials.into_iter().for_each(|partial| pool.recycle(partial.gradient));
-    send(outbound, Answer::Submission(header)).await?;
-    for chunk in chunks(payload) {
-        send(outbound, Answer::Chunk(chunk)).await?;
+    send(outbound, Answer::Submission(submission.header())).await?;
+    for partial in submission.partials {
+        queue(outbound, Outgoing::Payload(pool.payload(partial.gradient))).await?;
     }
     Ok(())
 }
 
-async fn send(
-    outbound: &mpsc::Sender<pb::WorkerMessage>,
-    message: Answer,
+async fn send(outbound: &mpsc::Sender<Sent>, message: Answer) -> Result<(), Interruption> {
+    queue(outbound, Outgoing::Message(pb::WorkerMessage { message: Some(message) })).await
+}
+
+async fn queue(
+    outbound: &mpsc::Sender<Sent>,
+    outgoing: Outgoing<pb::WorkerMessage>,
 ) -> Result<(), Interruption> {
-    let sent = outbound.send(pb::WorkerMessage { message: Some(message) }).await;
+    let sent = outbound.send(Ok(outgoing)).await;
     sent.map_err(|_| Interruption::Lost("the connection is closed".into()))
 }

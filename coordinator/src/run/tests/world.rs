@@ -68,7 +68,7 @@ pub(crate) fn answer(assignment: &Assignment, theta: &[f32]) -> Submission {
     }
     let Assignment { id, job, parameters, range, .. } = *assignment;
     let partials = reduction.into_partials();
-    Submission { assignment: id, job, parameters, range, partials }
+    Submission { assignment: id, job, parameters, range, partials, finite: true }
 }
 
 /// A run, its clock, and the workers that are there.
@@ -126,7 +126,7 @@ impl World {
                 }
                 Action::Save(snapshot) => self.snapshots.push(snapshot),
                 Action::Report(report) => self.reports.push(Report { workers: 0, ..report }),
-                Action::Progress(_) => {}
+                Action::Progress(_) | Action::Reuse(_) => {}
                 Action::Finish(outcome) => self.outcome = Some(outcome),
             }
         }
