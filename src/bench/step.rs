@@ -69,6 +69,7 @@ impl StepMeasurement {
 /// Times the steps of a workload of [`NAMES`] for so long.
 pub(super) async fn measure(name: &'static str, time: Duration) -> anyhow::Result<StepMeasurement> {
     let config = config(name);
+    config.validate()?;
     let parameters = run_layout(&config)?.len();
     let folder = tempfile::tempdir().context("no temporary folder")?;
     let address = if name.ends_with("-unix") {
@@ -146,9 +147,11 @@ fn config(name: &str) -> RunConfig {
         let mlp = MlpConfig { hidden: vec![3160, 3160], activation: Activation::Relu };
         config.network = NetworkConfig::Mlp(mlp);
         config.data = DataConfig::Sinusoid(SinusoidConfig::default());
+        config.episode.ways = 1;
     }
     config.name = name.to_owned();
     config.training.meta_batch = WORKERS as u64;
+    config.training.meta_steps = 1_000_000_000;
     config
 }
 

@@ -154,7 +154,7 @@ fn config(
             clip_value: None,
         },
         training: TrainingConfig {
-            meta_steps: i64::MAX as u64,
+            meta_steps: u64::MAX,
             meta_batch,
             validate_every: 0,
             validation_episodes: 0,

@@ -71,7 +71,7 @@ impl Membership<'_> {
         let welcome = Welcome::try_from(welcome)?;
         tracing::info!(worker = %welcome.worker, run = welcome.config.name, "joined");
         self.joined = true;
-        self.prepare(channel, &welcome).await?;
+        self.prepare(channel.clone(), &welcome).await?;
         let Some(engine) = self.engine.as_ref() else { return Ok(()) };
         send(&outbound, Answer::Ready(pb::Ready {})).await?;
 
