@@ -1,6 +1,7 @@
 //! `lyceum bench`: how fast this machine trains, against what it can multiply and add.
 
 mod profile;
+mod sockets;
 mod step;
 mod workload;
 
@@ -31,7 +32,7 @@ use workload::{Task, Workload};
 pub(crate) struct Bench {
     /// maml-1q, maml-15q, maml-5step, fomaml-5step, reptile, sinusoid, prototypical-60w5s, learned-optimizer or lstm; all of
     /// these where none is named. Or step-112k, step-10m, step-112k-unix, step-10m-unix: a step of a farm that computes
-    /// nothing
+    /// nothing; and sockets-112k and so on: the same bytes over plain sockets
     #[arg(value_name = "WORKLOAD")]
     workloads: Vec<String>,
     /// Compute threads.

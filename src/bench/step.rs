@@ -25,10 +25,19 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::workload;
+use super::{sockets, workload};
 
-/// The workloads' names: how many parameters, and over which socket.
-pub(super) const NAMES: [&str; 4] = ["step-112k", "step-10m", "step-112k-unix", "step-10m-unix"];
+/// The workloads' names: how many parameters, and over which socket. Those of `sockets` move the same bytes alone.
+pub(super) const NAMES: [&str; 8] = [
+    "step-112k",
+    "step-10m",
+    "step-112k-unix",
+    "step-10m-unix",
+    "sockets-112k",
+    "sockets-10m",
+    "sockets-112k-unix",
+    "sockets-10m-unix",
+];
 /// Workers, each of which has an episode a step.
 const WORKERS: usize = 2;
 /// Steps before those that are timed: buffers are made, threads started.
@@ -52,6 +61,22 @@ impl StepMeasurement {
     pub(super) const HEADER: &'static str =
         "workload           parameters workers    steps  median ms   fastest 10 %   slowest 10 %";
 
+    fn new(workload: &'static str, parameters: usize, mut times: Vec<f64>) -> Self {
+        times.sort_unstable_by(f64::total_cmp);
+        let last = times.len().saturating_sub(1) as f64;
+        let quantile = |share: f64| times.get((share * last).round() as usize).copied();
+        let quantile = |share| quantile(share).unwrap_or(f64::NAN);
+        Self {
+            workload,
+            parameters,
+            workers: WORKERS,
+            steps: times.len(),
+            median_milliseconds: quantile(0.5),
+            fastest_tenth: quantile(0.1),
+            slowest_tenth: quantile(0.9),
+        }
+    }
+
     pub(super) fn row(&self) -> String {
         format!(
             "{:<18} {:>10} {:>7} {:>8} {:>10.3} {:>14.3} {:>14.3}",
@@ -71,6 +96,23 @@ pub(super) async fn measure(name: &'static str, time: Duration) -> anyhow::Resul
     let config = config(name);
     config.validate()?;
     let parameters = run_layout(&config)?.len();
+    let times = if name.starts_with("sockets") {
+        let unix = name.ends_with("-unix");
+        let exchange = move || sockets::exchanges(unix, WORKERS, 4 * parameters, time);
+        tokio::task::spawn_blocking(exchange).await??
+    } else {
+        steps(name, config, parameters, time).await?
+    };
+    Ok(StepMeasurement::new(name, parameters, times))
+}
+
+/// Milliseconds of each step of a farm that computes nothing.
+async fn steps(
+    name: &str,
+    config: RunConfig,
+    parameters: usize,
+    time: Duration,
+) -> anyhow::Result<Vec<f64>> {
     let folder = tempfile::tempdir().context("no temporary folder")?;
     let address = if name.ends_with("-unix") {
         format!("unix:{}", folder.path().join("socket").display())
@@ -123,27 +165,14 @@ pub(super) async fn measure(name: &'static str, time: Duration) -> anyhow::Resul
         }
     }
     tasks.shutdown().await;
-    let mut times: Vec<f64> = instants[FIRST..]
-        .windows(2)
-        .map(|pair| 1e3 * pair[1].duration_since(pair[0]).as_secs_f64())
-        .collect();
-    times.sort_unstable_by(f64::total_cmp);
-    let quantile = |share: f64| times[(share * (times.len() - 1) as f64).round() as usize];
-    Ok(StepMeasurement {
-        workload: name,
-        parameters,
-        workers: WORKERS,
-        steps: times.len(),
-        median_milliseconds: quantile(0.5),
-        fastest_tenth: quantile(0.1),
-        slowest_tenth: quantile(0.9),
-    })
+    let pairs = instants[FIRST..].windows(2);
+    Ok(pairs.map(|pair| 1e3 * pair[1].duration_since(pair[0]).as_secs_f64()).collect())
 }
 
 /// Conv4 with 64 filters, or a multilayer perceptron with about ten million weights; Adam.
 fn config(name: &str) -> RunConfig {
     let mut config = workload::step_between();
-    if name.starts_with("step-10m") {
+    if name.contains("10m") {
         let mlp = MlpConfig { hidden: vec![3160, 3160], activation: Activation::Relu };
         config.network = NetworkConfig::Mlp(mlp);
         config.data = DataConfig::Sinusoid(SinusoidConfig::default());
@@ -152,6 +181,10 @@ fn config(name: &str) -> RunConfig {
     config.name = name.to_owned();
     config.training.meta_batch = WORKERS as u64;
     config.training.meta_steps = 1_000_000_000;
+    config.training.report_every = 1_000_000_000;
+    // As few as there may be; the run does not come to them.
+    config.training.validation_episodes = 1;
+    config.training.test_episodes = 1;
     config
 }
 
