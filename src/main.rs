@@ -64,7 +64,7 @@ enum Command {
 }
 
 /// glibc gives freed memory back to the system, which hands it out again page by page: of a step without compute with 112k
-/// parameters that is half. It stops once a larger block was freed, up to 32 MB, that it had asked the system for.
+/// parameters that was a third (docs/performance/step.md). It stops once a larger block was freed, up to 32 MB, that it had asked the system for.
 fn keep_freed_memory() {
     drop(std::hint::black_box(Vec::<u8>::with_capacity(31 << 20)));
 }
