@@ -35,7 +35,9 @@ fn main() -> ExitCode {
     let mut counts = BTreeMap::new();
     for sample in Sample::all() {
         match count(sample.name) {
-            Ok(count) => drop(counts.insert(sample.name.to_owned(), count)),
+            Ok(count) => {
+                counts.insert(sample.name.to_owned(), count);
+            }
             Err(problem) => {
                 eprintln!("{}: {problem}", sample.name);
                 return ExitCode::FAILURE;
@@ -108,7 +110,9 @@ fn record(counts: &BTreeMap<String, u64>) -> ExitCode {
 }
 
 fn compare(counts: &BTreeMap<String, u64>) -> ExitCode {
-    let text = std::fs::read_to_string(file()).unwrap_or_default();
+    let Ok(text) = std::fs::read_to_string(file()) else {
+        return not_checked("nothing was recorded; cargo bench --bench instructions -- --record");
+    };
     let lines = text.lines().filter_map(|line| line.trim().split_once(' '));
     let recorded: BTreeMap<&str, u64> =
         lines.filter_map(|(count, name)| Some((name, count.parse().ok()?))).collect();

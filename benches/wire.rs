@@ -1,9 +1,11 @@
-//! Vectors of meta-parameters to bytes and back.
+//! Vectors of meta-parameters: their digest, and how they come off the wire.
 
 use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use lyceum_common::layout::{Initialisation, Layout, Role};
+use lyceum_common::parameters::Digester;
 use lyceum_common::spares::Spares;
 use lyceum_common::wire::{Assembly, chunks, to_bytes};
 
@@ -14,8 +16,14 @@ fn payloads(criterion: &mut Criterion) {
         let bytes = to_bytes(&vector);
         let spares = Arc::new(Spares::default());
         group.throughput(Throughput::Bytes(bytes.len() as u64));
-        group.bench_function(format!("to bytes, {count}"), |bencher| {
-            bencher.iter(|| black_box(to_bytes(&vector)));
+        let mut layout = Layout::new();
+        layout.push("all", &[count], Role::Trained, Initialisation::Constant(0.0));
+        group.bench_function(format!("digest, {count}"), |bencher| {
+            bencher.iter(|| {
+                let mut digester = Digester::new(&layout);
+                digester.update(&vector);
+                black_box(digester)
+            });
         });
         group.bench_function(format!("from chunks, {count}"), |bencher| {
             bencher.iter(|| {
@@ -23,7 +31,9 @@ fn payloads(criterion: &mut Criterion) {
                 let mut assembly = Assembly::new((1, count), size, "size", Arc::clone(&spares))
                     .expect("the size is right");
                 for chunk in chunks(bytes.clone()) {
-                    let seen = |numbers: &[f32]| drop(black_box(numbers));
+                    let seen = |numbers: &[f32]| {
+                        black_box(numbers);
+                    };
                     assembly.add(&chunk.data, seen).expect("chunks fit");
                 }
                 let mut vectors = assembly.finish().expect("all has come");
