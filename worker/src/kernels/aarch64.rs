@@ -150,16 +150,16 @@ impl Lanes for Neon {
     }
 
     #[inline(always)]
-    unsafe fn exp2_of_integer(self) -> Self {
+    unsafe fn times_exp2(self, shifted: Self) -> Self {
         #[inline(always)]
-        unsafe fn quarter(k: float32x4_t) -> float32x4_t {
+        unsafe fn quarter(x: float32x4_t, shifted: float32x4_t) -> float32x4_t {
             // SAFETY: as in `four`.
             unsafe {
-                let biased = vaddq_s32(vcvtnq_s32_f32(k), vdupq_n_s32(127));
-                vreinterpretq_f32_s32(vshlq_n_s32::<23>(biased))
+                let power = vshlq_n_u32::<23>(vreinterpretq_u32_f32(shifted));
+                vreinterpretq_f32_u32(vaddq_u32(vreinterpretq_u32_f32(x), power))
             }
         }
-        four!(quarter, self)
+        four!(quarter, self, shifted)
     }
 
     #[inline(always)]

@@ -122,7 +122,16 @@ unsafe fn with_avx512<K: Kernel<f32>>(kernel: K) -> K::Output {
 impl Real for f32 {
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
-    const EXP_TERMS: usize = 7;
+    const ROUND: f64 = 12_582_912.0;
+    // The smallest relative error of any polynomial of degree 5: 1.1e-8.
+    const EXP_SERIES: &'static [f64] = &[
+        1.000_000_010_629_145_6,
+        0.499_999_981_245_872_97,
+        0.166_665_062_077_184_5,
+        0.041_667_136_245_577_89,
+        0.008_369_069_884_128_18,
+        0.001_388_887_263_492_76,
+    ];
     const LN_TERMS: usize = 4;
     const EXP_LIMIT: f64 = 87.0;
     const TANH_LIMIT: f64 = 10.0;
@@ -148,7 +157,23 @@ impl Real for f32 {
 impl Real for f64 {
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
-    const EXP_TERMS: usize = 13;
+    const ROUND: Self = 6_755_399_441_055_744.0;
+    // Taylor's.
+    const EXP_SERIES: &'static [f64] = &[
+        1.0,
+        1.0 / 2.0,
+        1.0 / 6.0,
+        1.0 / 24.0,
+        1.0 / 120.0,
+        1.0 / 720.0,
+        1.0 / 5_040.0,
+        1.0 / 40_320.0,
+        1.0 / 362_880.0,
+        1.0 / 3_628_800.0,
+        1.0 / 39_916_800.0,
+        1.0 / 479_001_600.0,
+        1.0 / 6_227_020_800.0,
+    ];
     const LN_TERMS: usize = 10;
     const EXP_LIMIT: Self = 708.0;
     const TANH_LIMIT: Self = 20.0;

@@ -45,8 +45,8 @@ pub(crate) trait Lanes: Copy {
     unsafe fn if_greater(self, other: Self, then: Self, otherwise: Self) -> Self;
     /// `then` where `self == other`, else `otherwise`.
     unsafe fn if_equal(self, other: Self, then: Self, otherwise: Self) -> Self;
-    /// `2ᵏ` of a lane that holds an integer k within the range of normal exponents.
-    unsafe fn exp2_of_integer(self) -> Self;
+    /// `self · 2ᵏ`, where both are normal numbers; `shifted` is k + [`Real::ROUND`], which has the integer k in its lowest bits.
+    unsafe fn times_exp2(self, shifted: Self) -> Self;
     /// A positive normal number as (e, m) with `self = 2ᵉ m` and m in [1, 2).
     unsafe fn exponent_and_mantissa(self) -> (Self, Self);
 

@@ -113,12 +113,11 @@ macro_rules! portable_lanes {
             }
 
             #[inline(always)]
-            unsafe fn exp2_of_integer(self) -> Self {
-                Self(
-                    self.0.map(|k| {
-                        <$scalar>::from_bits(((k as i64 + $bias) as $bits) << $mantissa_bits)
-                    }),
-                )
+            unsafe fn times_exp2(self, shifted: Self) -> Self {
+                Self(std::array::from_fn(|i| {
+                    let power = shifted.0[i].to_bits() << $mantissa_bits;
+                    <$scalar>::from_bits(self.0[i].to_bits().wrapping_add(power))
+                }))
             }
 
             #[inline(always)]

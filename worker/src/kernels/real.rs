@@ -26,9 +26,13 @@ pub trait Real:
     /// One.
     const ONE: Self;
 
-    /// Terms of the series of eʳ that this precision takes.
+    /// One and a half times the first power of two beyond which numbers have no fraction: added to a small number, it leaves
+    /// the nearest integer in the lowest bits.
     #[doc(hidden)]
-    const EXP_TERMS: usize;
+    const ROUND: f64;
+    /// The polynomial of (eʳ − 1) / r for |r| ≤ ½ ln 2 that this precision takes, from the constant on.
+    #[doc(hidden)]
+    const EXP_SERIES: &'static [f64];
     /// Terms of the series of ln that this precision takes.
     #[doc(hidden)]
     const LN_TERMS: usize;

@@ -17,43 +17,62 @@ unsafe fn constant<L: Lanes>(value: f64) -> L {
     unsafe { L::splat(L::Scalar::from_f64(value)) }
 }
 
-/// x as n ln 2 + r, with n an integer and |r| ≤ ½ ln 2.
+/// e to a power, taken apart: `2ⁿ (1 + r series)`.
+struct Power<L> {
+    /// n, an integer, as [`Lanes::times_exp2`] takes it.
+    n: L,
+    /// What is left of the power's argument: the power itself is within ± ½ ln 2.
+    r: L,
+    series: L,
+}
+
+/// e^(factor · x) for a factor of ± a power of two, which costs nothing; the power is to be within ± `EXP_LIMIT`.
 #[inline(always)]
-unsafe fn reduce<L: Lanes>(x: L) -> (L, L) {
+unsafe fn power<L: Lanes>(factor: f64, x: L) -> Power<L> {
     // SAFETY: the caller's.
     unsafe {
-        let n = x.mul(constant(std::f64::consts::LOG2_E)).round();
-        (n, x.mul_add(n, constant(-LN_2_HIGH)).mul_add(n, constant(-LN_2_LOW)))
+        let round = constant::<L>(L::Scalar::ROUND);
+        let shifted = round.mul_add(x, constant(factor * std::f64::consts::LOG2_E));
+        let n = shifted.sub(round);
+        // r / factor, of which everything below is a polynomial.
+        let r =
+            x.mul_add(n, constant(-LN_2_HIGH / factor)).mul_add(n, constant(-LN_2_LOW / factor));
+        let mut power = 1.0;
+        for _ in 0..L::Scalar::EXP_SERIES.len() {
+            power *= factor;
+        }
+        let [.., last] = L::Scalar::EXP_SERIES else { unreachable!("a polynomial has a term") };
+        let mut series = constant::<L>(last * power);
+        for k in (0..L::Scalar::EXP_SERIES.len() - 1).rev() {
+            power /= factor;
+            series = constant::<L>(L::Scalar::EXP_SERIES[k] * power).mul_add(series, r);
+        }
+        Power { n: shifted, r, series }
     }
 }
 
-/// (eʳ − 1) / r by its series, for |r| ≤ ½ ln 2.
+/// x within ± `limit`.
 #[inline(always)]
-unsafe fn series<L: Lanes>(r: L) -> L {
+unsafe fn clip<L: Lanes>(x: L, limit: f64) -> L {
+    // SAFETY: the caller's.
+    unsafe { x.min(constant(limit)).max(constant(-limit)) }
+}
+
+/// e^(± x); x is first brought within ± `EXP_LIMIT`, where the result is a normal number.
+#[inline(always)]
+unsafe fn exp_of<L: Lanes>(sign: f64, x: L) -> L {
     // SAFETY: the caller's.
     unsafe {
-        let mut factorial = 1.0;
-        for k in 1..=L::Scalar::EXP_TERMS {
-            factorial *= k as f64;
-        }
-        let mut sum = constant::<L>(1.0 / factorial);
-        for k in (1..L::Scalar::EXP_TERMS).rev() {
-            factorial /= (k + 1) as f64;
-            sum = constant::<L>(1.0 / factorial).mul_add(sum, r);
-        }
-        sum
+        let Power { n, r, series } = power(sign, clip(x, L::Scalar::EXP_LIMIT));
+        constant::<L>(1.0).mul_add(series, r).times_exp2(n)
     }
 }
 
-/// eˣ; x is first brought within ± `EXP_LIMIT`, where the result is a normal number.
+/// eˣ.
 #[inline(always)]
 pub(super) unsafe fn exp<L: Lanes>(x: L) -> L {
     // SAFETY: the caller's.
-    unsafe {
-        let x = x.min(constant(L::Scalar::EXP_LIMIT)).max(constant(-L::Scalar::EXP_LIMIT));
-        let (n, r) = reduce(x);
-        constant::<L>(1.0).mul_add(series(r), r).mul(n.exp2_of_integer())
-    }
+    unsafe { exp_of(1.0, x) }
 }
 
 /// ln x of a positive normal x: 2 artanh((m − 1) / (m + 1)) of the mantissa, brought within √½ and √2.
@@ -82,12 +101,10 @@ pub(super) unsafe fn ln<L: Lanes>(x: L) -> L {
 pub(super) unsafe fn tanh<L: Lanes>(x: L) -> L {
     // SAFETY: the caller's.
     unsafe {
-        let limit = L::Scalar::TANH_LIMIT;
-        let x = x.min(constant(limit)).max(constant(-limit));
-        let (n, r) = reduce(x.add(x));
-        let power = n.exp2_of_integer();
+        let Power { n, r, series } = power(2.0, clip(x, L::Scalar::TANH_LIMIT));
         let one = constant::<L>(1.0);
-        let less_one = power.sub(one).mul_add(power, series(r).mul(r));
+        let power = one.times_exp2(n);
+        let less_one = power.sub(one).mul_add(power, series.mul(r));
         less_one.div(less_one.add(constant(2.0)))
     }
 }
@@ -98,7 +115,7 @@ pub(super) unsafe fn sigmoid<L: Lanes>(x: L) -> L {
     // SAFETY: the caller's.
     unsafe {
         let one = constant::<L>(1.0);
-        one.div(one.add(exp(constant::<L>(0.0).sub(x))))
+        one.div(one.add(exp_of(-1.0, x)))
     }
 }
 

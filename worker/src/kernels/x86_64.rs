@@ -154,16 +154,16 @@ impl Lanes for Avx2 {
     }
 
     #[inline(always)]
-    unsafe fn exp2_of_integer(self) -> Self {
+    unsafe fn times_exp2(self, shifted: Self) -> Self {
         #[inline(always)]
-        unsafe fn half(k: __m256) -> __m256 {
+        unsafe fn half(x: __m256, shifted: __m256) -> __m256 {
             // SAFETY: as in `both`.
             unsafe {
-                let biased = _mm256_add_epi32(_mm256_cvtps_epi32(k), _mm256_set1_epi32(127));
-                _mm256_castsi256_ps(_mm256_slli_epi32::<23>(biased))
+                let power = _mm256_slli_epi32::<23>(_mm256_castps_si256(shifted));
+                _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(x), power))
             }
         }
-        both!(half, self)
+        both!(half, self, shifted)
     }
 
     #[inline(always)]
@@ -314,11 +314,11 @@ impl Lanes for Avx512 {
     }
 
     #[inline(always)]
-    unsafe fn exp2_of_integer(self) -> Self {
+    unsafe fn times_exp2(self, shifted: Self) -> Self {
         // SAFETY: as in `one`.
         unsafe {
-            let biased = _mm512_add_epi32(_mm512_cvtps_epi32(self.0), _mm512_set1_epi32(127));
-            Self(_mm512_castsi512_ps(_mm512_slli_epi32::<23>(biased)))
+            let power = _mm512_slli_epi32::<23>(_mm512_castps_si512(shifted.0));
+            Self(_mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(self.0), power)))
         }
     }
 
