@@ -5,8 +5,8 @@
 //! whose order of sums this keeps for every lane:
 //!
 //! ```text
-//! product:          out[r] = Σ_d operand[d] · matrix[d · rows + r], from d = 0 on
-//! weight_gradient:  sums[d · rows + r] += (Σ_t operand[t][d] · cotangent[t][r], from t = 0 on)
+//! product:          out[r] = matrix[0, r] + Σ_d operand[d] · matrix[1 + d, r], from the first of the operands on
+//! weight_gradient:  sums[d, r] += (Σ_t operand[t][d] · cotangent[t][r], from t = 0 on)
 //! ```
 //!
 //! Tiles of the first keep as many sums in registers as there are, each step with one load of sixteen lanes and a weight a
@@ -15,6 +15,7 @@
 use std::ops::Range;
 
 use super::lanes::{LANES, Lanes};
+use super::prefetch::Ahead;
 use super::real::Real;
 use super::transcendental::{sigmoid, tanh};
 use super::{InstructionSet, Kernel};
@@ -22,14 +23,15 @@ use super::{InstructionSet, Kernel};
 /// Rows of a cotangent that pass over the whole operand together: at twenty times 20 KiB, which stay in the nearest cache.
 const ROW_BLOCK: usize = 16;
 
-/// `out = matrixᵀ · operand`: matrix `[depth, rows]`, operand `[depth]` rows, out `[rows]` rows.
+/// `out = matrixᵀ · (1, operands)`: matrix `[1 + depth, columns]`, operands of `depth` rows together, out a row for each of the
+/// first columns.
 pub(crate) fn lane_product<T: Real>(
     instruction_set: InstructionSet,
     matrix: &[T],
-    operand: &[T],
+    operands: &[&[T]],
     out: &mut [T],
 ) {
-    let product = Product::new(matrix, operand, out, false);
+    let product = Product::new(matrix, operands, out, false);
     T::dispatch(instruction_set, product);
 }
 
@@ -38,28 +40,34 @@ pub(crate) fn lane_product<T: Real>(
 pub(crate) fn lane_gates<T: Real>(
     instruction_set: InstructionSet,
     matrix: &[T],
-    operand: &[T],
+    operands: &[&[T]],
     out: &mut [T],
 ) {
-    let product = Product::new(matrix, operand, out, true);
+    let product = Product::new(matrix, operands, out, true);
     assert_eq!(product.rows % 4, 0, "four gates of one size");
     T::dispatch(instruction_set, product);
 }
 
 struct Product<'a, T> {
     matrix: &'a [T],
-    operand: &'a [T],
+    operands: &'a [&'a [T]],
     out: &'a mut [T],
+    columns: usize,
     rows: usize,
     gates: bool,
 }
 
 impl<'a, T> Product<'a, T> {
-    fn new(matrix: &'a [T], operand: &'a [T], out: &'a mut [T], gates: bool) -> Self {
-        let (depth, rows) = (operand.len() / LANES, out.len() / LANES);
-        assert_eq!((depth * LANES, rows * LANES), (operand.len(), out.len()), "whole rows");
-        assert_eq!(matrix.len(), depth * rows, "a weight for every row in and out");
-        Self { matrix, operand, out, rows, gates }
+    fn new(matrix: &'a [T], operands: &'a [&'a [T]], out: &'a mut [T], gates: bool) -> Self {
+        let mut depth = 0;
+        for operand in operands {
+            assert!(operand.len().is_multiple_of(LANES), "whole rows");
+            depth += operand.len() / LANES;
+        }
+        let (rows, columns) = (out.len() / LANES, matrix.len() / (1 + depth));
+        assert!(out.len().is_multiple_of(LANES) && rows <= columns, "whole rows, of columns");
+        assert_eq!(matrix.len(), (1 + depth) * columns, "a weight for every row in and out");
+        Self { matrix, operands, out, columns, rows, gates }
     }
 }
 
@@ -121,6 +129,10 @@ unsafe fn tiles<L: Lanes, F: Finish>(product: &mut Product<'_, L::Scalar>, from:
     let mut row = from;
     // SAFETY: the caller's.
     unsafe {
+        while L::REGISTERS > 24 && row + 20 <= to {
+            tile::<L, F, 20>(product, row);
+            row += 20;
+        }
         while L::REGISTERS > 16 && row + 10 <= to {
             tile::<L, F, 10>(product, row);
             row += 10;
@@ -145,19 +157,23 @@ unsafe fn tile<L: Lanes, F: Finish, const ROWS: usize>(
     product: &mut Product<'_, L::Scalar>,
     row: usize,
 ) {
-    let depth = product.operand.len() / LANES;
-    // SAFETY: rows up to `row + ROWS` and all of the depth are within the slices.
+    // SAFETY: columns up to `row + ROWS` and all of the depth are within the slices.
     unsafe {
-        let mut sums = [L::splat(L::Scalar::ZERO); ROWS];
         let mut weights = product.matrix.as_ptr().add(row);
-        let mut operand = product.operand.as_ptr();
-        for _ in 0..depth {
-            let x = L::load(operand);
-            for (i, sum) in sums.iter_mut().enumerate() {
-                *sum = sum.mul_add(x, L::splat(*weights.add(i)));
+        let mut sums = [L::splat(L::Scalar::ZERO); ROWS];
+        for (i, sum) in sums.iter_mut().enumerate() {
+            *sum = L::splat(*weights.add(i));
+        }
+        for operand in product.operands {
+            let mut from = operand.as_ptr();
+            for _ in 0..operand.len() / LANES {
+                weights = weights.wrapping_add(product.columns);
+                let x = L::load(from);
+                for (i, sum) in sums.iter_mut().enumerate() {
+                    *sum = sum.mul_add(x, L::splat(*weights.add(i)));
+                }
+                from = from.wrapping_add(LANES);
             }
-            weights = weights.wrapping_add(product.rows);
-            operand = operand.wrapping_add(LANES);
         }
         let out = product.out.as_mut_ptr().add(row * LANES);
         for (i, sum) in sums.into_iter().enumerate() {
@@ -167,13 +183,15 @@ unsafe fn tile<L: Lanes, F: Finish, const ROWS: usize>(
 }
 
 /// `sums += operand · cotangentᵀ` over the times of both, lane by lane: operand `[times, depth]` rows, cotangent
-/// `[times, rows]` rows, sums `[depth, rows]` rows.
+/// `[times, rows]` rows, sums `[depth, rows]` rows. Asks for a line of
+/// `ahead` at every time of every tile.
 pub(crate) fn lane_weight_gradient<T: Real>(
     instruction_set: InstructionSet,
     times: usize,
     operand: &[T],
     cotangent: &[T],
     sums: &mut [T],
+    ahead: &Ahead<T>,
 ) {
     if times == 0 {
         return;
@@ -182,7 +200,10 @@ pub(crate) fn lane_weight_gradient<T: Real>(
     assert_eq!(operand.len(), times * depth * LANES, "whole rows, of every time");
     assert_eq!(cotangent.len(), times * rows * LANES, "whole rows, of every time");
     assert_eq!(sums.len(), depth * rows * LANES, "a sum for every row in and out");
-    T::dispatch(instruction_set, WeightGradient { times, depth, rows, operand, cotangent, sums });
+    T::dispatch(
+        instruction_set,
+        WeightGradient { times, depth, rows, operand, cotangent, sums, ahead },
+    );
 }
 
 struct WeightGradient<'a, T> {
@@ -192,6 +213,7 @@ struct WeightGradient<'a, T> {
     operand: &'a [T],
     cotangent: &'a [T],
     sums: &'a mut [T],
+    ahead: &'a Ahead<T>,
 }
 
 impl<T: Real> Kernel<T> for WeightGradient<'_, T> {
@@ -260,6 +282,7 @@ unsafe fn gradient_tile<L: Lanes, const DEPTHS: usize, const ROWS: usize>(
         let mut operand = gradient.operand.as_ptr().add(d * LANES);
         let mut cotangent = gradient.cotangent.as_ptr().add(row * LANES);
         for _ in 0..times {
+            gradient.ahead.ask_line::<L>();
             let mut dz = [L::splat(L::Scalar::ZERO); ROWS];
             for (j, dz) in dz.iter_mut().enumerate() {
                 *dz = L::load(cotangent.add(j * LANES));
@@ -306,71 +329,4 @@ impl<T: Real> Kernel<T> for SumLanes<'_, T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::kernels::test_support::{numbers, same_bits};
-    use proptest::prelude::*;
-
-    fn naive_product(matrix: &[f32], operand: &[f32], out: &mut [f32]) {
-        let rows = out.len() / LANES;
-        for (at, out) in out.iter_mut().enumerate() {
-            let (row, lane) = (at / LANES, at % LANES);
-            *out = operand
-                .chunks(LANES)
-                .zip(matrix.chunks(rows))
-                .fold(0.0, |sum, (x, weights)| x[lane].mul_add(weights[row], sum));
-        }
-    }
-
-    fn naive_gradient(times: usize, operand: &[f32], cotangent: &[f32], sums: &mut [f32]) {
-        let (depth, rows) = (operand.len() / times, cotangent.len() / times);
-        for (at, place) in sums.iter_mut().enumerate() {
-            let (d, row, lane) = (at / rows, at % rows / LANES, at % LANES);
-            let sum = (0..times).fold(0.0f32, |sum, t| {
-                let x = operand[t * depth + d * LANES + lane];
-                x.mul_add(cotangent[t * rows + row * LANES + lane], sum)
-            });
-            *place += sum;
-        }
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(48))]
-        #[test]
-        fn every_instruction_set_does_what_the_naive_one_does(
-            depth in 1usize..24, quarter in 1usize..24, times in 1usize..6, seed: u64,
-        ) {
-            let rows = 4 * quarter;
-            let data = numbers(seed, depth * rows * (1 + LANES) + times * (depth + rows) * LANES);
-            let (matrix, rest) = data.split_at(depth * rows);
-            let (start, rest) = rest.split_at(depth * rows * LANES);
-            let (operand, cotangent) = rest.split_at(times * depth * LANES);
-            let once = &operand[..depth * LANES];
-            let mut expected = vec![f32::NAN; rows * LANES];
-            naive_product(matrix, once, &mut expected);
-            let mut expected_sums = start.to_vec();
-            naive_gradient(times, operand, cotangent, &mut expected_sums);
-            let mut expected_gates = expected.clone();
-            let (sigmoids, tanhs) = (0..rows * LANES).partition::<Vec<_>, _>(|at| at / LANES / quarter != 2);
-            for set in InstructionSet::available() {
-                let (mut out, mut sums, mut gates) =
-                    (vec![f32::NAN; rows * LANES], start.to_vec(), vec![f32::NAN; rows * LANES]);
-                lane_product(set, matrix, once, &mut out);
-                prop_assert!(same_bits(&out, &expected), "{set}");
-                lane_weight_gradient(set, times, operand, cotangent, &mut sums);
-                prop_assert!(same_bits(&sums, &expected_sums), "{set}");
-                lane_gates(set, matrix, once, &mut gates);
-                for &at in &sigmoids {
-                    prop_assert!((gates[at] - 1.0 / (1.0 + (-expected[at]).exp())).abs() < 1e-6);
-                }
-                for &at in &tanhs {
-                    prop_assert!((gates[at] - expected[at].tanh()).abs() < 1e-6);
-                }
-                if set == InstructionSet::PORTABLE {
-                    expected_gates.copy_from_slice(&gates);
-                }
-                prop_assert!(same_bits(&gates, &expected_gates), "{set}");
-            }
-        }
-    }
-}
+mod tests;

@@ -8,6 +8,9 @@ use super::real::Real;
 /// How many lanes every vector has, whatever the width of the machine's registers.
 pub(crate) const LANES: usize = 16;
 
+/// What streamed rows are aligned to, in bytes.
+pub(super) const STREAM_ALIGNMENT: usize = 64;
+
 /// Sixteen numbers.
 ///
 /// # Safety
@@ -79,6 +82,13 @@ pub(crate) trait Lanes: Copy {
         let _ = from;
     }
 
+    /// As [`Lanes::store`], past the caches where the machine can, to a place that is aligned to [`STREAM_ALIGNMENT`]; others
+    /// see it once [`streamed`](super::streamed) is behind it.
+    #[inline(always)]
+    unsafe fn stream(self, to: *mut Self::Scalar) {
+        // SAFETY: the caller's.
+        unsafe { self.store(to) }
+    }
     /// The sum over all lanes, by halves: i + (i + 8), then 4, 2, 1 apart.
     #[inline(always)]
     unsafe fn sum(self) -> Self::Scalar {

@@ -1,30 +1,119 @@
-//! What an LSTM cell does element by element, forward and backward; and how a learned optimizer reads a gradient. Rows are
-//! sixteen examples, as in `lane_product`.
+//! What an LSTM cell does element by element, forward and backward. Rows are sixteen examples, as in `lane_product`.
 
-use super::lanes::{LANES, Lanes, load, store};
+use super::lanes::{LANES, Lanes, STREAM_ALIGNMENT};
 use super::real::Real;
-use super::transcendental::{ln, tanh};
+use super::transcendental::tanh;
 use super::{InstructionSet, Kernel};
 
-/// The state of a cell behind its gates: `c = f ∘ c_before + i ∘ g`, `tanh_c = tanh c`, `h = o ∘ tanh_c`.
+/// The state of a cell behind its gates, in place: `c = f ∘ c_before + i ∘ g`, `h = o ∘ tanh c`.
 ///
-/// Gates are `[4 · hidden]` rows in the order i, f, g, o; the others `[hidden]` rows.
+/// Gates are `[4 · hidden]` rows in the order i, f, g, o; the others `[hidden]` rows. Unless `kept` is empty, the gates are
+/// copied there, past the caches: it is to begin at a cache line, and [`streamed`](super::streamed) to be behind it before another thread reads.
 pub(crate) fn lstm_cell<T: Real>(
     instruction_set: InstructionSet,
     gates: &[T],
-    c_before: &[T],
     c: &mut [T],
-    tanh_c: &mut [T],
     h: &mut [T],
+    kept: &mut [T],
+) {
+    let len = h.len();
+    assert!(len.is_multiple_of(LANES), "whole rows");
+    assert_eq!(gates.len(), 4 * len, "four gates");
+    assert_eq!(c.len(), len, "rows of one number");
+    let cell = Cell { gates, c, h };
+    if kept.is_empty() {
+        return T::dispatch(instruction_set, cell);
+    }
+    assert_eq!(kept.len(), gates.len(), "four gates");
+    assert_eq!(kept.as_ptr().align_offset(STREAM_ALIGNMENT), 0, "kept gates begin at a cache line");
+    T::dispatch(instruction_set, KeptCell { cell, kept });
+}
+
+struct Cell<'a, T> {
+    gates: &'a [T],
+    c: &'a mut [T],
+    h: &'a mut [T],
+}
+
+/// The row at `at` of the gates i, f, g, o.
+#[inline(always)]
+unsafe fn gates_at<L: Lanes>(gates: &[L::Scalar], at: usize) -> [L; 4] {
+    let (from, len) = (gates.as_ptr(), gates.len() / 4);
+    // SAFETY: the caller's, and `at` is a row of a quarter of the gates.
+    unsafe {
+        [
+            L::load(from.add(at)),
+            L::load(from.add(len + at)),
+            L::load(from.add(2 * len + at)),
+            L::load(from.add(3 * len + at)),
+        ]
+    }
+}
+
+impl<T: Real> Cell<'_, T> {
+    /// Goes on with the row at `at`.
+    #[inline(always)]
+    unsafe fn advance<L: Lanes<Scalar = T>>(&mut self, at: usize, [i, f, g, o]: [L; 4]) {
+        // SAFETY: `lstm_cell` has settled the lengths, and the caller has the instructions.
+        unsafe {
+            let c = f.mul(L::load(self.c.as_ptr().add(at))).mul_add(i, g);
+            c.store(self.c.as_mut_ptr().add(at));
+            o.mul(tanh(c)).store(self.h.as_mut_ptr().add(at));
+        }
+    }
+}
+
+impl<T: Real> Kernel<T> for Cell<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<L: Lanes<Scalar = T>>(mut self) {
+        for at in (0..self.h.len()).step_by(LANES) {
+            // SAFETY: `at` is a row, and the caller has the instructions.
+            unsafe { self.advance(at, gates_at::<L>(self.gates, at)) }
+        }
+    }
+}
+
+struct KeptCell<'a, T> {
+    cell: Cell<'a, T>,
+    kept: &'a mut [T],
+}
+
+impl<T: Real> Kernel<T> for KeptCell<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<L: Lanes<Scalar = T>>(mut self) {
+        let len = self.cell.h.len();
+        // SAFETY: `at` is a row, `kept` has as many as the gates, and the caller has the instructions.
+        unsafe {
+            for at in (0..len).step_by(LANES) {
+                let gates = gates_at::<L>(self.cell.gates, at);
+                for which in 0..4 {
+                    gates[which].stream(self.kept.as_mut_ptr().add(which * len + at));
+                }
+                self.cell.advance(at, gates);
+            }
+        }
+    }
+}
+
+/// As [`lstm_cell`], with what [`lstm_cell_backward`] reads written: c, tanh c and h.
+pub(crate) fn lstm_cell_again<T: Real>(
+    instruction_set: InstructionSet,
+    gates: &[T],
+    c_before: &[T],
+    [c, tanh_c, h]: [&mut [T]; 3],
 ) {
     let len = h.len();
     assert!(len.is_multiple_of(LANES), "whole rows");
     assert_eq!(gates.len(), 4 * len, "four gates");
     assert!([c_before.len(), c.len(), tanh_c.len()] == [len; 3], "rows of one number");
-    T::dispatch(instruction_set, Cell { gates, c_before, c, tanh_c, h });
+    T::dispatch(instruction_set, CellAgain { gates, c_before, c, tanh_c, h });
 }
 
-struct Cell<'a, T> {
+struct CellAgain<'a, T> {
     gates: &'a [T],
     c_before: &'a [T],
     c: &'a mut [T],
@@ -32,19 +121,15 @@ struct Cell<'a, T> {
     h: &'a mut [T],
 }
 
-impl<T: Real> Kernel<T> for Cell<'_, T> {
+impl<T: Real> Kernel<T> for CellAgain<'_, T> {
     type Output = ();
 
     #[inline(always)]
     unsafe fn run<L: Lanes<Scalar = T>>(self) {
-        let len = self.h.len();
-        let gates = self.gates.as_ptr();
-        for at in (0..len).step_by(LANES) {
-            // SAFETY: `lstm_cell` has settled the lengths, and the caller has the instructions.
+        for at in (0..self.h.len()).step_by(LANES) {
+            // SAFETY: `lstm_cell_again` has settled the lengths, and the caller has the instructions.
             unsafe {
-                let gate = |which: usize| gates.add(which * len + at);
-                let (i, f) = (L::load(gate(0)), L::load(gate(1)));
-                let (g, o) = (L::load(gate(2)), L::load(gate(3)));
+                let [i, f, g, o] = gates_at::<L>(self.gates, at);
                 let c = f.mul(L::load(self.c_before.as_ptr().add(at))).mul_add(i, g);
                 let tanh_c = tanh(c);
                 c.store(self.c.as_mut_ptr().add(at));
@@ -99,130 +184,26 @@ impl<T: Real> Kernel<T> for CellBackward<'_, T> {
             unsafe {
                 let one = L::splat(T::ONE);
                 let zero = L::splat(T::ZERO);
-                let gate = |which: usize| gates.as_ptr().add(which * len + at);
-                let (i, f) = (L::load(gate(0)), L::load(gate(1)));
-                let (g, o) = (L::load(gate(2)), L::load(gate(3)));
+                let [i, f, g, o] = gates_at::<L>(gates, at);
                 let before = L::load(c_before.as_ptr().add(at));
                 let tanh_c = L::load(tanh_c.as_ptr().add(at));
                 let [above, after] = self.dh.map(|dh| L::load(dh.as_ptr().add(at)));
                 let dh = above.add(after);
                 let slope = one.mul_add(zero.sub(tanh_c), tanh_c);
-                let dc = L::load(self.dc.as_ptr().add(at)).mul_add(dh.mul(o), slope);
-                let logistic = |y: L, dy: L| dy.mul(y.mul(one.sub(y)));
+                let by_o = dh.mul(o);
+                let dc = L::load(self.dc.as_ptr().add(at)).mul_add(by_o, slope);
+                let (by_i, by_f) = (dc.mul(i), dc.mul(f));
                 let dz = [
-                    logistic(i, dc.mul(g)),
-                    logistic(f, dc.mul(before)),
-                    dc.mul(i).mul(one.mul_add(zero.sub(g), g)),
-                    logistic(o, dh.mul(tanh_c)),
+                    by_i.mul(g).mul(one.sub(i)),
+                    by_f.mul(before).mul(one.sub(f)),
+                    by_i.mul(one.mul_add(zero.sub(g), g)),
+                    by_o.mul(tanh_c).mul(one.sub(o)),
                 ];
                 for (which, dz) in dz.into_iter().enumerate() {
                     dz.store(self.dz.as_mut_ptr().add(which * len + at));
                 }
-                dc.mul(f).store(self.dc.as_mut_ptr().add(at));
+                by_f.store(self.dc.as_mut_ptr().add(at));
             }
-        }
-    }
-}
-
-/// A gradient as a learned optimizer reads it (Andrychowicz et al. 2016, appendix A): two numbers of moderate size,
-/// `(ln |g| / p, sign g)` where |g| ≥ e⁻ᵖ, else `(−1, eᵖ g)`.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct LogAndSign<T> {
-    p: T,
-    /// e⁻ᵖ.
-    smallest: T,
-    /// eᵖ.
-    largest: T,
-}
-
-impl<T: Real> LogAndSign<T> {
-    pub(crate) fn new(p: f64) -> Self {
-        let [p, smallest, largest] = [p, libm::exp(-p), libm::exp(p)].map(T::from_f64);
-        Self { p, smallest, largest }
-    }
-
-    /// The two rows `out` of up to sixteen gradients; zero beyond them.
-    pub(crate) fn read(&self, instruction_set: InstructionSet, gradient: &[T], out: &mut [T]) {
-        assert!((1..=LANES).contains(&gradient.len()), "a row of gradients");
-        assert_eq!(out.len(), 2 * LANES, "two rows");
-        T::dispatch(instruction_set, Read { by: *self, gradient, out });
-    }
-
-    /// The cotangents of up to sixteen gradients from those of the two rows.
-    pub(crate) fn read_backward(
-        &self,
-        instruction_set: InstructionSet,
-        gradient: &[T],
-        cotangent: &[T],
-        out: &mut [T],
-    ) {
-        assert!((1..=LANES).contains(&gradient.len()), "a row of gradients");
-        assert_eq!(gradient.len(), out.len(), "a cotangent for every gradient");
-        assert_eq!(cotangent.len(), 2 * LANES, "two rows");
-        T::dispatch(instruction_set, ReadBackward { by: *self, gradient, cotangent, out });
-    }
-}
-
-/// |g|.
-#[inline(always)]
-unsafe fn magnitude<L: Lanes>(g: L) -> L {
-    // SAFETY: the caller's.
-    unsafe { g.max(L::splat(L::Scalar::ZERO).sub(g)) }
-}
-
-struct Read<'a, T> {
-    by: LogAndSign<T>,
-    gradient: &'a [T],
-    out: &'a mut [T],
-}
-
-impl<T: Real> Kernel<T> for Read<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    unsafe fn run<L: Lanes<Scalar = T>>(self) {
-        // SAFETY: `read` has settled the lengths, and the caller has the instructions.
-        unsafe {
-            let LogAndSign { p, smallest, largest } = self.by;
-            let (one, zero) = (L::splat(T::ONE), L::splat(T::ZERO));
-            let g = load::<L>(self.gradient.as_ptr(), self.gradient.len());
-            let (size, smallest) = (magnitude(g), L::splat(smallest));
-            let logarithm = ln(size.max(smallest)).div(L::splat(p));
-            let sign = g.if_greater(zero, one, zero.sub(one));
-            let small = smallest.if_greater(size, one, zero);
-            small.if_greater(zero, zero.sub(one), logarithm).store(self.out.as_mut_ptr());
-            let second = small.if_greater(zero, g.mul(L::splat(largest)), sign);
-            second.store(self.out.as_mut_ptr().add(LANES));
-        }
-    }
-}
-
-struct ReadBackward<'a, T> {
-    by: LogAndSign<T>,
-    gradient: &'a [T],
-    cotangent: &'a [T],
-    out: &'a mut [T],
-}
-
-impl<T: Real> Kernel<T> for ReadBackward<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    unsafe fn run<L: Lanes<Scalar = T>>(self) {
-        // SAFETY: `read_backward` has settled the lengths, and the caller has the instructions.
-        unsafe {
-            let LogAndSign { p, smallest, largest } = self.by;
-            let count = self.gradient.len();
-            let one = L::splat(T::ONE);
-            let g = load::<L>(self.gradient.as_ptr(), count);
-            let (first, second) =
-                (L::load(self.cotangent.as_ptr()), L::load(self.cotangent.as_ptr().add(LANES)));
-            let (size, smallest) = (magnitude(g), L::splat(smallest));
-            // Where it is small, the divisor is none of the result: one keeps it from being zero.
-            let divisor = smallest.if_greater(size, one, g.mul(L::splat(p)));
-            let large = first.div(divisor);
-            let out = smallest.if_greater(size, second.mul(L::splat(largest)), large);
-            store(out, self.out.as_mut_ptr(), count);
         }
     }
 }
@@ -230,6 +211,7 @@ impl<T: Real> Kernel<T> for ReadBackward<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::streamed;
     use crate::kernels::test_support::{numbers, same_bits};
 
     fn sigmoid(x: f64) -> f64 {
@@ -259,7 +241,10 @@ mod tests {
             .collect();
         let mut forward = vec![vec![f64::NAN; len]; 3];
         let [c, tanh_c, h] = &mut forward[..] else { unreachable!() };
-        lstm_cell(InstructionSet::PORTABLE, &gates, &before, c, tanh_c, h);
+        lstm_cell_again(InstructionSet::PORTABLE, &gates, &before, [c, tanh_c, h]);
+        let (mut in_place, mut h_alone) = (before.clone(), vec![f64::NAN; len]);
+        lstm_cell(InstructionSet::PORTABLE, &gates, &mut in_place, &mut h_alone, &mut []);
+        assert!(in_place == *c && h_alone == *h);
         let (mut dc, mut dz) = (dc_after.clone(), vec![f64::NAN; 4 * len]);
         let values = CellValues { gates: &gates, c_before: &before, tanh_c };
         lstm_cell_backward(InstructionSet::PORTABLE, values, [&above, &after], &mut dc, &mut dz);
@@ -283,48 +268,26 @@ mod tests {
     }
 
     #[test]
-    fn gradients_are_read_as_their_logarithm_and_sign() {
-        let by = LogAndSign::<f64>::new(10.0);
-        let gradients = [1.0, -1.0, 250.0, -1e-3, 5e-5, 4e-5, -1e-9, 0.0, 1e20];
-        let mut out = [f64::NAN; 2 * LANES];
-        by.read(InstructionSet::PORTABLE, &gradients, &mut out);
-        let exact = |g: f64| {
-            let big = g.abs() >= (-10.0f64).exp();
-            if big { (g.abs().ln() / 10.0, g.signum()) } else { (-1.0, 10.0f64.exp() * g) }
-        };
-        let mut backward = [f64::NAN; 9];
-        let cotangent: Vec<f64> = numbers(1, 2 * LANES).into_iter().map(f64::from).collect();
-        by.read_backward(InstructionSet::PORTABLE, &gradients, &cotangent, &mut backward);
-        for (at, &g) in gradients.iter().enumerate() {
-            let (first, second) = exact(g);
-            assert!((out[at] - first).abs() < 1e-12, "{g}");
-            assert!((out[LANES + at] - second).abs() < 1e-12, "{g}");
-            let step = 1e-6 * g.abs().max(1e-9);
-            let along = |g: f64| cotangent[at] * exact(g).0 + cotangent[LANES + at] * exact(g).1;
-            let difference = (along(g + step) - along(g - step)) / (2.0 * step);
-            assert!((backward[at] - difference).abs() < 1e-5 * difference.abs().max(1e-6), "{g}");
-        }
-    }
-
-    #[test]
     fn every_instruction_set_agrees_to_the_bit() {
         let len = 3 * LANES;
         let data = numbers(7, 4 * len);
-        let gradient = &numbers(8, 11);
         let all = |set: InstructionSet| {
-            let mut results = vec![0.0f32; 3 * len + 5 * len + 2 * LANES + 11];
+            let mut results = vec![0.0f32; 3 * len + 5 * len];
             let (forward, rest) = results.split_at_mut(3 * len);
-            let (backward, rest) = rest.split_at_mut(5 * len);
-            let (read, read_backward) = rest.split_at_mut(2 * LANES);
+            let (dc, dz) = rest.split_at_mut(len);
             let (c, rest) = forward.split_at_mut(len);
             let (tanh_c, h) = rest.split_at_mut(len);
-            lstm_cell(set, &data, &data[5..5 + len], c, tanh_c, h);
-            let (dc, dz) = backward.split_at_mut(len);
+            lstm_cell_again(set, &data, &data[5..5 + len], [c, tanh_c, h]);
+            let mut aligned = vec![0.0; 4 * len + LANES];
+            let start = aligned.as_ptr().align_offset(STREAM_ALIGNMENT);
+            let aligned = &mut aligned[start..start + 4 * len];
+            let (mut in_place, mut h_alone) = (data[5..5 + len].to_vec(), vec![0.0; len]);
+            lstm_cell(set, &data, &mut in_place, &mut h_alone, aligned);
+            streamed();
+            assert!(same_bits(aligned, &data), "{set}");
+            assert!(same_bits(&in_place, c) && same_bits(&h_alone, h), "{set}");
             let values = CellValues { gates: &data, c_before: c, tanh_c };
             lstm_cell_backward(set, values, [h, c], dc, dz);
-            let by = LogAndSign::new(1.0);
-            by.read(set, gradient, read);
-            by.read_backward(set, gradient, &data[..2 * LANES], read_backward);
             results
         };
         let expected = all(InstructionSet::PORTABLE);

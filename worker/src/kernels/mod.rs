@@ -7,12 +7,12 @@
 //! | `portable`, `x86_64`, `aarch64` | its implementations |
 //! | `instruction_set` | choosing one, and running a kernel with it |
 //! | `gather`, `product`, `outer` | convolutions and matrix products, and their gradients by the weights |
-//! | `prefetch`, `pages` | asking for numbers ahead of time, and for large pages |
+//! | `prefetch`, `pages` | asking for numbers ahead of time, and for large pages; waiting for what went past the caches |
 //! | `places`, `formula`, `sweep` | a formula swept over the places of a batch, or over the windows that are pooled |
 //! | `statistics`, `normalisation` | batch norm with ReLU and max pool, backward and tangents |
 //! | `channels` | sums over rows |
 //! | `transpose` | weights as the input's gradient reads them |
-//! | `lane_product`, `lstm` | products whose batch is the lanes; LSTM cells |
+//! | `lane_product`, `lstm`, `log_and_sign` | products whose batch is the lanes; LSTM cells; a gradient as their input |
 //! | `pointwise`, `transcendental`, `softmax` | the rest |
 //! | `samples` | fixed calls, to time and to count |
 //!
@@ -34,6 +34,7 @@ mod gather;
 mod instruction_set;
 mod lane_product;
 mod lanes;
+mod log_and_sign;
 mod lstm;
 pub(crate) mod normalisation;
 mod outer;
@@ -61,11 +62,13 @@ pub(crate) use gather::{Blocks, Gather, GatherRow, Group, Tap, offset, panels};
 pub use instruction_set::{InstructionSet, Kernel, UnknownInstructionSet};
 pub(crate) use lane_product::{lane_gates, lane_product, lane_weight_gradient, sum_lanes};
 pub(crate) use lanes::LANES;
-pub(crate) use lstm::{CellValues, LogAndSign, lstm_cell, lstm_cell_backward};
+pub(crate) use log_and_sign::LogAndSign;
+pub(crate) use lstm::{CellValues, lstm_cell, lstm_cell_again, lstm_cell_backward};
 pub(crate) use outer::{Outer, add_outer_product, outer_product};
-pub(crate) use pages::{LARGE_PAGE, prefer_large_pages};
+pub(crate) use pages::{LARGE_PAGE, prefer_large_pages, streamed};
 pub use peak::multiply_adds;
 pub(crate) use places::{Grid, Places, Pool};
+pub(crate) use prefetch::{Ahead, prefetch};
 pub(crate) use product::product;
 pub use real::Real;
 pub use samples::Sample;

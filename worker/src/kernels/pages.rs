@@ -1,4 +1,4 @@
-//! Memory in large pages, which costs fewer look-ups of addresses.
+//! Memory in large pages, which costs fewer look-ups of addresses; and memory that was written past the caches.
 
 /// What a large page is aligned to, in bytes.
 pub(crate) const LARGE_PAGE: usize = 2 << 20;
@@ -17,3 +17,12 @@ pub(crate) fn prefer_large_pages<T>(numbers: &mut [T]) {
 /// Asks the system to keep `numbers` in large pages; a system that cannot is none the worse.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn prefer_large_pages<T>(_: &mut [T]) {}
+
+/// Waits until other threads can see what this one wrote past its caches.
+pub(crate) fn streamed() {
+    // SAFETY: every x86-64 has it.
+    #[cfg(target_arch = "x86_64")]
+    unsafe {
+        std::arch::x86_64::_mm_sfence();
+    }
+}

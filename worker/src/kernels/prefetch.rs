@@ -5,9 +5,10 @@ use std::ops::Range;
 
 use super::lanes::{LANES, Lanes};
 use super::real::Real;
+use super::{InstructionSet, Kernel};
 
 /// Numbers that are needed soon, as far as they have not been asked for.
-pub(super) struct Ahead<T> {
+pub(crate) struct Ahead<T> {
     next: Cell<*const T>,
     end: Cell<*const T>,
     /// Cache lines that are asked for at a time.
@@ -16,14 +17,14 @@ pub(super) struct Ahead<T> {
 
 impl<T: Real> Ahead<T> {
     /// The numbers `range` of `numbers`, in `times` portions; none where there are not so many.
-    pub(super) fn new(numbers: &[T], range: Range<usize>, times: usize) -> Self {
+    pub(crate) fn new(numbers: &[T], range: Range<usize>, times: usize) -> Self {
         let lines = range.len().div_ceil(LANES).div_ceil(times.max(1));
         let Range { start, end } = numbers.get(range).unwrap_or_default().as_ptr_range();
         Self { next: Cell::new(start), end: Cell::new(end), lines }
     }
 
     /// Nothing.
-    pub(super) fn none() -> Self {
+    pub(crate) fn none() -> Self {
         Self::new(&[], 0..0, 1)
     }
 
@@ -56,5 +57,26 @@ impl<T: Real> Ahead<T> {
             unsafe { L::prefetch(next) };
             self.next.set(next.wrapping_add(LANES));
         }
+    }
+}
+
+/// Asks for the numbers `range` of `numbers`; none where there are not so many.
+pub(crate) fn prefetch<T: Real>(
+    instruction_set: InstructionSet,
+    numbers: &[T],
+    range: Range<usize>,
+) {
+    T::dispatch(instruction_set, Ask(Ahead::new(numbers, range, 1)));
+}
+
+struct Ask<T>(Ahead<T>);
+
+impl<T: Real> Kernel<T> for Ask<T> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<L: Lanes<Scalar = T>>(self) {
+        // SAFETY: the caller has the instructions.
+        unsafe { self.0.ask::<L>() }
     }
 }

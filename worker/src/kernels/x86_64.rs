@@ -189,6 +189,15 @@ impl Lanes for Avx2 {
     }
 
     #[inline(always)]
+    unsafe fn stream(self, to: *mut f32) {
+        // SAFETY: the caller gives sixteen writable numbers at an aligned place.
+        unsafe {
+            _mm256_stream_ps(to, self.0);
+            _mm256_stream_ps(to.add(8), self.1);
+        }
+    }
+
+    #[inline(always)]
     unsafe fn prefetch(from: *const f32) {
         // SAFETY: a prefetch of any address is allowed.
         unsafe { _mm_prefetch::<_MM_HINT_T1>(from.cast()) }
@@ -372,6 +381,12 @@ impl Lanes for Avx512 {
             }
             a
         }
+    }
+
+    #[inline(always)]
+    unsafe fn stream(self, to: *mut f32) {
+        // SAFETY: the caller gives sixteen writable numbers at an aligned place.
+        unsafe { _mm512_stream_ps(to, self.0) }
     }
 
     #[inline(always)]

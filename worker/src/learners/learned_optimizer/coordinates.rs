@@ -6,24 +6,30 @@
 
 use std::ops::Range;
 
-use super::lstm::{Gates, Record, Shape, Sums, Weights};
+use lyceum_common::model::OPTIMIZER_INPUTS as INPUTS;
+
+use super::lstm::{Shape, Sums, Weights};
+use super::record::{Gates, Record};
 use crate::kernels::pointwise::{add_scaled, scale};
-use crate::kernels::{InstructionSet, LANES, LogAndSign, Real};
+use crate::kernels::{Ahead, InstructionSet, LANES, LogAndSign, Real, prefetch, streamed};
+use crate::ops::Aligned;
 
 /// The state of every coordinate, and the records of the segment that is under way.
 pub(super) struct Coordinates<T> {
     count: usize,
     unroll: usize,
     /// A block's state behind the other's; and as they were at the segment's first step.
-    states: Vec<T>,
-    first_states: Vec<T>,
+    states: Aligned<T>,
+    first_states: Aligned<T>,
     /// `[unroll]` steps' gates of each block that has its own, and of one more that the others share.
-    gates: Vec<T>,
+    gates: Aligned<T>,
     own_gates: usize,
-    one_step: Record<T>,
+    /// What the blocks read at a step; a layer's gates and the update of one.
+    inputs: Aligned<T>,
+    layer_gates: Aligned<T>,
+    update: Aligned<T>,
     /// One for all blocks in turn; or one a block, where the way back goes step by step.
     segment: Vec<Record<T>>,
-    update: Vec<T>,
     reading: LogAndSign<T>,
     output_scale: T,
     instruction_set: InstructionSet,
@@ -58,7 +64,7 @@ impl<T: Real> Coordinates<T> {
     pub(super) fn new(count: usize, setup: Setup<T>) -> Self {
         let Setup { shape, unroll, reading, output_scale, instruction_set, .. } = setup;
         let blocks = count.div_ceil(LANES);
-        let states = vec![T::ZERO; blocks * shape.state_rows() * LANES];
+        let states = || Aligned::zeros(blocks * shape.state_rows() * LANES);
         let block_gates = unroll * shape.gate_rows() * LANES;
         let kept_blocks = setup.kept_bytes / (block_gates * size_of::<T>());
         let (own_gates, records) =
@@ -66,13 +72,14 @@ impl<T: Real> Coordinates<T> {
         Self {
             count,
             unroll,
-            first_states: states.clone(),
-            states,
-            gates: vec![T::ZERO; blocks.min(own_gates + 1) * block_gates],
+            first_states: states(),
+            states: states(),
+            gates: Aligned::zeros(blocks.min(own_gates + 1) * block_gates),
             own_gates,
-            one_step: Record::new(shape, 1, instruction_set),
+            inputs: Aligned::zeros(blocks * INPUTS * LANES),
+            layer_gates: Aligned::zeros(shape.gates() * LANES),
+            update: Aligned::zeros(LANES),
             segment: (0..records).map(|_| Record::new(shape, unroll, instruction_set)).collect(),
-            update: vec![T::ZERO; LANES],
             reading,
             output_scale,
             instruction_set,
@@ -113,19 +120,23 @@ impl<T: Real> Coordinates<T> {
 
     /// Step `t` of a segment: the LSTM reads the gradient and changes θ.
     pub(super) fn step(&mut self, weights: &Weights<T>, t: usize, gradient: &[T], theta: &mut [T]) {
+        self.reading.read(self.instruction_set, gradient, &mut self.inputs);
         for block in 0..self.blocks() {
             let (state, coordinates) = (self.state(block), self.coordinates(block));
-            let gates = self.gates(block, t);
-            let record = &mut self.one_step;
-            record.begin(&self.states[state.clone()]);
-            let gradient = &gradient[coordinates.clone()];
-            self.reading.read(self.instruction_set, gradient, record.input_mut(0));
-            record.advance(weights, 0, Gates::New(&mut self.gates[gates]));
-            record.end(1, &mut self.states[state]);
-            record.output(weights, 0, &mut self.update);
+            let kept = if block < self.own_gates { self.gates(block, t) } else { 0..0 };
+            prefetch(self.instruction_set, &self.states, self.state(block + 1));
+            weights.advance(
+                self.instruction_set,
+                &self.inputs[block * INPUTS * LANES..(block + 1) * INPUTS * LANES],
+                &mut self.states[state],
+                &mut self.layer_gates,
+                &mut self.gates[kept],
+                &mut self.update,
+            );
             let update = &self.update[..coordinates.len()];
             add_scaled(self.instruction_set, self.output_scale, update, &mut theta[coordinates]);
         }
+        streamed();
     }
 
     /// Computes a block's segment again.
@@ -171,9 +182,15 @@ impl<T: Real> Coordinates<T> {
             for t in (0..steps).rev() {
                 let gradient = &gradients[(t + 1) * self.count..][coordinates.clone()];
                 add_scaled(self.instruction_set, loss_weights[t], gradient, lambda);
-                self.retreat(weights, block, t, lambda);
+                self.retreat(weights, block, t, lambda, false);
             }
-            self.segment[0].add_weight_gradient(steps, sums);
+            let ahead = if block + 1 < self.own_gates {
+                let next = self.gates(block + 1, 0).start..self.gates(block + 1, steps - 1).end;
+                Ahead::new(&self.gates, next, 1)
+            } else {
+                Ahead::none()
+            };
+            self.segment[0].add_weight_gradient(steps, sums, &ahead);
         }
     }
 
@@ -199,7 +216,7 @@ impl<T: Real> Coordinates<T> {
             add_scaled(self.instruction_set, loss_weights[t], gradient, lambda);
             for block in 0..self.blocks() {
                 let coordinates = self.coordinates(block);
-                self.retreat(weights, block, t, &lambda[coordinates.clone()]);
+                self.retreat(weights, block, t, &lambda[coordinates.clone()], true);
                 let gradient = &gradients[t * self.count..][coordinates.clone()];
                 let cotangent = self.segment[block].input_cotangent();
                 let direction = &mut direction[coordinates];
@@ -212,17 +229,25 @@ impl<T: Real> Coordinates<T> {
             }
         }
         for record in &self.segment {
-            record.add_weight_gradient(steps, sums);
+            record.add_weight_gradient(steps, sums, &Ahead::none());
         }
     }
+
     /// Step `t` of a block backward, from the cotangent of the θ that it led to.
-    fn retreat(&mut self, weights: &Weights<T>, block: usize, t: usize, lambda: &[T]) {
+    fn retreat(
+        &mut self,
+        weights: &Weights<T>,
+        block: usize,
+        t: usize,
+        lambda: &[T],
+        to_input: bool,
+    ) {
         let gates = self.gates(block, t);
         let at = block.min(self.segment.len() - 1);
         let record = &mut self.segment[at];
         let (update, beyond) = record.output_cotangent_mut(t).split_at_mut(lambda.len());
         scale(self.instruction_set, self.output_scale, lambda, update);
         beyond.fill(T::ZERO);
-        record.retreat(weights, t, &self.gates[gates]);
+        record.retreat(weights, t, &self.gates[gates], to_input);
     }
 }

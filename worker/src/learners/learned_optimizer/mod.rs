@@ -12,6 +12,7 @@
 mod coordinates;
 mod lstm;
 mod pes;
+mod record;
 #[cfg(test)]
 mod tests;
 mod workload;

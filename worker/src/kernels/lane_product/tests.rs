@@ -1,0 +1,67 @@
+use super::*;
+use crate::kernels::test_support::{numbers, same_bits};
+use proptest::prelude::*;
+
+fn naive_product(matrix: &[f32], columns: usize, operand: &[f32], out: &mut [f32]) {
+    for (at, out) in out.iter_mut().enumerate() {
+        let (row, lane) = (at / LANES, at % LANES);
+        *out = operand
+            .chunks(LANES)
+            .zip(matrix[columns..].chunks(columns))
+            .fold(matrix[row], |sum, (x, weights)| x[lane].mul_add(weights[row], sum));
+    }
+}
+
+fn naive_gradient(times: usize, operand: &[f32], cotangent: &[f32], sums: &mut [f32]) {
+    let (depth, rows) = (operand.len() / times, cotangent.len() / times);
+    for (at, place) in sums.iter_mut().enumerate() {
+        let (d, row, lane) = (at / rows, at % rows / LANES, at % LANES);
+        let sum = (0..times).fold(0.0f32, |sum, t| {
+            let x = operand[t * depth + d * LANES + lane];
+            x.mul_add(cotangent[t * rows + row * LANES + lane], sum)
+        });
+        *place += sum;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn every_instruction_set_does_what_the_naive_one_does(
+        depth in 1usize..24, quarter in 1usize..24, more in 0usize..3, times in 1usize..6, seed: u64,
+    ) {
+        let (rows, columns) = (4 * quarter, 4 * quarter + more);
+        let matrix = numbers(seed, (1 + depth) * columns);
+        let rest = numbers(seed, depth * rows * LANES + times * (depth + rows) * LANES);
+        let (start, rest) = rest.split_at(depth * rows * LANES);
+        let (operand, cotangent) = rest.split_at(times * depth * LANES);
+        let once = &operand[..depth * LANES];
+        let (first, second) = once.split_at(depth / 2 * LANES);
+        let operands = [first, second];
+        let mut expected = vec![f32::NAN; rows * LANES];
+        naive_product(&matrix, columns, once, &mut expected);
+        let mut expected_sums = start.to_vec();
+        naive_gradient(times, operand, cotangent, &mut expected_sums);
+        let mut expected_gates = expected.clone();
+        let (sigmoids, tanhs) = (0..rows * LANES).partition::<Vec<_>, _>(|at| at / LANES / quarter != 2);
+        for set in InstructionSet::available() {
+            let (mut out, mut sums, mut gates) =
+                (vec![f32::NAN; rows * LANES], start.to_vec(), vec![f32::NAN; rows * LANES]);
+            lane_product(set, &matrix, &operands, &mut out);
+            prop_assert!(same_bits(&out, &expected), "{set}");
+            lane_weight_gradient(set, times, operand, cotangent, &mut sums, &Ahead::none());
+            prop_assert!(same_bits(&sums, &expected_sums), "{set}");
+            lane_gates(set, &matrix, &operands, &mut gates);
+            for &at in &sigmoids {
+                prop_assert!((gates[at] - 1.0 / (1.0 + (-expected[at]).exp())).abs() < 1e-6);
+            }
+            for &at in &tanhs {
+                prop_assert!((gates[at] - expected[at].tanh()).abs() < 1e-6);
+            }
+            if set == InstructionSet::PORTABLE {
+                expected_gates.copy_from_slice(&gates);
+            }
+            prop_assert!(same_bits(&gates, &expected_gates), "{set}");
+        }
+    }
+}
