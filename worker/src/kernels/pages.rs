@@ -19,10 +19,12 @@ pub(crate) fn prefer_large_pages<T>(numbers: &mut [T]) {
 pub(crate) fn prefer_large_pages<T>(_: &mut [T]) {}
 
 /// Waits until other threads can see what this one wrote past its caches.
+#[cfg(target_arch = "x86_64")]
 pub(crate) fn streamed() {
     // SAFETY: every x86-64 has it.
-    #[cfg(target_arch = "x86_64")]
-    unsafe {
-        std::arch::x86_64::_mm_sfence();
-    }
+    unsafe { std::arch::x86_64::_mm_sfence() }
 }
+
+/// Nothing to wait for: no other machine's lanes write past the caches.
+#[cfg(not(target_arch = "x86_64"))]
+pub(crate) fn streamed() {}
