@@ -115,11 +115,6 @@ impl Lanes for Neon {
     }
 
     #[inline(always)]
-    unsafe fn round(self) -> Self {
-        four!(vrndnq_f32, self)
-    }
-
-    #[inline(always)]
     unsafe fn if_greater(self, other: Self, then: Self, otherwise: Self) -> Self {
         #[inline(always)]
         unsafe fn quarter(

@@ -42,8 +42,6 @@ pub(crate) trait Lanes: Copy {
     unsafe fn max(self, other: Self) -> Self;
     /// The smaller one; `other` where either is not a number.
     unsafe fn min(self, other: Self) -> Self;
-    /// The nearest integer, ties to the even one.
-    unsafe fn round(self) -> Self;
     /// `then` where `self > other`, else `otherwise`.
     unsafe fn if_greater(self, other: Self, then: Self, otherwise: Self) -> Self;
     /// `then` where `self == other`, else `otherwise`.

@@ -94,11 +94,6 @@ macro_rules! portable_lanes {
             }
 
             #[inline(always)]
-            unsafe fn round(self) -> Self {
-                Self(self.0.map(<$scalar>::round_ties_even))
-            }
-
-            #[inline(always)]
             unsafe fn if_greater(self, other: Self, then: Self, otherwise: Self) -> Self {
                 Self(std::array::from_fn(|i| {
                     if self.0[i] > other.0[i] { then.0[i] } else { otherwise.0[i] }

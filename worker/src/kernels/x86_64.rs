@@ -121,13 +121,6 @@ impl Lanes for Avx2 {
     }
 
     #[inline(always)]
-    unsafe fn round(self) -> Self {
-        const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
-        // SAFETY: as in `both`.
-        unsafe { Self(_mm256_round_ps::<NEAREST>(self.0), _mm256_round_ps::<NEAREST>(self.1)) }
-    }
-
-    #[inline(always)]
     unsafe fn if_greater(self, other: Self, then: Self, otherwise: Self) -> Self {
         // SAFETY: as in `both`.
         unsafe {
@@ -294,14 +287,6 @@ impl Lanes for Avx512 {
     #[inline(always)]
     unsafe fn min(self, other: Self) -> Self {
         one!(_mm512_min_ps, self, other)
-    }
-
-    #[inline(always)]
-    unsafe fn round(self) -> Self {
-        // SAFETY: as in `one`.
-        unsafe {
-            Self(_mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(self.0))
-        }
     }
 
     #[inline(always)]
