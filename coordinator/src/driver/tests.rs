@@ -32,6 +32,7 @@ fn driver(runs: &std::path::Path) -> Driver {
         status,
         roster: Roster::default(),
         stopwatch: Stopwatch::start(Instant::now()),
+        spares: Arc::default(),
     }
 }
 
