@@ -10,11 +10,13 @@ use crate::layers::{Feature, Layer, Loss, LossKind};
 use crate::networks::{Network, Plan};
 use crate::ops::{Aligned, InductiveValues, Pass, Planner, Slot, Statistics, Tangents, Values};
 use crate::profile::At;
+use crate::reports::Reports;
 
 /// The mean loss of a program on a batch. Immutable: threads share it, each with frames of its own.
 pub(crate) struct Objective<T> {
     instruction_set: InstructionSet,
     examples: usize,
+    abreast: usize,
     layers: Vec<Box<dyn Layer<T>>>,
     loss: Loss,
     plane: usize,
@@ -44,9 +46,21 @@ impl<T: Real> Objective<T> {
         adapted: Range<usize>,
         instruction_set: InstructionSet,
     ) -> Self {
-        Self::of_program(network, examples, adapted, instruction_set, |plan, inputs| {
+        Self::side_by_side(network, kind, (examples, 1), adapted, instruction_set)
+    }
+
+    /// As [`Objective::new`], of `abreast` problems side by side: every number, of the parameters as of the examples, is
+    /// there as often, one behind the other.
+    pub(crate) fn side_by_side(
+        network: &Network,
+        kind: LossKind,
+        (examples, abreast): (usize, usize),
+        adapted: Range<usize>,
+        instruction_set: InstructionSet,
+    ) -> Self {
+        Self::plan(network, (examples, abreast), adapted, instruction_set, |plan, inputs| {
             let outputs = network.plan(plan, inputs);
-            Loss::plan(plan.planner, kind, examples, outputs)
+            Loss::plan_side_by_side(plan.planner, kind, examples, abreast, outputs)
         })
     }
 
@@ -58,16 +72,28 @@ impl<T: Real> Objective<T> {
         instruction_set: InstructionSet,
         program: impl FnOnce(&mut Plan<'_, T>, Feature) -> Loss,
     ) -> Self {
+        Self::plan(network, (examples, 1), adapted, instruction_set, program)
+    }
+
+    fn plan(
+        network: &Network,
+        (examples, abreast): (usize, usize),
+        adapted: Range<usize>,
+        instruction_set: InstructionSet,
+        program: impl FnOnce(&mut Plan<'_, T>, Feature) -> Loss,
+    ) -> Self {
         let has_tangents = !adapted.is_empty();
-        let mut planner = Planner::new(network.layout().trained().len(), has_tangents);
-        let inputs = planner.slot(examples * network.input_len(), false);
-        let mut plan = Plan { planner: &mut planner, examples, adapted, layers: Vec::new() };
+        let mut planner = Planner::new(network.layout().trained().len() * abreast, has_tangents);
+        let inputs = planner.slot(examples * network.input_len() * abreast, false);
+        let layers = Vec::new();
+        let mut plan = Plan { planner: &mut planner, examples, abreast, adapted, layers };
         let loss = program(&mut plan, Feature { value: inputs, cotangent: None });
         let layers = plan.layers;
         let (plane, parameters, gradient, statistics) = planner.finish();
         Self {
             instruction_set,
             examples,
+            abreast,
             layers,
             loss,
             plane,
@@ -278,12 +304,14 @@ impl<T: Real> Objective<T> {
     }
 
     /// Loss, and the share of rows whose largest output has the largest target, where rows stand for classes.
-    pub(crate) fn report(&self, frame: &Frame<T>) -> EpisodeReport {
-        let loss = frame.0[self.loss.value.range()][0].to_f64();
+    pub(crate) fn report(&self, frame: &Frame<T>) -> Reports {
+        let losses = &frame.0[self.loss.value.range()][..self.abreast];
+        let accuracy = if self.loss.tells_apart() { self.accuracy(frame) } else { 0.0 };
+        Reports::of(losses.iter().map(|loss| EpisodeReport { loss: loss.to_f64(), accuracy }))
+    }
+
+    fn accuracy(&self, frame: &Frame<T>) -> f64 {
         let width = self.loss.width;
-        if !self.loss.tells_apart() {
-            return EpisodeReport { loss, accuracy: 0.0 };
-        }
         let outputs = self.outputs_of(frame).chunks_exact(width);
         let targets = frame.0[self.loss.targets.range()].chunks_exact(width);
         let rows = outputs.len();
@@ -291,7 +319,7 @@ impl<T: Real> Objective<T> {
             .zip(targets)
             .filter(|(output, target)| target[argmax(output)] == target[argmax(target)])
             .count();
-        EpisodeReport { loss, accuracy: right as f64 / rows as f64 }
+        right as f64 / rows as f64
     }
 
     /// Products (each with an addition) of a gradient, and of a Hessian-vector product, counted as if the border's

@@ -44,6 +44,7 @@ pub fn compute(case: &Case, instruction_set: InstructionSet) -> Result<CaseResul
         },
         training: size,
         evaluation: size,
+        abreast: 1,
         instruction_set,
         kept_bytes: usize::MAX,
         transductive: true,
@@ -84,7 +85,7 @@ fn run<L: Learner<f32>>(learner: &L, network: &Network, case: &FewShot) -> CaseR
     let layout = case.layout.trained();
     meta_gradient.truncate(layout.len());
     let output = learner.outputs(&scratch).to_vec();
-    CaseResult { loss: report.loss, output, meta_gradient, layout }
+    CaseResult { loss: report.alone().loss, output, meta_gradient, layout }
 }
 
 #[cfg(test)]

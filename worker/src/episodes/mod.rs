@@ -7,6 +7,7 @@ mod list;
 mod listed;
 mod optimizee;
 mod rotation;
+mod sine;
 mod sinusoid;
 
 use std::sync::Arc;

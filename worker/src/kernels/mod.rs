@@ -13,6 +13,7 @@
 //! | `channels` | sums over rows |
 //! | `transpose` | weights as the input's gradient reads them |
 //! | `lane_product`, `lstm` | products whose batch is the lanes; LSTM cells |
+//! | `side_by_side`, `lane_tree` | products of sixteen problems, one in each lane; sums over them |
 //! | `pointwise`, `transcendental`, `softmax` | the rest |
 //!
 //! This is the one folder with `unsafe`: behind safe functions that check lengths once.
@@ -32,6 +33,7 @@ mod formula;
 mod gather;
 mod instruction_set;
 mod lane_product;
+mod lane_tree;
 mod lanes;
 mod lstm;
 pub(crate) mod normalisation;
@@ -44,6 +46,7 @@ mod portable;
 mod prefetch;
 mod product;
 mod real;
+mod side_by_side;
 mod softmax;
 pub(crate) mod statistics;
 mod sweep;
@@ -58,6 +61,7 @@ pub(crate) use channels::sum_rows;
 pub(crate) use gather::{Blocks, Gather, GatherRow, Group, Tap, offset, panels};
 pub use instruction_set::{InstructionSet, Kernel, UnknownInstructionSet};
 pub(crate) use lane_product::{lane_gates, lane_product, lane_weight_gradient, sum_lanes};
+pub(crate) use lane_tree::{spread_over_lanes, sum_lanes_as_tree};
 pub(crate) use lanes::LANES;
 pub(crate) use lstm::{CellValues, LogAndSign, lstm_cell, lstm_cell_backward};
 pub(crate) use outer::{Outer, outer_product};
@@ -66,5 +70,6 @@ pub use peak::multiply_adds;
 pub(crate) use places::{Grid, Places, Pool};
 pub(crate) use product::product;
 pub use real::Real;
+pub(crate) use side_by_side::{SideBySide, side_by_side};
 pub(crate) use softmax::{log_sum_exp, softmax};
 pub(crate) use transpose::transpose_taps;

@@ -4,7 +4,6 @@
 use std::ops::Range;
 
 use lyceum_common::config::{Adapt, MamlConfig, Order};
-use lyceum_common::report::EpisodeReport;
 use lyceum_common::seed::{OfEpisode, Seed};
 
 use super::stage::StageFrames;
@@ -14,6 +13,7 @@ use crate::kernels::Real;
 use crate::kernels::pointwise::{add_scaled, clip, scale, scaled_sum};
 use crate::objective::{Frame, TangentPlane};
 use crate::profile::Share;
+use crate::reports::Reports;
 use crate::trajectory::Trajectory;
 
 /// MAML with K inner steps at the rate α.
@@ -25,6 +25,8 @@ pub(crate) struct Maml<T> {
     clip: Option<T>,
     order: Order,
     parameters: usize,
+    /// Those of all episodes abreast.
+    numbers: usize,
     kept_bytes: usize,
 }
 
@@ -50,6 +52,8 @@ impl<T: Real> Maml<T> {
         let steps = (config.inner_steps, config.evaluation_steps);
         let curved = if config.order == Order::Second { adapted.clone() } else { 0..0 };
         let (training, evaluation) = Stage::both(setting, steps, &curved);
+        let numbers = parameters * setting.abreast;
+        let adapted = adapted.start * setting.abreast..adapted.end * setting.abreast;
         let real = |value: f32| T::from_f64(f64::from(value));
         Self {
             training,
@@ -59,6 +63,7 @@ impl<T: Real> Maml<T> {
             clip: config.inner_clip.map(|clip| real(clip.value)),
             order: config.order,
             parameters,
+            numbers,
             kept_bytes: setting.kept_bytes,
         }
     }
@@ -99,7 +104,7 @@ impl<T: Real> Learner<T> for Maml<T> {
             query: query.frame(),
             tangents: support.tangent_plane(),
             clipped: vec![T::ZERO; if self.clip.is_some() { self.adapted.len() } else { 0 }],
-            adapted_theta: vec![T::ZERO; self.parameters],
+            adapted_theta: vec![T::ZERO; self.numbers],
             evaluation: self.evaluation.frames(),
         }
     }
@@ -115,7 +120,7 @@ impl<T: Real> Learner<T> for Maml<T> {
         _: Seed<OfEpisode>,
         scratch: &mut Scratch<T>,
         out: &mut [T],
-    ) -> EpisodeReport {
+    ) -> Reports {
         let Stage { support, query, steps, .. } = &self.training;
         let Scratch { trajectory, query: frame, tangents, clipped, .. } = scratch;
         let set = support.instruction_set();
@@ -153,7 +158,7 @@ impl<T: Real> Learner<T> for Maml<T> {
         episode: &Episode,
         _: Seed<OfEpisode>,
         scratch: &mut Scratch<T>,
-    ) -> EpisodeReport {
+    ) -> Reports {
         let Scratch { evaluation: frames, adapted_theta, clipped, .. } = scratch;
         let Stage { support, steps, .. } = &self.evaluation;
         adapted_theta.copy_from_slice(theta);

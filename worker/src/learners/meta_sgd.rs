@@ -1,7 +1,6 @@
 //! Meta-SGD (Li et al. 2017): the initialisation θ and a rate α for each parameter are learned together.
 
 use lyceum_common::config::MetaSgdConfig;
-use lyceum_common::report::EpisodeReport;
 use lyceum_common::seed::{OfEpisode, Seed};
 
 use super::stage::StageFrames;
@@ -11,6 +10,7 @@ use crate::kernels::Real;
 use crate::kernels::pointwise::{add_scaled, multiply, subtract_product};
 use crate::objective::{Frame, TangentPlane};
 use crate::profile::Share;
+use crate::reports::Reports;
 use crate::trajectory::Trajectory;
 
 /// Meta-SGD. Its meta-parameters are (θ, α), one behind the other.
@@ -18,6 +18,8 @@ pub(crate) struct MetaSgd<T> {
     training: Stage<T>,
     evaluation: Stage<T>,
     parameters: usize,
+    /// Those of all episodes abreast.
+    numbers: usize,
     kept_bytes: usize,
 }
 
@@ -36,7 +38,8 @@ impl<T: Real> MetaSgd<T> {
         let parameters = setting.network.layout().len();
         let steps = (config.inner_steps, config.evaluation_steps);
         let (training, evaluation) = Stage::both(setting, steps, &(0..parameters));
-        Self { training, evaluation, parameters, kept_bytes: setting.kept_bytes }
+        let numbers = parameters * setting.abreast;
+        Self { training, evaluation, parameters, numbers, kept_bytes: setting.kept_bytes }
     }
 }
 
@@ -49,7 +52,7 @@ impl<T: Real> Learner<T> for MetaSgd<T> {
             trajectory: Trajectory::new(support, *steps, self.kept_bytes),
             query: query.frame(),
             tangents: support.tangent_plane(),
-            adapted: vec![T::ZERO; self.parameters],
+            adapted: vec![T::ZERO; self.numbers],
             evaluation: self.evaluation.frames(),
         }
     }
@@ -65,9 +68,9 @@ impl<T: Real> Learner<T> for MetaSgd<T> {
         _: Seed<OfEpisode>,
         scratch: &mut Scratch<T>,
         out: &mut [T],
-    ) -> EpisodeReport {
-        let (theta, alpha) = theta.split_at(self.parameters);
-        let (lambda, alpha_gradient) = out.split_at_mut(self.parameters);
+    ) -> Reports {
+        let (theta, alpha) = theta.split_at(self.numbers);
+        let (lambda, alpha_gradient) = out.split_at_mut(self.numbers);
         let Stage { support, query, steps, .. } = &self.training;
         let Scratch { trajectory, query: frame, tangents, .. } = scratch;
         let set = support.instruction_set();
@@ -102,8 +105,8 @@ impl<T: Real> Learner<T> for MetaSgd<T> {
         episode: &Episode,
         _: Seed<OfEpisode>,
         scratch: &mut Scratch<T>,
-    ) -> EpisodeReport {
-        let (theta, alpha) = theta.split_at(self.parameters);
+    ) -> Reports {
+        let (theta, alpha) = theta.split_at(self.numbers);
         let Scratch { evaluation: frames, adapted, .. } = scratch;
         let Stage { support, steps, .. } = &self.evaluation;
         adapted.copy_from_slice(theta);

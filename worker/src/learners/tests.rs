@@ -41,7 +41,16 @@ fn setting(
     kept_bytes: usize,
 ) -> Setting<'_> {
     let (training, evaluation) = (SIZE, SIZE);
-    Setting { network, loss, training, evaluation, instruction_set, kept_bytes, transductive: true }
+    Setting {
+        network,
+        loss,
+        training,
+        evaluation,
+        abreast: 1,
+        instruction_set,
+        kept_bytes,
+        transductive: true,
+    }
 }
 
 fn seed() -> Seed<OfEpisode> {
@@ -83,7 +92,7 @@ fn check<L: Learner<f64>>(learner: &L, network: &Network) {
         let mut loss_at = |step: f64| {
             let moved: Vec<f64> =
                 theta.iter().zip(&direction).map(|(&t, &d)| t + step * f64::from(d)).collect();
-            learner.meta_gradient(&moved, &episode, seed(), &mut scratch, &mut ignored).loss
+            learner.meta_gradient(&moved, &episode, seed(), &mut scratch, &mut ignored).alone().loss
         };
         // Small enough that no ReLU or max pool turns over on the way.
         let h = 1e-7;

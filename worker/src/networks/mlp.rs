@@ -4,8 +4,9 @@ use lyceum_common::config::MlpConfig;
 use lyceum_common::layout::Layout;
 
 use super::Plan;
-use crate::kernels::Real;
-use crate::layers::{ActivationLayer, Dense, Feature};
+use crate::kernels::{LANES, Real};
+use crate::layers::{ActivationLayer, Dense, DenseSideBySide, Feature, Layer};
+use crate::ops::Planner;
 
 pub(super) fn plan<T: Real>(
     config: &MlpConfig,
@@ -17,9 +18,9 @@ pub(super) fn plan<T: Real>(
     let mut x = input;
     for (i, weight) in weights.iter().enumerate() {
         let moves = plan.moves(weight.offset);
-        let dense = Dense::plan(plan.planner, plan.examples, weight.shape[0], x, moves);
-        x = dense.y;
-        plan.layers.push(Box::new(dense));
+        let (layer, y) = linear(plan.planner, plan.abreast, plan.examples, weight.shape[0], x, moves);
+        x = y;
+        plan.layers.push(layer);
         if i + 1 < weights.len() {
             let activation = ActivationLayer::plan(plan.planner, config.activation, x);
             x = activation.y;
@@ -27,4 +28,23 @@ pub(super) fn plan<T: Real>(
         }
     }
     x
+}
+
+/// A linear layer of one problem, or of as many as there are lanes, and its output.
+fn linear<T: Real>(
+    planner: &mut Planner,
+    abreast: usize,
+    examples: usize,
+    outputs: usize,
+    x: Feature,
+    moves: bool,
+) -> (Box<dyn Layer<T>>, Feature) {
+    if abreast == LANES {
+        let dense = DenseSideBySide::plan(planner, examples, outputs, x, moves);
+        let y = dense.y;
+        return (Box::new(dense), y);
+    }
+    let dense = Dense::plan(planner, examples, outputs, x, moves);
+    let y = dense.y;
+    (Box::new(dense), y)
 }

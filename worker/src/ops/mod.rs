@@ -37,7 +37,9 @@ pub(crate) use pass::{
 };
 pub(crate) use unit_rows::{UnitRow, UnitRowBackward};
 
-use crate::kernels::{Gather, InstructionSet, Outer, Real, outer_product, product};
+use crate::kernels::{
+    Gather, InstructionSet, Outer, Real, SideBySide, outer_product, product, side_by_side,
+};
 
 /// out = A x.
 pub(crate) trait Linear<T: Real> {
@@ -135,6 +137,22 @@ impl<T: Real> Bilinear<T> for Outer {
     ) {
         assert!(start.is_none(), "a gradient by weights starts from zero");
         outer_product(instruction_set, self, terms, out);
+    }
+
+    fn products(&self) -> usize {
+        Self::products(self)
+    }
+}
+
+impl<T: Real> Bilinear<T> for SideBySide {
+    fn apply(
+        &self,
+        instruction_set: InstructionSet,
+        start: Option<&[T]>,
+        terms: &[(&[T], &[T])],
+        out: &mut [T],
+    ) {
+        side_by_side(instruction_set, self, start, terms, out);
     }
 
     fn products(&self) -> usize {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use lyceum_common::abreast::episodes_abreast;
 use lyceum_common::config::{ConfigError, LearnerConfig, RunConfig};
 use lyceum_common::model::{Head, ModelError};
 use lyceum_common::pack::Pack;
@@ -9,8 +10,9 @@ use lyceum_common::pack::Pack;
 use super::Work;
 use super::optimizer_problem::OptimizerProblem;
 use super::problem::Problem;
+use super::side_by_side::SideBySideProblem;
 use crate::episodes::{EpisodeError, EpisodeSize, EpisodeSource, ListedSource, source};
-use crate::kernels::InstructionSet;
+use crate::kernels::{InstructionSet, LANES};
 use crate::layers::LossKind;
 use crate::learners::{
     Learner, Maml, MetaSgd, Reptile, Setting, matching, prototypical, relation, siamese,
@@ -125,6 +127,7 @@ pub(super) fn setting<'n>(
         loss: LossKind::of(&config.data),
         training: EpisodeSize::of_training(config),
         evaluation: EpisodeSize::of_evaluation(config),
+        abreast: episodes_abreast(config),
         instruction_set: options.instruction_set,
         kept_bytes: config.farm.kept_values_megabytes << 20,
         transductive: options.transductive.unwrap_or(!config.learner.is_metric()),
@@ -136,7 +139,12 @@ fn problem<L: Learner<f32> + 'static>(
     setting: &Setting<'_>,
     source: Arc<dyn EpisodeSource>,
 ) -> Arc<dyn Work> {
-    let order = setting.network.meta_order(learner.parameters()).into();
     let (training, evaluation) = (setting.training, setting.evaluation);
-    Arc::new(Problem { learner: Arc::new(learner), source, training, evaluation, order })
+    let learner = Arc::new(learner);
+    if setting.abreast == LANES {
+        let instruction_set = setting.instruction_set;
+        return Arc::new(SideBySideProblem { learner, source, training, evaluation, instruction_set });
+    }
+    let order = setting.network.meta_order(learner.parameters()).into();
+    Arc::new(Problem { learner, source, training, evaluation, order })
 }

@@ -82,11 +82,12 @@ impl<L: Learner<f32>> WorkThread for ProblemThread<L> {
 
     fn meta_gradient(&mut self, seed: Seed<OfEpisode>, gradient: &mut [f32]) -> EpisodeReport {
         self.source.sample(seed, Split::Train, self.sizes.0, &mut self.episode);
-        self.learner.meta_gradient(&self.theta, &self.episode, seed, &mut self.scratch, gradient)
+        let Self { learner, theta, episode, scratch, .. } = self;
+        learner.meta_gradient(theta, episode, seed, scratch, gradient).alone()
     }
 
     fn evaluate(&mut self, seed: Seed<OfEpisode>, split: Split) -> EpisodeReport {
         self.source.sample(seed, split, self.sizes.1, &mut self.episode);
-        self.learner.evaluate(&self.theta, &self.episode, seed, &mut self.scratch)
+        self.learner.evaluate(&self.theta, &self.episode, seed, &mut self.scratch).alone()
     }
 }

@@ -1,0 +1,172 @@
+//! A learner that computes sixteen episodes side by side, as the farm sees it.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use lyceum_common::ids::Split;
+use lyceum_common::report::EpisodeReport;
+use lyceum_common::seed::{OfEpisode, Seed};
+
+use super::{Abreast, Work, WorkThread};
+use crate::episodes::{Batch, Episode, EpisodeSize, EpisodeSource};
+use crate::kernels::{InstructionSet, LANES, spread_over_lanes, sum_lanes_as_tree};
+use crate::learners::Learner;
+use crate::profile::{self, Timing};
+use crate::reports::Reports;
+
+/// (meta-parameters, seeds) → sums of meta-gradients, by sampling an episode into each lane and handing all of them to the
+/// learner. Meta-parameters are in the layout's order.
+pub(crate) struct SideBySideProblem<L> {
+    pub(crate) learner: Arc<L>,
+    pub(crate) source: Arc<dyn EpisodeSource>,
+    pub(crate) training: EpisodeSize,
+    pub(crate) evaluation: EpisodeSize,
+    pub(crate) instruction_set: InstructionSet,
+}
+
+impl<L: Learner<f32> + 'static> Work for SideBySideProblem<L> {
+    fn parameters(&self) -> usize {
+        self.learner.parameters()
+    }
+
+    fn thread(&self) -> Box<dyn WorkThread> {
+        let numbers = self.learner.parameters() * LANES;
+        Box::new(SideBySideThread {
+            lanes: Lanes::new(Arc::clone(&self.source)),
+            scratch: self.learner.scratch(),
+            learner: Arc::clone(&self.learner),
+            sizes: (self.training, self.evaluation),
+            instruction_set: self.instruction_set,
+            theta: vec![0.0; numbers],
+            gradients: vec![0.0; numbers],
+        })
+    }
+
+    fn restore_layout_order(&self, _: &mut Vec<f32>) {
+        // Meta-parameters are computed with in the layout's order.
+    }
+
+    fn abreast(&self) -> usize {
+        LANES
+    }
+
+    fn products(&self) -> usize {
+        self.learner.products()
+    }
+
+    fn profile(&self, theta: &[f32], seed: Seed<OfEpisode>, repeats: usize) -> Vec<Timing> {
+        let mut lanes = Lanes::new(Arc::clone(&self.source));
+        lanes.draw(&[seed; LANES], Split::Train, self.training);
+        let mut spread = vec![0.0; theta.len() * LANES];
+        spread_over_lanes(self.instruction_set, theta, &mut spread);
+        let batches = [&lanes.episodes.support, &lanes.episodes.query];
+        let shares = self.learner.shares();
+        let timings = shares.iter().zip(batches).map(|(share, batch)| {
+            profile::time(share, &spread[..share.objective.parameter_count()], batch, repeats)
+        });
+        timings.flatten().collect()
+    }
+}
+
+/// Sixteen episodes, the numbers of each in a lane of its own: that of its index, mod 16.
+struct Lanes {
+    source: Arc<dyn EpisodeSource>,
+    drawn: Episode,
+    episodes: Episode,
+}
+
+impl Lanes {
+    fn new(source: Arc<dyn EpisodeSource>) -> Self {
+        Self { source, drawn: Episode::default(), episodes: Episode::default() }
+    }
+
+    /// Draws the episodes of `seeds`. What stands in the other lanes does not matter to theirs.
+    fn draw(&mut self, seeds: &[Seed<OfEpisode>], split: Split, size: EpisodeSize) {
+        for &seed in seeds {
+            self.source.sample(seed, split, size, &mut self.drawn);
+            put(&self.drawn.support, lane(seed), &mut self.episodes.support);
+            put(&self.drawn.query, lane(seed), &mut self.episodes.query);
+        }
+    }
+}
+
+/// The lane that an episode is computed in.
+fn lane(seed: Seed<OfEpisode>) -> usize {
+    (seed.index().0 % LANES as u64) as usize
+}
+
+fn put(batch: &Batch, lane: usize, lanes: &mut Batch) {
+    for (from, to) in
+        [(&batch.inputs, &mut lanes.inputs), (&batch.targets, &mut lanes.targets)]
+    {
+        to.resize(from.len() * LANES, 0.0);
+        for (to, &from) in to.iter_mut().skip(lane).step_by(LANES).zip(from) {
+            *to = from;
+        }
+    }
+}
+
+struct SideBySideThread<L: Learner<f32>> {
+    learner: Arc<L>,
+    lanes: Lanes,
+    sizes: (EpisodeSize, EpisodeSize),
+    instruction_set: InstructionSet,
+    scratch: L::Scratch,
+    theta: Vec<f32>,
+    gradients: Vec<f32>,
+}
+
+impl<L: Learner<f32>> WorkThread for SideBySideThread<L> {
+    fn set_parameters(&mut self, theta: &[f32]) {
+        spread_over_lanes(self.instruction_set, theta, &mut self.theta);
+    }
+
+    fn meta_gradient(&mut self, seed: Seed<OfEpisode>, gradient: &mut [f32]) -> EpisodeReport {
+        let mut report = [EpisodeReport::default()];
+        self.meta_gradients(&[seed], &mut report);
+        self.sum(lane(seed)..lane(seed) + 1, gradient);
+        report[0]
+    }
+
+    fn evaluate(&mut self, seed: Seed<OfEpisode>, split: Split) -> EpisodeReport {
+        let mut report = [EpisodeReport::default()];
+        self.evaluations(&[seed], split, &mut report);
+        report[0]
+    }
+
+    fn abreast(&mut self) -> Option<&mut dyn Abreast> {
+        Some(self)
+    }
+}
+
+impl<L: Learner<f32>> Abreast for SideBySideThread<L> {
+    fn meta_gradients(&mut self, seeds: &[Seed<OfEpisode>], reports: &mut [EpisodeReport]) {
+        let Some(&first) = seeds.first() else { return };
+        self.lanes.draw(seeds, Split::Train, self.sizes.0);
+        let Self { learner, lanes, scratch, theta, gradients, .. } = self;
+        let all = learner.meta_gradient(theta, &lanes.episodes, first, scratch, gradients);
+        report(seeds, &all, reports);
+    }
+
+    fn sum(&mut self, lanes: Range<usize>, gradient: &mut [f32]) {
+        sum_lanes_as_tree(self.instruction_set, lanes, &self.gradients, gradient);
+    }
+
+    fn evaluations(
+        &mut self,
+        seeds: &[Seed<OfEpisode>],
+        split: Split,
+        reports: &mut [EpisodeReport],
+    ) {
+        let Some(&first) = seeds.first() else { return };
+        self.lanes.draw(seeds, split, self.sizes.1);
+        let Self { learner, lanes, scratch, theta, .. } = self;
+        report(seeds, &learner.evaluate(theta, &lanes.episodes, first, scratch), reports);
+    }
+}
+
+fn report(seeds: &[Seed<OfEpisode>], all: &Reports, reports: &mut [EpisodeReport]) {
+    for (&seed, report) in seeds.iter().zip(reports) {
+        *report = all.lane(lane(seed));
+    }
+}
