@@ -199,6 +199,9 @@ impl Bench {
     }
 }
 
+/// How often to look for an answer before sleeping.
+const PATIENCE: usize = 1000;
+
 /// Repeats that a profile's times are the medians of.
 const PROFILE_REPEATS: usize = 31;
 
@@ -236,10 +239,22 @@ fn gradient(
     };
     pool.submit(computation, move |computed| drop(sender.send(computed)));
     let mut reduction = Reduction::whole(episodes);
-    for partial in receiver.recv().context("the pool gave no answer")?? {
+    for partial in wait(&receiver).context("the pool gave no answer")?? {
         reduction.add(partial);
     }
     reduction.into_root().context("an episode is missing")
+}
+
+/// What comes next. Looks for it a while before it sleeps: being woken up takes about as long as a small network's
+/// meta-step.
+fn wait<T>(receiver: &mpsc::Receiver<T>) -> Result<T, mpsc::RecvError> {
+    for _ in 0..PATIENCE {
+        if let Ok(received) = receiver.try_recv() {
+            return Ok(received);
+        }
+        std::thread::yield_now();
+    }
+    receiver.recv()
 }
 
 /// 10⁹ products and sums a second on registers, on as many threads.

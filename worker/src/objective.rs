@@ -5,7 +5,7 @@ use std::ops::Range;
 use lyceum_common::report::EpisodeReport;
 
 use crate::episodes::{Batch, Episode};
-use crate::kernels::{InstructionSet, Real};
+use crate::kernels::{InstructionSet, Real, spread_over_lanes};
 use crate::layers::{Feature, Layer, Loss, LossKind};
 use crate::networks::{Network, Plan};
 use crate::ops::{Aligned, InductiveValues, Pass, Planner, Slot, Statistics, Tangents, Values};
@@ -170,6 +170,36 @@ impl<T: Real> Objective<T> {
     /// The point θ of `frame`.
     pub(crate) fn parameters<'f>(&self, frame: &'f Frame<T>) -> &'f [T] {
         &frame.0[self.parameters.range()]
+    }
+
+    /// As [`Objective::parameters`], to be moved.
+    pub(crate) fn parameters_mut<'f>(&self, frame: &'f mut Frame<T>) -> &'f mut [T] {
+        &mut frame.0[self.parameters.range()]
+    }
+
+    /// The point of `frame`, to be moved, and the gradient that [`Objective::gradient`] left there.
+    pub(crate) fn move_from<'f>(&self, frame: &'f mut Frame<T>) -> (&'f mut [T], &'f [T]) {
+        let (parameters, gradient) = (self.parameters.range(), self.gradient.range());
+        let (before, after) = frame.0.split_at_mut(gradient.start);
+        (&mut before[parameters], &after[..gradient.len()])
+    }
+
+    /// Writes θ to `out`: of problems side by side, once for each.
+    pub(crate) fn spread(&self, theta: &[T], out: &mut [T]) {
+        if self.abreast == 1 {
+            out.copy_from_slice(theta);
+        } else {
+            spread_over_lanes(self.instruction_set, theta, out);
+        }
+    }
+
+    /// θ as [`Objective::spread`] writes it: itself, where there is one problem alone, and else in `room`.
+    pub(crate) fn in_lanes<'v>(&self, theta: &'v [T], room: &'v mut [T]) -> &'v [T] {
+        if self.abreast == 1 {
+            return theta;
+        }
+        self.spread(theta, room);
+        room
     }
 
     /// Moves `frame` to θ.

@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
@@ -72,6 +73,10 @@ pub type Computed = Result<Vec<Partial>, ComputeError>;
 
 type Done = Box<dyn FnOnce(Computed) + Send>;
 
+/// How often a thread looks for something to do before it sleeps, giving way to others: for about as long as it takes to
+/// be woken up. The next meta-step of a small network is there sooner than that.
+const PATIENCE: usize = 200;
+
 /// Compute threads, each with a workspace of its own.
 pub struct Pool {
     shared: Arc<Shared>,
@@ -94,6 +99,7 @@ impl Pool {
             work,
             queue: Mutex::new(Queue::default()),
             filled: Condvar::new(),
+            changes: AtomicU64::new(0),
             spare: Mutex::new(Vec::new()),
         });
         let mut pool = Self { shared, threads: Vec::new() };
@@ -128,6 +134,7 @@ impl Pool {
             let mut queue = self.shared.lock_queue();
             match &queue.state {
                 State::Open => {
+                    self.shared.changes.fetch_add(1, Ordering::Relaxed);
                     queue.waiting.push_back(Arc::new(Running::new(
                         computation,
                         self.shared.work.abreast() as u64,
@@ -174,6 +181,8 @@ struct Shared {
     queue: Mutex<Queue>,
     /// Something was queued, or the state changed.
     filled: Condvar,
+    /// How often that was.
+    changes: AtomicU64,
     /// Buffers of gradients, for another use.
     spare: Mutex<Vec<Vec<f32>>>,
 }
@@ -233,7 +242,19 @@ impl Shared {
                 }
                 queue.waiting.pop_front();
             }
-            queue = self.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            let seen = self.changes.load(Ordering::Relaxed);
+            let changed = || self.changes.load(Ordering::Relaxed) != seen;
+            drop(queue);
+            for _ in 0..PATIENCE {
+                if changed() {
+                    break;
+                }
+                std::thread::yield_now();
+            }
+            queue = self.lock_queue();
+            if !changed() {
+                queue = self.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            }
         }
     }
 
@@ -330,6 +351,7 @@ impl Shared {
         let waiting = {
             let mut queue = self.lock_queue();
             queue.state = state;
+            self.changes.fetch_add(1, Ordering::Relaxed);
             std::mem::take(&mut queue.waiting)
         };
         self.filled.notify_all();

@@ -70,6 +70,6 @@ pub use peak::multiply_adds;
 pub(crate) use places::{Grid, Places, Pool};
 pub(crate) use product::product;
 pub use real::Real;
-pub(crate) use side_by_side::{SideBySide, side_by_side};
+pub(crate) use side_by_side::{Gate, SideBySide, side_by_side};
 pub(crate) use softmax::{log_sum_exp, softmax};
 pub(crate) use transpose::transpose_taps;

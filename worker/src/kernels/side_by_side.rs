@@ -7,7 +7,7 @@
 //!     sum = start[n]
 //!     for (a, b) in terms, k in 0..depth:
 //!         sum = fma(a[m, k], b[n, k], sum)
-//!     out[m, n] = sum
+//!     out[m, n] = sum, or zero where the gate is shut
 //! ```
 //!
 //! All numbers of a tile's sums are in registers. No lane meets another, so nothing is lost at an edge whatever the
@@ -68,7 +68,18 @@ impl SideBySide {
     }
 }
 
-/// `out = start + Σ over terms of a · b`: start `[columns]`, zero where absent; each term is `(a, b)`.
+/// Which sums stay as they are; the others become zero.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Gate<'a, T> {
+    /// All.
+    Open,
+    /// Those that are positive.
+    Sum,
+    /// Those in whose place there is a positive number here.
+    Number(&'a [T]),
+}
+
+/// `out = start + Σ over terms of a · b`, as far as `gate` lets it through: start `[columns]`, zero where absent; each term is `(a, b)`.
 ///
 /// # Panics
 /// Where a slice has another length than the sizes say.
@@ -77,6 +88,7 @@ pub(crate) fn side_by_side<T: Real>(
     sizes: &SideBySide,
     start: Option<&[T]>,
     terms: &[(&[T], &[T])],
+    gate: Gate<'_, T>,
     out: &mut [T],
 ) {
     let SideBySide { rows, columns, depth, .. } = *sizes;
@@ -89,7 +101,10 @@ pub(crate) fn side_by_side<T: Real>(
     if let Some(start) = start {
         assert!(is_whole(columns, start.len()), "the sums start from a row of outputs");
     }
-    let mut product = Product { sizes, start, terms, out, at: [0, 0], end: [0, 0] };
+    if let Gate::Number(gate) = gate {
+        assert_eq!(gate.len(), out.len(), "a number for every output");
+    }
+    let mut product = Product { sizes, start, terms, gate, out, at: [0, 0], end: [0, 0] };
     let (whole_rows, whole_columns) = (rows - rows % TILE_ROWS, columns - columns % TILE_COLUMNS);
     // Columns first: what is read of `b` for a few of them stays near while the rows go by.
     for (column, end_column) in [(0, whole_columns), (whole_columns, columns)] {
@@ -111,6 +126,7 @@ struct Product<'a, T> {
     sizes: &'a SideBySide,
     start: Option<&'a [T]>,
     terms: &'a [(&'a [T], &'a [T])],
+    gate: Gate<'a, T>,
     out: &'a mut [T],
     /// The first row and column that tiles are to cover, and those behind the last.
     at: [usize; 2],
@@ -229,7 +245,28 @@ unsafe fn tile<L: Lanes, const ROWS: usize, const COLUMNS: usize>(
                 b = b.wrapping_add(b_along);
             }
         }
-        let out = product.out.as_mut_ptr().add((row * columns + column) * LANES);
+        let zero = L::splat(L::Scalar::ZERO);
+        let at = (row * columns + column) * LANES;
+        match product.gate {
+            Gate::Open => {}
+            Gate::Sum => {
+                for i in 0..ROWS {
+                    for j in 0..COLUMNS {
+                        sums[i][j] = sums[i][j].max(zero);
+                    }
+                }
+            }
+            Gate::Number(gate) => {
+                let gate = gate.as_ptr().add(at);
+                for i in 0..ROWS {
+                    for j in 0..COLUMNS {
+                        let number = L::load(gate.add((i * columns + j) * LANES));
+                        sums[i][j] = number.if_greater(zero, sums[i][j], zero);
+                    }
+                }
+            }
+        }
+        let out = product.out.as_mut_ptr().add(at);
         for i in 0..ROWS {
             for j in 0..COLUMNS {
                 sums[i][j].store(out.add((i * columns + j) * LANES));
@@ -249,6 +286,7 @@ mod tests {
         sizes: &SideBySide,
         start: Option<&[f32]>,
         terms: &[(&[f32], &[f32])],
+        gate: Gate<'_, f32>,
         lane: usize,
     ) -> Vec<f32> {
         let SideBySide { rows, columns, depth, a: of_a, b: of_b } = *sizes;
@@ -262,7 +300,12 @@ mod tests {
                         sum = a.mul_add(b[(n * of_b.across + k * of_b.along) * LANES + lane], sum);
                     }
                 }
-                out.push(sum);
+                let passes = match gate {
+                    Gate::Open => true,
+                    Gate::Sum => sum > 0.0,
+                    Gate::Number(gate) => gate[(m * columns + n) * LANES + lane] > 0.0,
+                };
+                out.push(if passes { sum } else { 0.0 });
             }
         }
         out
@@ -272,23 +315,25 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(48))]
         #[test]
         fn every_lane_of_every_instruction_set_does_what_the_naive_one_does(
-            rows in 1usize..12, inputs in 1usize..12, outputs in 1usize..12, starts: bool, twice: bool, seed: u64,
+            rows in 1usize..12, inputs in 1usize..12, outputs in 1usize..12, starts: bool, twice: bool, gate in 0..3, seed: u64,
         ) {
             for sizes in [SideBySide::forward, SideBySide::input_gradient, SideBySide::weight_gradient] {
                 let sizes = sizes(rows, inputs, outputs);
                 let (a, b) = (sizes.rows * sizes.depth * LANES, sizes.columns * sizes.depth * LANES);
-                let data = numbers(seed, 2 * (a + b) + sizes.columns * LANES);
+                let data = numbers(seed, 2 * (a + b) + (sizes.rows + 1) * sizes.columns * LANES);
                 let (start, rest) = data.split_at(sizes.columns * LANES);
                 let start = starts.then_some(start);
+                let (gates, rest) = rest.split_at(sizes.rows * sizes.columns * LANES);
+                let gate = [Gate::Open, Gate::Sum, Gate::Number(gates)][gate];
                 let (first, second) = rest.split_at(a + b);
                 let terms = [first.split_at(a), second.split_at(a)];
                 let terms = if twice { &terms[..] } else { &terms[..1] };
                 for set in InstructionSet::available() {
                     let mut out = vec![f32::NAN; sizes.rows * sizes.columns * LANES];
-                    side_by_side(set, &sizes, start, terms, &mut out);
+                    side_by_side(set, &sizes, start, terms, gate, &mut out);
                     for lane in 0..LANES {
                         let found: Vec<f32> = out.iter().skip(lane).step_by(LANES).copied().collect();
-                        prop_assert!(same_bits(&found, &naive(&sizes, start, terms, lane)), "{set}");
+                        prop_assert!(same_bits(&found, &naive(&sizes, start, terms, gate, lane)), "{set}");
                     }
                 }
             }

@@ -4,10 +4,11 @@ use super::{Feature, Layer, Parameter, Products};
 use crate::kernels::{Grid, LANES, Real, SideBySide};
 use crate::ops::{Pass, Planner, SumRows};
 
-/// y = x Wᵀ + b: x is `[rows, inputs]`, W `[outputs, inputs]`, each number in sixteen lanes.
+/// y = x Wᵀ + b, or its positive part: x is `[rows, inputs]`, W `[outputs, inputs]`, each number in sixteen lanes.
 pub(crate) struct DenseSideBySide {
     rows: usize,
     outputs: usize,
+    rectified: Rectified,
     forward: SideBySide,
     input_gradient: SideBySide,
     weight_gradient: SideBySide,
@@ -17,6 +18,14 @@ pub(crate) struct DenseSideBySide {
     pub(crate) y: Feature,
 }
 
+/// Which of a layer's features are positive parts: their cotangents are then those of what the parts were taken of, and
+/// neither takes a pass of its own.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Rectified {
+    pub(crate) x: bool,
+    pub(crate) y: bool,
+}
+
 impl DenseSideBySide {
     pub(crate) fn plan(
         planner: &mut Planner,
@@ -24,6 +33,7 @@ impl DenseSideBySide {
         outputs: usize,
         x: Feature,
         moves: bool,
+        rectified: Rectified,
     ) -> Self {
         let inputs = x.value.len() / LANES / rows;
         let weight = Parameter::plan(planner, inputs * outputs * LANES, moves);
@@ -31,6 +41,7 @@ impl DenseSideBySide {
         Self {
             rows,
             outputs,
+            rectified,
             forward: SideBySide::forward(rows, inputs, outputs),
             input_gradient: SideBySide::input_gradient(rows, inputs, outputs),
             weight_gradient: SideBySide::weight_gradient(rows, inputs, outputs),
@@ -45,7 +56,11 @@ impl DenseSideBySide {
 impl<T: Real> Layer<T> for DenseSideBySide {
     fn forward(&self, pass: &mut dyn Pass<T>) {
         let (x, weight, bias) = (self.x.value, self.weight.value, self.bias.value);
-        pass.bilinear(&self.forward, Some(bias), x, weight, self.y.value);
+        if self.rectified.y {
+            pass.gated(&self.forward, Some(bias), [x, weight], self.y.value, self.y.value);
+        } else {
+            pass.bilinear(&self.forward, Some(bias), x, weight, self.y.value);
+        }
     }
 
     fn backward(&self, pass: &mut dyn Pass<T>) {
@@ -53,7 +68,11 @@ impl<T: Real> Layer<T> for DenseSideBySide {
         pass.bilinear(&self.weight_gradient, None, dy, self.x.value, self.weight.gradient);
         let grid = Grid { rows: self.rows, channels: self.outputs * LANES };
         pass.linear(&SumRows(grid), dy, self.bias.gradient);
-        if let Some(dx) = self.x.cotangent {
+        let Some(dx) = self.x.cotangent else { return };
+        if self.rectified.x {
+            let (factors, gate) = ([dy, self.weight.value], self.x.value);
+            pass.gated(&self.input_gradient, None, factors, gate, dx);
+        } else {
             pass.bilinear(&self.input_gradient, None, dy, self.weight.value, dx);
         }
     }

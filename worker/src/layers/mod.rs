@@ -19,7 +19,7 @@ pub(crate) use attention::ClassAttention;
 pub(crate) use batch_norm::BatchNormRelu;
 pub(crate) use convolution::Convolution;
 pub(crate) use dense::Dense;
-pub(crate) use dense_side_by_side::DenseSideBySide;
+pub(crate) use dense_side_by_side::{DenseSideBySide, Rectified};
 pub(crate) use distance::NegativeSquaredDistances;
 pub(crate) use group_sum::GroupSum;
 pub(crate) use loss::{Loss, LossKind};

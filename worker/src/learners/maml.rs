@@ -127,7 +127,7 @@ impl<T: Real> Learner<T> for Maml<T> {
         trajectory.start(support, theta, &episode.support);
         for k in 0..*steps {
             // θₖ₊₁ = θₖ − α g(θₖ)
-            trajectory.advance(support, k, |g, theta, next| {
+            trajectory.advance(support, k, query.parameters_mut(frame), |g, theta, next| {
                 let Range { start, end } = self.adapted;
                 next[..start].copy_from_slice(&theta[..start]);
                 next[end..].copy_from_slice(&theta[end..]);
@@ -136,7 +136,6 @@ impl<T: Real> Learner<T> for Maml<T> {
             });
         }
         query.load(frame, &episode.query);
-        query.set_parameters(frame, trajectory.end());
         query.gradient(frame);
         let lambda = out;
         lambda.copy_from_slice(query.gradient_of(frame));
@@ -161,7 +160,7 @@ impl<T: Real> Learner<T> for Maml<T> {
     ) -> Reports {
         let Scratch { evaluation: frames, adapted_theta, clipped, .. } = scratch;
         let Stage { support, steps, .. } = &self.evaluation;
-        adapted_theta.copy_from_slice(theta);
+        support.spread(theta, adapted_theta);
         support.load(&mut frames.support, &episode.support);
         for _ in 0..*steps {
             support.set_parameters(&mut frames.support, adapted_theta);

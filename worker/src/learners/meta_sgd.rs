@@ -28,6 +28,8 @@ pub(crate) struct Scratch<T> {
     trajectory: Trajectory<T>,
     query: Frame<T>,
     tangents: TangentPlane<T>,
+    /// α once for each episode, where several are abreast.
+    rates: Vec<T>,
     /// θ as evaluation adapts it.
     adapted: Vec<T>,
     evaluation: StageFrames<T>,
@@ -52,6 +54,7 @@ impl<T: Real> Learner<T> for MetaSgd<T> {
             trajectory: Trajectory::new(support, *steps, self.kept_bytes),
             query: query.frame(),
             tangents: support.tangent_plane(),
+            rates: vec![T::ZERO; if self.numbers > self.parameters { self.numbers } else { 0 }],
             adapted: vec![T::ZERO; self.numbers],
             evaluation: self.evaluation.frames(),
         }
@@ -69,21 +72,21 @@ impl<T: Real> Learner<T> for MetaSgd<T> {
         scratch: &mut Scratch<T>,
         out: &mut [T],
     ) -> Reports {
-        let (theta, alpha) = theta.split_at(self.numbers);
+        let (theta, alpha) = theta.split_at(self.parameters);
         let (lambda, alpha_gradient) = out.split_at_mut(self.numbers);
         let Stage { support, query, steps, .. } = &self.training;
-        let Scratch { trajectory, query: frame, tangents, .. } = scratch;
+        let Scratch { trajectory, query: frame, tangents, rates, .. } = scratch;
+        let alpha = support.in_lanes(alpha, rates);
         let set = support.instruction_set();
         trajectory.start(support, theta, &episode.support);
         for k in 0..*steps {
             // θₖ₊₁ = θₖ − α ∘ g(θₖ)
-            trajectory.advance(support, k, |g, theta, next| {
+            trajectory.advance(support, k, query.parameters_mut(frame), |g, theta, next| {
                 next.copy_from_slice(theta);
                 subtract_product(set, alpha, g, next);
             });
         }
         query.load(frame, &episode.query);
-        query.set_parameters(frame, trajectory.end());
         query.gradient(frame);
         lambda.copy_from_slice(query.gradient_of(frame));
         alpha_gradient.fill(T::ZERO);
@@ -106,10 +109,11 @@ impl<T: Real> Learner<T> for MetaSgd<T> {
         _: Seed<OfEpisode>,
         scratch: &mut Scratch<T>,
     ) -> Reports {
-        let (theta, alpha) = theta.split_at(self.numbers);
-        let Scratch { evaluation: frames, adapted, .. } = scratch;
+        let (theta, alpha) = theta.split_at(self.parameters);
+        let Scratch { evaluation: frames, adapted, rates, .. } = scratch;
         let Stage { support, steps, .. } = &self.evaluation;
-        adapted.copy_from_slice(theta);
+        let alpha = support.in_lanes(alpha, rates);
+        support.spread(theta, adapted);
         support.load(&mut frames.support, &episode.support);
         for _ in 0..*steps {
             support.set_parameters(&mut frames.support, adapted);

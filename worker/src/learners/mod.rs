@@ -39,9 +39,9 @@ use crate::reports::Reports;
 
 /// What is meta-learned, and how it adapts to an episode. Parameters are in the network's own order.
 ///
-/// A learner whose [`Setting`] has several episodes abreast is given as many at once: every number of its vectors and of
-/// `episode` is then a vector itself, a lane for each of them, and nothing in a lane depends on another. `seed` is that of
-/// one of them: learners that draw compute one at a time.
+/// A learner whose [`Setting`] has several episodes abreast is given as many at once: every number of `episode` and of
+/// what is computed is then a vector itself, a lane for each of them, and nothing in a lane depends on another. They have θ
+/// in common. `seed` is that of one of them: learners that draw compute one at a time.
 pub(crate) trait Learner<T: Real>: Send + Sync {
     /// What one thread computes in, allocated once.
     type Scratch: Send;

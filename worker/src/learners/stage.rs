@@ -18,8 +18,8 @@ pub(crate) struct Setting<'n> {
     pub(crate) loss: LossKind,
     pub(crate) training: EpisodeSize,
     pub(crate) evaluation: EpisodeSize,
-    /// Episodes that are computed side by side: one, or as many as there are lanes. Every number of a learner's vectors is
-    /// then there as often, one behind the other.
+    /// Episodes that are computed side by side: one, or as many as there are lanes. Every number that a
+    /// learner computes is then there as often, one behind the other.
     pub(crate) abreast: usize,
     pub(crate) instruction_set: InstructionSet,
     /// Bytes for values kept for second order.

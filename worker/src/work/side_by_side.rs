@@ -11,6 +11,7 @@ use super::{Abreast, Work, WorkThread};
 use crate::episodes::{Batch, Episode, EpisodeSize, EpisodeSource};
 use crate::kernels::{InstructionSet, LANES, spread_over_lanes, sum_lanes_as_tree};
 use crate::learners::Learner;
+use crate::ops::Aligned;
 use crate::profile::{self, Timing};
 use crate::reports::Reports;
 
@@ -30,15 +31,15 @@ impl<L: Learner<f32> + 'static> Work for SideBySideProblem<L> {
     }
 
     fn thread(&self) -> Box<dyn WorkThread> {
-        let numbers = self.learner.parameters() * LANES;
+        let parameters = self.learner.parameters();
         Box::new(SideBySideThread {
             lanes: Lanes::new(Arc::clone(&self.source)),
             scratch: self.learner.scratch(),
             learner: Arc::clone(&self.learner),
             sizes: (self.training, self.evaluation),
             instruction_set: self.instruction_set,
-            theta: vec![0.0; numbers],
-            gradients: vec![0.0; numbers],
+            theta: vec![0.0; parameters],
+            gradients: Aligned::zeros(parameters * LANES),
         })
     }
 
@@ -113,12 +114,12 @@ struct SideBySideThread<L: Learner<f32>> {
     instruction_set: InstructionSet,
     scratch: L::Scratch,
     theta: Vec<f32>,
-    gradients: Vec<f32>,
+    gradients: Aligned<f32>,
 }
 
 impl<L: Learner<f32>> WorkThread for SideBySideThread<L> {
     fn set_parameters(&mut self, theta: &[f32]) {
-        spread_over_lanes(self.instruction_set, theta, &mut self.theta);
+        self.theta.copy_from_slice(theta);
     }
 
     fn meta_gradient(&mut self, seed: Seed<OfEpisode>, gradient: &mut [f32]) -> EpisodeReport {
