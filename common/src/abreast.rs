@@ -1,7 +1,8 @@
 //! How many episodes a compute thread takes at once. The coordinator cuts assignments by it, and workers compute by it.
 
 use crate::config::{LearnerConfig, NetworkConfig, RunConfig};
-use crate::model::run_layout;
+use crate::layout::Layout;
+use crate::model::{Head, network_layout};
 
 /// Episodes that are computed side by side: the lanes of a vector.
 pub const ABREAST: usize = 16;
@@ -14,14 +15,27 @@ const PARAMETERS: usize = 4096;
 /// regression, one elsewhere. This follows from the configuration alone, never from how many episodes there are.
 #[must_use]
 pub fn episodes_abreast(config: &RunConfig) -> usize {
-    let moves = matches!(config.learner, LearnerConfig::Maml(_) | LearnerConfig::MetaSgd(_));
-    let is_perceptron = matches!(config.network, NetworkConfig::Mlp(_));
-    let is_small = run_layout(config).is_ok_and(|layout| layout.len() <= PARAMETERS);
-    if moves && is_perceptron && is_small && !config.data.is_classification() {
-        ABREAST
-    } else {
-        1
+    if config.data.is_classification() {
+        return 1;
     }
+    let layout = network_layout(
+        &config.network,
+        config.data.shape(),
+        Head::of(&config.learner, config.outputs()),
+    );
+    layout.map_or(1, |layout| regressions_abreast(&config.learner, &config.network, &layout))
+}
+
+/// The same of a regression, given the network's layout.
+#[must_use]
+pub fn regressions_abreast(
+    learner: &LearnerConfig,
+    network: &NetworkConfig,
+    layout: &Layout,
+) -> usize {
+    let moves = matches!(learner, LearnerConfig::Maml(_) | LearnerConfig::MetaSgd(_));
+    let is_perceptron = matches!(network, NetworkConfig::Mlp(_));
+    if moves && is_perceptron && layout.len() <= PARAMETERS { ABREAST } else { 1 }
 }
 
 #[cfg(test)]

@@ -73,6 +73,9 @@ pub type Computed = Result<Vec<Partial>, ComputeError>;
 
 type Done = Box<dyn FnOnce(Computed) + Send>;
 
+/// Is told how an episode went.
+type Each = Box<dyn Fn(u64, EpisodeReport) + Send + Sync>;
+
 /// How often a thread looks for something to do before it sleeps, giving way to others: for about as long as it takes to
 /// be woken up. The next meta-step of a small network is there sooner than that.
 const PATIENCE: usize = 200;
@@ -122,6 +125,16 @@ impl Pool {
     /// Queues a computation behind those that are there. `done` is called once, on a compute thread (or on this one
     /// where nothing can be computed), and must not block.
     pub fn submit(&self, computation: Computation, done: impl FnOnce(Computed) + Send + 'static) {
+        self.queue(computation, None, done);
+    }
+
+    /// As [`Pool::submit`]; `each` is told of every episode, in whatever order, before `done` is.
+    fn queue(
+        &self,
+        computation: Computation,
+        each: Option<Each>,
+        done: impl FnOnce(Computed) + Send + 'static,
+    ) {
         let expected = self.shared.work.parameters();
         let found = computation.parameters.len();
         if found != expected {
@@ -138,6 +151,7 @@ impl Pool {
                     queue.waiting.push_back(Arc::new(Running::new(
                         computation,
                         self.shared.work.abreast() as u64,
+                        each,
                         Box::new(done),
                     )));
                     None
@@ -283,6 +297,7 @@ impl Shared {
                 (Vec::new(), thread.evaluate(seed, split))
             }
         };
+        running.tell(EpisodeRange::new(episode, episode + 1), &[report]);
         self.add(running, Partial { node: NodeId::leaf(episode), gradient, reports: report.into() });
     }
 
@@ -304,6 +319,7 @@ impl Shared {
             Job::Gradient { .. } => thread.meta_gradients(seeds, reports),
             Job::Evaluation { split } => thread.evaluations(seeds, split, reports),
         }
+        running.tell(range, reports);
         for node in subtrees(episodes, range) {
             let below = node.episodes(episodes);
             let first = (below.start.0 - range.start.0) as usize;

@@ -1,5 +1,6 @@
 //! Computing a case, with the learners that training uses.
 
+use lyceum_common::abreast::regressions_abreast;
 use lyceum_common::config::LearnerConfig;
 use lyceum_common::ids::{EpisodeIndex, MetaStep};
 use lyceum_common::model::Head;
@@ -7,8 +8,8 @@ use lyceum_common::seed::Seed;
 
 use super::description::LEARNED_OPTIMIZER;
 use super::read::{Case, CaseError, CaseResult, FewShot};
-use crate::episodes::EpisodeSize;
-use crate::kernels::InstructionSet;
+use crate::episodes::{Episode, EpisodeSize};
+use crate::kernels::{InstructionSet, offset};
 use crate::layers::LossKind;
 use crate::learners::{
     Learner, Maml, MetaSgd, Reptile, Setting, matching, prototypical, relation, siamese,
@@ -35,6 +36,11 @@ pub fn compute(case: &Case, instruction_set: InstructionSet) -> Result<CaseResul
         shots: examples(&few_shot.episode.support.inputs),
         queries: examples(&few_shot.episode.query.inputs),
     };
+    let abreast = if few_shot.classes.is_some() {
+        1
+    } else {
+        regressions_abreast(&few_shot.learner, &few_shot.network, network.layout())
+    };
     let setting = Setting {
         network: &network,
         loss: if few_shot.classes.is_some() {
@@ -44,47 +50,59 @@ pub fn compute(case: &Case, instruction_set: InstructionSet) -> Result<CaseResul
         },
         training: size,
         evaluation: size,
-        abreast: 1,
+        abreast,
         instruction_set,
         kept_bytes: usize::MAX,
         transductive: true,
     };
     Ok(match &few_shot.learner {
-        LearnerConfig::Maml(maml) => run(&Maml::new(maml, &setting), &network, &few_shot),
+        LearnerConfig::Maml(maml) => run(&Maml::new(maml, &setting), &setting, &few_shot),
         LearnerConfig::MetaSgd(meta_sgd) => {
-            run(&MetaSgd::new(meta_sgd, &setting), &network, &few_shot)
+            run(&MetaSgd::new(meta_sgd, &setting), &setting, &few_shot)
         }
         LearnerConfig::Reptile(reptile) => {
-            run(&Reptile::new(reptile, &setting), &network, &few_shot)
+            run(&Reptile::new(reptile, &setting), &setting, &few_shot)
         }
         LearnerConfig::Prototypical(config) => {
-            run(&prototypical(config, &setting), &network, &few_shot)
+            run(&prototypical(config, &setting), &setting, &few_shot)
         }
-        LearnerConfig::Matching(_) => run(&matching(&setting), &network, &few_shot),
-        LearnerConfig::Siamese(_) => run(&siamese(&setting), &network, &few_shot),
-        LearnerConfig::Relation(_) => run(&relation(&setting), &network, &few_shot),
+        LearnerConfig::Matching(_) => run(&matching(&setting), &setting, &few_shot),
+        LearnerConfig::Siamese(_) => run(&siamese(&setting), &setting, &few_shot),
+        LearnerConfig::Relation(_) => run(&relation(&setting), &setting, &few_shot),
         LearnerConfig::LearnedOptimizer(_) => {
             return super::learned_optimizer::compute(case, instruction_set);
         }
     })
 }
 
-fn run<L: Learner<f32>>(learner: &L, network: &Network, case: &FewShot) -> CaseResult {
-    let order = network.meta_order(learner.parameters());
+/// The case, in every lane where training computes several episodes side by side; what is told is of the first lane.
+fn run<L: Learner<f32>>(
+    learner: &L,
+    setting: &Setting<'_>,
+    case: &FewShot,
+) -> CaseResult {
+    let abreast = setting.abreast;
+    let (order, episode) = if abreast == 1 {
+        (setting.network.meta_order(learner.parameters()), case.episode.clone())
+    } else {
+        let mut episodes = Episode::default();
+        (0..abreast).for_each(|lane| episodes.put(lane, &case.episode));
+        ((0..offset(learner.parameters())).collect(), episodes)
+    };
     let theta: Vec<f32> = order.iter().map(|&place| case.parameters[place as usize]).collect();
-    let mut gradient = vec![0.0; theta.len()];
+    let mut gradient = vec![0.0; theta.len() * abreast];
     let mut scratch = learner.scratch();
     // Nothing is drawn: the episode is given, and cases train on whole support sets.
     let seed = Seed::of_run(0).step(MetaStep(0)).episode(EpisodeIndex(0));
-    let report = learner.meta_gradient(&theta, &case.episode, seed, &mut scratch, &mut gradient);
-    let mut meta_gradient = vec![0.0; gradient.len()];
-    for (&place, &value) in order.iter().zip(&gradient) {
+    let report = learner.meta_gradient(&theta, &episode, seed, &mut scratch, &mut gradient);
+    let mut meta_gradient = vec![0.0; theta.len()];
+    for (&place, &value) in order.iter().zip(gradient.iter().step_by(abreast)) {
         meta_gradient[place as usize] = value;
     }
     // What stands behind the trained entries is no gradient.
     let layout = case.layout.trained();
     meta_gradient.truncate(layout.len());
-    let output = learner.outputs(&scratch).to_vec();
+    let output = learner.outputs(&scratch).iter().step_by(abreast).copied().collect();
     CaseResult { loss: report.alone().loss, output, meta_gradient, layout }
 }
 

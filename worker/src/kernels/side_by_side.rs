@@ -315,7 +315,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(48))]
         #[test]
         fn every_lane_of_every_instruction_set_does_what_the_naive_one_does(
-            rows in 1usize..12, inputs in 1usize..12, outputs in 1usize..12, starts: bool, twice: bool, gate in 0..3, seed: u64,
+            rows in 1usize..12, inputs in 1usize..12, outputs in 1usize..12, starts: bool, twice: bool, gate in 0_usize..3, seed: u64,
         ) {
             for sizes in [SideBySide::forward, SideBySide::input_gradient, SideBySide::weight_gradient] {
                 let sizes = sizes(rows, inputs, outputs);

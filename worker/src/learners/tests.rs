@@ -1,5 +1,7 @@
 //! Every learner against finite differences in f64, and the same bits on every instruction set.
 
+mod side_by_side;
+
 use lyceum_common::config::{
     Activation, Adapt, Conv4Config, Distance, Downsample, Features, InnerClip, MamlConfig,
     MetaSgdConfig, MlpConfig, NetworkConfig, Order, PrototypicalConfig, Shape,

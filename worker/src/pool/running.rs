@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use lyceum_common::ids::EpisodeRange;
 use lyceum_common::reduction::{Partial, Reduction};
+use lyceum_common::report::EpisodeReport;
 
-use super::{Computation, Computed, Done, lock};
+use super::{Computation, Computed, Done, Each, lock};
 
 /// A computation that threads are at: each takes the next episodes, and their sums go up the tree.
 pub(super) struct Running {
@@ -16,6 +17,7 @@ pub(super) struct Running {
     /// How often episodes were taken.
     taken: AtomicU64,
     ended: AtomicBool,
+    each: Option<Each>,
     sums: Mutex<Sums>,
 }
 
@@ -26,7 +28,12 @@ struct Sums {
 }
 
 impl Running {
-    pub(super) fn new(computation: Computation, abreast: u64, done: Done) -> Self {
+    pub(super) fn new(
+        computation: Computation,
+        abreast: u64,
+        each: Option<Each>,
+        done: Done,
+    ) -> Self {
         let Computation { episodes, range, .. } = computation;
         let sums = Sums {
             reduction: Reduction::new(episodes, range),
@@ -37,6 +44,7 @@ impl Running {
             abreast,
             taken: AtomicU64::new(0),
             ended: AtomicBool::new(false),
+            each,
             sums: Mutex::new(sums),
             computation,
         }
@@ -50,6 +58,13 @@ impl Running {
         let start = (block * self.abreast).max(range.start.0);
         let end = ((block + 1) * self.abreast).min(range.end.0);
         (start < end && !self.ended.load(Ordering::Relaxed)).then(|| EpisodeRange::new(start, end))
+    }
+
+    /// Tells how the episodes of `range` went, where somebody wants to know.
+    pub(super) fn tell(&self, range: EpisodeRange, reports: &[EpisodeReport]) {
+        if let Some(each) = &self.each {
+            range.indices().zip(reports).for_each(|(episode, &report)| each(episode, report));
+        }
     }
 
     /// Sums a partial up the tree. After the last one, the sums of the whole range, left to right.

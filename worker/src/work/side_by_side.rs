@@ -8,7 +8,7 @@ use lyceum_common::report::EpisodeReport;
 use lyceum_common::seed::{OfEpisode, Seed};
 
 use super::{Abreast, Work, WorkThread};
-use crate::episodes::{Batch, Episode, EpisodeSize, EpisodeSource};
+use crate::episodes::{Episode, EpisodeSize, EpisodeSource};
 use crate::kernels::{InstructionSet, LANES, spread_over_lanes, sum_lanes_as_tree};
 use crate::learners::Learner;
 use crate::ops::Aligned;
@@ -57,7 +57,7 @@ impl<L: Learner<f32> + 'static> Work for SideBySideProblem<L> {
 
     fn profile(&self, theta: &[f32], seed: Seed<OfEpisode>, repeats: usize) -> Vec<Timing> {
         let mut lanes = Lanes::new(Arc::clone(&self.source));
-        lanes.draw(&[seed; LANES], Split::Train, self.training);
+        lanes.draw(&[seed], Split::Train, self.training);
         let mut spread = vec![0.0; theta.len() * LANES];
         spread_over_lanes(self.instruction_set, theta, &mut spread);
         let batches = [&lanes.episodes.support, &lanes.episodes.query];
@@ -85,8 +85,7 @@ impl Lanes {
     fn draw(&mut self, seeds: &[Seed<OfEpisode>], split: Split, size: EpisodeSize) {
         for &seed in seeds {
             self.source.sample(seed, split, size, &mut self.drawn);
-            put(&self.drawn.support, lane(seed), &mut self.episodes.support);
-            put(&self.drawn.query, lane(seed), &mut self.episodes.query);
+            self.episodes.put(lane(seed), &self.drawn);
         }
     }
 }
@@ -94,17 +93,6 @@ impl Lanes {
 /// The lane that an episode is computed in.
 fn lane(seed: Seed<OfEpisode>) -> usize {
     (seed.index().0 % LANES as u64) as usize
-}
-
-fn put(batch: &Batch, lane: usize, lanes: &mut Batch) {
-    for (from, to) in
-        [(&batch.inputs, &mut lanes.inputs), (&batch.targets, &mut lanes.targets)]
-    {
-        to.resize(from.len() * LANES, 0.0);
-        for (to, &from) in to.iter_mut().skip(lane).step_by(LANES).zip(from) {
-            *to = from;
-        }
-    }
 }
 
 struct SideBySideThread<L: Learner<f32>> {
@@ -169,5 +157,51 @@ impl<L: Learner<f32>> Abreast for SideBySideThread<L> {
 fn report(seeds: &[Seed<OfEpisode>], all: &Reports, reports: &mut [EpisodeReport]) {
     for (&seed, report) in seeds.iter().zip(reports) {
         *report = all.lane(lane(seed));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lyceum_common::config::load;
+    use lyceum_common::ids::{EpisodeIndex, MetaStep};
+
+    use super::*;
+    use crate::kernels::test_support::{numbers, same_bits};
+    use crate::work::{BuildOptions, build};
+
+    fn seeds(from: u64) -> Vec<Seed<OfEpisode>> {
+        let step = Seed::of_run(5).step(MetaStep(3));
+        (from..from + LANES as u64).map(|index| step.episode(EpisodeIndex(index))).collect()
+    }
+
+    #[test]
+    fn an_episode_has_the_same_bits_in_whatever_company() {
+        let meta_sgd = "learner.meta_sgd={ inner_steps = 2, evaluation_steps = 3 }";
+        for overrides in [vec![], vec![meta_sgd], vec!["network.mlp.activation=\"relu\""]] {
+            let overrides: Vec<String> = overrides.into_iter().map(str::to_owned).collect();
+            let config = load("sinusoid-maml", &overrides).unwrap();
+            let work = build(&config, None, BuildOptions::default()).unwrap();
+            assert_eq!(work.abreast(), LANES);
+            let theta = numbers(1, work.parameters());
+            let (mut together, mut alone) = (work.thread(), work.thread());
+            together.set_parameters(&theta);
+            alone.set_parameters(&theta);
+            let (mut left, mut right) = (vec![0.0; theta.len()], vec![0.0; theta.len()]);
+            // The second time, the lanes hold other episodes than those around one that is computed alone.
+            for from in [32, 16] {
+                let (seeds, mut reports) = (seeds(from), [EpisodeReport::default(); LANES]);
+                together.abreast().unwrap().meta_gradients(&seeds, &mut reports);
+                for (place, &seed) in seeds.iter().enumerate() {
+                    together.abreast().unwrap().sum(place..place + 1, &mut left);
+                    assert_eq!(alone.meta_gradient(seed, &mut right), reports[place]);
+                    assert!(same_bits(&left, &right), "{place} of {overrides:?}");
+                    assert!(left.iter().any(|&value| value != 0.0));
+                }
+                together.abreast().unwrap().evaluations(&seeds, Split::Test, &mut reports);
+                for (&seed, &report) in seeds.iter().zip(&reports) {
+                    assert_eq!(alone.evaluate(seed, Split::Test), report);
+                }
+            }
+        }
     }
 }
