@@ -23,6 +23,9 @@ const TILE_ROWS: usize = 5;
 /// Columns of such a tile.
 const TILE_COLUMNS: usize = 4;
 
+/// Bytes of `b` that stay near while rows go by: half of a small first-level cache.
+const NEAR: usize = 16 << 10;
+
 /// A product of matrices that lie in whatever direction: out `[rows, columns]`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SideBySide {
@@ -106,7 +109,6 @@ pub(crate) fn side_by_side<T: Real>(
     }
     let mut product = Product { sizes, start, terms, gate, out, at: [0, 0], end: [0, 0] };
     let (whole_rows, whole_columns) = (rows - rows % TILE_ROWS, columns - columns % TILE_COLUMNS);
-    // Columns first: what is read of `b` for a few of them stays near while the rows go by.
     for (column, end_column) in [(0, whole_columns), (whole_columns, columns)] {
         for (row, end_row) in [(0, whole_rows), (whole_rows, rows)] {
             (product.at, product.end) = ([row, column], [end_row, end_column]);
@@ -134,6 +136,14 @@ struct Product<'a, T> {
 }
 
 impl<T: Real> Product<'_, T> {
+    /// How many columns go by before the next rows do. Where a few tiles' share of `b` stays near, it is read once and `a`
+    /// as often as there are blocks; else `b` is read once for each tile's rows, which stay near themselves.
+    fn columns_of_a_block(&self) -> usize {
+        let column = self.sizes.depth * self.terms.len() * LANES * size_of::<T>();
+        let columns = NEAR / column.max(1);
+        if columns < 2 * TILE_COLUMNS { self.sizes.columns.max(TILE_COLUMNS) } else { columns }
+    }
+
     fn run<const COLUMNS: usize>(&mut self, instruction_set: InstructionSet, height: usize) {
         match height {
             5 => T::dispatch(instruction_set, Tiles::<T, 5, COLUMNS>(self)),
@@ -172,14 +182,20 @@ unsafe fn tiles<L: Lanes, const ROWS: usize, const COLUMNS: usize>(
     product: &mut Product<'_, L::Scalar>,
 ) {
     let ([first, mut column], [end_row, end_column]) = (product.at, product.end);
+    let block = product.columns_of_a_block() / COLUMNS * COLUMNS;
     while column < end_column {
+        let end_of_block = end_column.min(column + block);
         let mut row = first;
         while row < end_row {
-            // SAFETY: the caller's.
-            unsafe { tile::<L, ROWS, COLUMNS>(product, row, column) };
+            let mut at = column;
+            while at < end_of_block {
+                // SAFETY: the caller's.
+                unsafe { tile::<L, ROWS, COLUMNS>(product, row, at) };
+                at += COLUMNS;
+            }
             row += ROWS;
         }
-        column += COLUMNS;
+        column = end_of_block;
     }
 }
 

@@ -137,15 +137,22 @@ impl<T: Real> Learner<T> for Maml<T> {
         }
         query.load(frame, &episode.query);
         query.gradient(frame);
-        let lambda = out;
-        lambda.copy_from_slice(query.gradient_of(frame));
-        if self.order == Order::Second {
+        let (lambda, lambda_end) = (out, query.gradient_of(frame));
+        if self.order == Order::First {
+            lambda.copy_from_slice(lambda_end);
+        } else {
             for k in (0..*steps).rev() {
                 // λₖ = λₖ₊₁ − H(θₖ) (α λₖ₊₁)
                 let values = trajectory.revisit(support, k);
-                self.direct(lambda, support.gradient_of(values), support.direction(tangents));
+                let (g, is_last) = (support.gradient_of(values), k + 1 == *steps);
+                let after = if is_last { lambda_end } else { &*lambda };
+                self.direct(after, g, support.direction(tangents));
                 let product = support.hessian_vector_product(values, tangents);
-                add_scaled(set, -T::ONE, product, lambda);
+                if is_last {
+                    scaled_sum(set, -T::ONE, lambda_end, product, lambda);
+                } else {
+                    add_scaled(set, -T::ONE, product, lambda);
+                }
             }
         }
         query.report(frame)
