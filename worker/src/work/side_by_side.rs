@@ -182,7 +182,9 @@ mod tests {
             let config = load("sinusoid-maml", &overrides).unwrap();
             let work = build(&config, None, BuildOptions::default()).unwrap();
             assert_eq!(work.abreast(), LANES);
+            // Small enough that the inner loop stays finite.
             let theta = numbers(1, work.parameters());
+            let theta: Vec<f32> = theta.iter().map(|value| 0.05 * value.abs()).collect();
             let (mut together, mut alone) = (work.thread(), work.thread());
             together.set_parameters(&theta);
             alone.set_parameters(&theta);
