@@ -16,9 +16,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
+use lyceum_common::abreast::ABREAST;
 use lyceum_common::assignment::Job;
 use lyceum_common::ids::{EpisodeIndex, EpisodeRange};
-use lyceum_common::abreast::ABREAST;
 use lyceum_common::reduction::{NodeId, Partial, subtrees};
 use lyceum_common::report::{EpisodeReport, ReportSums};
 use lyceum_common::seed::{OfRun, Seed};
@@ -298,7 +298,10 @@ impl Shared {
             }
         };
         running.tell(EpisodeRange::new(episode, episode + 1), &[report]);
-        self.add(running, Partial { node: NodeId::leaf(episode), gradient, reports: report.into() });
+        self.add(
+            running,
+            Partial { node: NodeId::leaf(episode), gradient, reports: report.into() },
+        );
     }
 
     /// Computes episodes at once, whose sums begin at the nodes that are wholly theirs.

@@ -76,11 +76,7 @@ pub fn compute(case: &Case, instruction_set: InstructionSet) -> Result<CaseResul
 }
 
 /// The case, in every lane where training computes several episodes side by side; what is told is of the first lane.
-fn run<L: Learner<f32>>(
-    learner: &L,
-    setting: &Setting<'_>,
-    case: &FewShot,
-) -> CaseResult {
+fn run<L: Learner<f32>>(learner: &L, setting: &Setting<'_>, case: &FewShot) -> CaseResult {
     let abreast = setting.abreast;
     let (order, episode) = if abreast == 1 {
         (setting.network.meta_order(learner.parameters()), case.episode.clone())

@@ -54,32 +54,54 @@ impl<T: Real> Kernel<T> for SumTree<'_, T> {
 
     #[inline(always)]
     unsafe fn run<L: Lanes<Scalar = T>>(self) {
-        let blocks = self.vectors.chunks(LANES * LANES).zip(self.out.chunks_mut(LANES));
-        // SAFETY: a block has a vector for each of its sums, and the caller has the instructions.
+        let mut takes_part = [T::ZERO; LANES];
+        takes_part[self.lanes].fill(T::ONE);
+        let whole = self.out.len() / LANES * LANES;
+        let vectors = self.vectors.as_ptr();
+        // SAFETY: there is a vector for each sum, and the caller has the instructions.
         unsafe {
-            // What adds nothing to any number, negative zero among them.
-            let nothing = L::splat(-T::ZERO);
-            for (vectors, out) in blocks {
-                let mut rows = [nothing; LANES];
-                for i in 0..out.len() {
-                    rows[i] = L::load(vectors.as_ptr().add(i * LANES));
-                }
-                let mut columns = L::transpose(rows);
-                for lane in 0..LANES {
-                    if !self.lanes.contains(&lane) {
-                        columns[lane] = nothing;
-                    }
-                }
-                let mut left = LANES;
-                while left > 1 {
-                    left /= 2;
-                    for i in 0..left {
-                        columns[i] = columns[2 * i].add(columns[2 * i + 1]);
-                    }
-                }
-                store(columns[0], out.as_mut_ptr(), out.len());
+            let takes_part = L::load(takes_part.as_ptr());
+            let mut at = 0;
+            while at < whole {
+                let sums = sum_block::<L>(vectors.add(at * LANES), takes_part);
+                sums.store(self.out.as_mut_ptr().add(at));
+                at += LANES;
+            }
+            let rest = self.out.len() - whole;
+            if rest > 0 {
+                let mut last = [T::ZERO; LANES * LANES];
+                last[..rest * LANES].copy_from_slice(&self.vectors[whole * LANES..]);
+                let sums = sum_block::<L>(last.as_ptr(), takes_part);
+                store(sums, self.out.as_mut_ptr().add(whole), rest);
             }
         }
+    }
+}
+
+/// The sums of sixteen vectors.
+#[inline(always)]
+unsafe fn sum_block<L: Lanes>(vectors: *const L::Scalar, takes_part: L) -> L {
+    // SAFETY: the caller gives sixteen vectors.
+    unsafe {
+        let zero = L::splat(L::Scalar::ZERO);
+        // What adds nothing to any number, negative zero among them.
+        let nothing = L::splat(-L::Scalar::ZERO);
+        let mut rows = [nothing; LANES];
+        for i in 0..LANES {
+            rows[i] = takes_part.if_greater(zero, L::load(vectors.add(i * LANES)), nothing);
+        }
+        let lanes = L::transpose(rows);
+        let (mut twos, mut fours, mut eights) = ([zero; 8], [zero; 4], [zero; 2]);
+        for i in 0..8 {
+            twos[i] = lanes[2 * i].add(lanes[2 * i + 1]);
+        }
+        for i in 0..4 {
+            fours[i] = twos[2 * i].add(twos[2 * i + 1]);
+        }
+        for i in 0..2 {
+            eights[i] = fours[2 * i].add(fours[2 * i + 1]);
+        }
+        eights[0].add(eights[1])
     }
 }
 
@@ -88,8 +110,8 @@ mod tests {
     use super::*;
     use crate::kernels::test_support::{numbers, same_bits};
     use lyceum_common::ids::EpisodeRange;
-    use lyceum_common::reduction::{Partial, Reduction, subtrees};
     use lyceum_common::reduction::NodeId;
+    use lyceum_common::reduction::{Partial, Reduction, subtrees};
     use lyceum_common::report::ReportSums;
     use proptest::prelude::*;
 
@@ -128,7 +150,9 @@ mod tests {
         for set in InstructionSet::available() {
             let mut out = [f32::NAN; 3 * LANES];
             spread_over_lanes(set, &[1.0, -2.0, 3.0], &mut out);
-            assert!(out.chunks(LANES).zip([1.0, -2.0, 3.0]).all(|(v, x)| v.iter().all(|&v| v == x)));
+            assert!(
+                out.chunks(LANES).zip([1.0, -2.0, 3.0]).all(|(v, x)| v.iter().all(|&v| v == x))
+            );
         }
     }
 }

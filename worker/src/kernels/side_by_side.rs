@@ -160,7 +160,9 @@ impl<T: Real> Product<'_, T> {
 /// that the compiler keeps the sums in registers.
 struct Tiles<'p, 'a, T, const ROWS: usize, const COLUMNS: usize>(&'p mut Product<'a, T>);
 
-impl<T: Real, const ROWS: usize, const COLUMNS: usize> Kernel<T> for Tiles<'_, '_, T, ROWS, COLUMNS> {
+impl<T: Real, const ROWS: usize, const COLUMNS: usize> Kernel<T>
+    for Tiles<'_, '_, T, ROWS, COLUMNS>
+{
     type Output = ();
 
     #[inline(always)]

@@ -62,8 +62,7 @@ impl Loss {
         abreast: usize,
         outputs: Feature,
     ) -> Self {
-        let is_of_rows =
-            matches!(kind, LossKind::CrossEntropy | LossKind::BinaryCrossEntropy);
+        let is_of_rows = matches!(kind, LossKind::CrossEntropy | LossKind::BinaryCrossEntropy);
         assert!(abreast == 1 || !is_of_rows, "sums of squares alone are taken side by side");
         let width = outputs.value.len() / abreast / rows;
         let targets = planner.slot(outputs.value.len(), false);

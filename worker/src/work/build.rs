@@ -143,7 +143,13 @@ fn problem<L: Learner<f32> + 'static>(
     let learner = Arc::new(learner);
     if setting.abreast == LANES {
         let instruction_set = setting.instruction_set;
-        return Arc::new(SideBySideProblem { learner, source, training, evaluation, instruction_set });
+        return Arc::new(SideBySideProblem {
+            learner,
+            source,
+            training,
+            evaluation,
+            instruction_set,
+        });
     }
     let order = setting.network.meta_order(learner.parameters()).into();
     Arc::new(Problem { learner, source, training, evaluation, order })

@@ -19,7 +19,12 @@ fn network(activation: Activation) -> Network {
     Network::new(&config, Shape::Vector { length: 2 }, Head::Linear(1)).unwrap()
 }
 
-fn setting(network: &Network, abreast: usize, set: InstructionSet, kept_bytes: usize) -> Setting<'_> {
+fn setting(
+    network: &Network,
+    abreast: usize,
+    set: InstructionSet,
+    kept_bytes: usize,
+) -> Setting<'_> {
     Setting {
         network,
         loss: LossKind::SquaredError,
@@ -74,7 +79,10 @@ fn check<L: Learner<f64>>(network: &Network, alone: &L, together: &L) {
         }
         assert!(expected.iter().any(|&value| value != 0.0));
         for (&found, expected) in lanes.iter().skip(lane).step_by(LANES).zip(expected) {
-            assert!((found - expected).abs() < 1e-11 * expected.abs().max(1.0), "{found} is {expected}");
+            assert!(
+                (found - expected).abs() < 1e-11 * expected.abs().max(1.0),
+                "{found} is {expected}"
+            );
         }
     }
 }
@@ -104,9 +112,11 @@ fn every_lane_is_its_episode_alone() {
             &network,
             0,
         );
-        let config = MetaSgdConfig { initial_rates: [0.0, 0.1], inner_steps: 3, evaluation_steps: 2 };
-        let learner =
-            |abreast| MetaSgd::<f64>::new(&config, &setting(&network, abreast, InstructionSet::PORTABLE, 0));
+        let config =
+            MetaSgdConfig { initial_rates: [0.0, 0.1], inner_steps: 3, evaluation_steps: 2 };
+        let learner = |abreast| {
+            MetaSgd::<f64>::new(&config, &setting(&network, abreast, InstructionSet::PORTABLE, 0))
+        };
         check(&network, &learner(1), &learner(LANES));
     }
 }
