@@ -201,11 +201,14 @@ impl Bench {
         let pool = Pool::new(work, self.threads).context("no compute threads")?;
         let mut optimizer =
             MetaOptimizer::new(&config.meta_optimizer, config.training.meta_steps, &layout);
+        // To look for an answer takes a core that no compute thread is on.
+        let has_core = std::thread::available_parallelism().is_ok_and(|cores| self.threads < cores);
+        let patience = if has_core { PATIENCE } else { 0 };
         let run = Seed::of_run(config.seed);
         let mut theta = Arc::new(layout.initialise(run.initialisation()));
         let mut step = MetaStep(0);
         let mut meta_step = || -> anyhow::Result<()> {
-            let root = gradient(&pool, &theta, run, step, config.training.meta_batch)?;
+            let root = gradient(&pool, &theta, run, step, config.training.meta_batch, patience)?;
             let share = 1.0 / config.training.meta_batch as f32;
             let gradient = MeanGradient { left: &root.gradient, right: None, share };
             let mut moved = Vec::new();
@@ -226,6 +229,9 @@ impl Bench {
         Ok((tasks / started.elapsed().as_secs_f64(), products))
     }
 }
+
+/// How often to look for an answer before sleeping.
+const PATIENCE: usize = 1000;
 
 /// Repeats that a profile's times are the medians of.
 const PROFILE_REPEATS: usize = 31;
@@ -253,6 +259,7 @@ fn gradient(
     run: Seed<OfRun>,
     step: MetaStep,
     episodes: u64,
+    patience: usize,
 ) -> anyhow::Result<Partial> {
     let (sender, receiver) = mpsc::channel();
     let computation = Computation {
@@ -264,10 +271,22 @@ fn gradient(
     };
     pool.submit(computation, move |computed| drop(sender.send(computed)));
     let mut reduction = Reduction::whole(episodes);
-    for partial in receiver.recv().context("the pool gave no answer")?? {
+    for partial in wait(&receiver, patience).context("the pool gave no answer")?? {
         reduction.add(partial);
     }
     reduction.into_root().context("an episode is missing")
+}
+
+/// What comes next. Looks for it `patience` times before it sleeps: being woken up takes about as long as a small network's
+/// meta-step.
+fn wait<T>(receiver: &mpsc::Receiver<T>, patience: usize) -> Result<T, mpsc::RecvError> {
+    for _ in 0..patience {
+        if let Ok(received) = receiver.try_recv() {
+            return Ok(received);
+        }
+        std::thread::yield_now();
+    }
+    receiver.recv()
 }
 
 /// 10⁹ products and sums a second on registers, on as many threads.

@@ -10,10 +10,11 @@
 //! | [`reduction`], [`report`] | the fixed tree of sums, and what travels up it |
 //! | [`spares`] | vectors for another use |
 //! | [`statistics`] | Student's t: whether two runs differ |
-//! | [`assignment`] | what a worker is given to compute |
+//! | [`assignment`], [`abreast`] | what a worker is given to compute, and how much of it at once |
 //! | [`wire`] | the protocol between coordinator and workers |
 #![forbid(unsafe_code)]
 
+pub mod abreast;
 pub mod assignment;
 pub mod config;
 pub mod data;

@@ -9,6 +9,7 @@
 //! | [`episodes`] | where episodes come from |
 //! | [`work`] | the seam to the farm: (meta-parameters, seed) → meta-gradient |
 //! | [`pool`] | the threads that compute: ranges in, sums out |
+//! | `reports` | what episodes computed at once report |
 //! | [`profile`] | where an episode's time goes |
 //! | [`session`] | a worker's life with a coordinator |
 //! | [`comparison`] | a learned optimizer against hand-made ones |
@@ -26,6 +27,7 @@ mod objective;
 mod ops;
 pub mod pool;
 pub mod profile;
+mod reports;
 pub mod session;
 mod trajectory;
 pub mod work;

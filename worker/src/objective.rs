@@ -5,16 +5,18 @@ use std::ops::Range;
 use lyceum_common::report::EpisodeReport;
 
 use crate::episodes::{Batch, Episode};
-use crate::kernels::{InstructionSet, Real};
+use crate::kernels::{InstructionSet, Real, spread_over_lanes};
 use crate::layers::{Feature, Layer, Loss, LossKind};
 use crate::networks::{Network, Plan};
 use crate::ops::{Aligned, InductiveValues, Pass, Planner, Slot, Statistics, Tangents, Values};
 use crate::profile::At;
+use crate::reports::Reports;
 
 /// The mean loss of a program on a batch. Immutable: threads share it, each with frames of its own.
 pub(crate) struct Objective<T> {
     instruction_set: InstructionSet,
     examples: usize,
+    abreast: usize,
     layers: Vec<Box<dyn Layer<T>>>,
     loss: Loss,
     plane: usize,
@@ -44,9 +46,21 @@ impl<T: Real> Objective<T> {
         adapted: Range<usize>,
         instruction_set: InstructionSet,
     ) -> Self {
-        Self::of_program(network, examples, adapted, instruction_set, |plan, inputs| {
+        Self::side_by_side(network, kind, (examples, 1), adapted, instruction_set)
+    }
+
+    /// As [`Objective::new`], of `abreast` problems side by side: every number, of the parameters as of the examples, is
+    /// there as often, one behind the other.
+    pub(crate) fn side_by_side(
+        network: &Network,
+        kind: LossKind,
+        (examples, abreast): (usize, usize),
+        adapted: Range<usize>,
+        instruction_set: InstructionSet,
+    ) -> Self {
+        Self::plan(network, (examples, abreast), adapted, instruction_set, |plan, inputs| {
             let outputs = network.plan(plan, inputs);
-            Loss::plan(plan.planner, kind, examples, outputs)
+            Loss::plan_side_by_side(plan.planner, kind, examples, abreast, outputs)
         })
     }
 
@@ -58,16 +72,28 @@ impl<T: Real> Objective<T> {
         instruction_set: InstructionSet,
         program: impl FnOnce(&mut Plan<'_, T>, Feature) -> Loss,
     ) -> Self {
+        Self::plan(network, (examples, 1), adapted, instruction_set, program)
+    }
+
+    fn plan(
+        network: &Network,
+        (examples, abreast): (usize, usize),
+        adapted: Range<usize>,
+        instruction_set: InstructionSet,
+        program: impl FnOnce(&mut Plan<'_, T>, Feature) -> Loss,
+    ) -> Self {
         let has_tangents = !adapted.is_empty();
-        let mut planner = Planner::new(network.layout().trained().len(), has_tangents);
-        let inputs = planner.slot(examples * network.input_len(), false);
-        let mut plan = Plan { planner: &mut planner, examples, adapted, layers: Vec::new() };
+        let mut planner = Planner::new(network.layout().trained().len() * abreast, has_tangents);
+        let inputs = planner.slot(examples * network.input_len() * abreast, false);
+        let layers = Vec::new();
+        let mut plan = Plan { planner: &mut planner, examples, abreast, adapted, layers };
         let loss = program(&mut plan, Feature { value: inputs, cotangent: None });
         let layers = plan.layers;
         let (plane, parameters, gradient, statistics) = planner.finish();
         Self {
             instruction_set,
             examples,
+            abreast,
             layers,
             loss,
             plane,
@@ -149,6 +175,36 @@ impl<T: Real> Objective<T> {
     /// The point θ of `frame`.
     pub(crate) fn parameters<'f>(&self, frame: &'f Frame<T>) -> &'f [T] {
         &frame.0[self.parameters.range()]
+    }
+
+    /// As [`Objective::parameters`], to be moved.
+    pub(crate) fn parameters_mut<'f>(&self, frame: &'f mut Frame<T>) -> &'f mut [T] {
+        &mut frame.0[self.parameters.range()]
+    }
+
+    /// The point of `frame`, to be moved, and the gradient that [`Objective::gradient`] left there.
+    pub(crate) fn move_from<'f>(&self, frame: &'f mut Frame<T>) -> (&'f mut [T], &'f [T]) {
+        let (parameters, gradient) = (self.parameters.range(), self.gradient.range());
+        let (before, after) = frame.0.split_at_mut(gradient.start);
+        (&mut before[parameters], &after[..gradient.len()])
+    }
+
+    /// Writes θ to `out`: of problems side by side, once for each.
+    pub(crate) fn spread(&self, theta: &[T], out: &mut [T]) {
+        if self.abreast == 1 {
+            out.copy_from_slice(theta);
+        } else {
+            spread_over_lanes(self.instruction_set, theta, out);
+        }
+    }
+
+    /// θ as [`Objective::spread`] writes it: itself, where there is one problem alone, and else in `room`.
+    pub(crate) fn in_lanes<'v>(&self, theta: &'v [T], room: &'v mut [T]) -> &'v [T] {
+        if self.abreast == 1 {
+            return theta;
+        }
+        self.spread(theta, room);
+        room
     }
 
     /// Moves `frame` to θ.
@@ -294,12 +350,14 @@ impl<T: Real> Objective<T> {
     }
 
     /// Loss, and the share of rows whose largest output has the largest target, where rows stand for classes.
-    pub(crate) fn report(&self, frame: &Frame<T>) -> EpisodeReport {
-        let loss = frame.0[self.loss.value.range()][0].to_f64();
+    pub(crate) fn report(&self, frame: &Frame<T>) -> Reports {
+        let losses = &frame.0[self.loss.value.range()][..self.abreast];
+        let accuracy = if self.loss.tells_apart() { self.accuracy(frame) } else { 0.0 };
+        Reports::of(losses.iter().map(|loss| EpisodeReport { loss: loss.to_f64(), accuracy }))
+    }
+
+    fn accuracy(&self, frame: &Frame<T>) -> f64 {
         let width = self.loss.width;
-        if !self.loss.tells_apart() {
-            return EpisodeReport { loss, accuracy: 0.0 };
-        }
         let outputs = self.outputs_of(frame).chunks_exact(width);
         let targets = frame.0[self.loss.targets.range()].chunks_exact(width);
         let rows = outputs.len();
@@ -307,7 +365,7 @@ impl<T: Real> Objective<T> {
             .zip(targets)
             .filter(|(output, target)| target[argmax(output)] == target[argmax(target)])
             .count();
-        EpisodeReport { loss, accuracy: right as f64 / rows as f64 }
+        right as f64 / rows as f64
     }
 
     /// Products (each with an addition) of a gradient, and of a Hessian-vector product, counted as if the border's

@@ -1,29 +1,32 @@
 //! The threads that compute: ranges of episodes in, sums at the roots of their subtrees out.
 //!
-//! Parallelism is across episodes: a thread takes the next episode of the oldest computation that has one left, and
-//! nothing that it computes depends on which thread it is. Threads are the system's, never the I/O runtime's, so that
+//! Parallelism is across episodes: a thread takes the next episode of the oldest computation that has one left, or as many
+//! as it computes at once, and nothing that it computes depends on which thread it is. Threads are the system's, never the I/O runtime's, so that
 //! a connection lives while they work.
 
 mod evaluation;
+mod running;
 
 use std::any::Any;
 use std::collections::VecDeque;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
+use lyceum_common::abreast::ABREAST;
 use lyceum_common::assignment::Job;
 use lyceum_common::ids::{EpisodeIndex, EpisodeRange};
-use lyceum_common::reduction::{NodeId, Partial, Reduction};
-use lyceum_common::report::EpisodeReport;
+use lyceum_common::reduction::{NodeId, Partial, subtrees};
+use lyceum_common::report::{EpisodeReport, ReportSums};
 use lyceum_common::seed::{OfRun, Seed};
 use lyceum_common::spares::Spares;
 
-use crate::work::{Work, WorkThread};
+use crate::work::{Abreast, Work, WorkThread};
+use running::Running;
 
 /// A range of episodes to compute.
 #[derive(Clone, Debug)]
@@ -72,6 +75,13 @@ pub type Computed = Result<Vec<Partial>, ComputeError>;
 
 type Done = Box<dyn FnOnce(Computed) + Send>;
 
+/// Is told how an episode went.
+type Each = Box<dyn Fn(u64, EpisodeReport) + Send + Sync>;
+
+/// How often a thread looks for something to do before it sleeps, giving way to others: for about as long as it takes to
+/// be woken up. The next meta-step of a small network is there sooner than that.
+const PATIENCE: usize = 200;
+
 /// Compute threads, each with a workspace of its own.
 pub struct Pool {
     shared: Arc<Shared>,
@@ -95,6 +105,7 @@ impl Pool {
             queue: Mutex::new(Queue::default()),
             filled: Condvar::new(),
             spares: Arc::default(),
+            changes: AtomicU64::new(0),
         });
         let mut pool = Self { shared, threads: Vec::new() };
         for index in 0..threads.get() {
@@ -116,6 +127,16 @@ impl Pool {
     /// Queues a computation behind those that are there. `done` is called once, on a compute thread (or on this one
     /// where nothing can be computed), and must not block.
     pub fn submit(&self, computation: Computation, done: impl FnOnce(Computed) + Send + 'static) {
+        self.queue(computation, None, done);
+    }
+
+    /// As [`Pool::submit`]; `each` is told of every episode, in whatever order, before `done` is.
+    fn queue(
+        &self,
+        computation: Computation,
+        each: Option<Each>,
+        done: impl FnOnce(Computed) + Send + 'static,
+    ) {
         let expected = self.shared.work.parameters();
         let found = computation.parameters.len();
         if found != expected {
@@ -128,7 +149,13 @@ impl Pool {
             let mut queue = self.shared.lock_queue();
             match &queue.state {
                 State::Open => {
-                    queue.waiting.push_back(Arc::new(Running::new(computation, Box::new(done))));
+                    self.shared.changes.fetch_add(1, Ordering::Relaxed);
+                    queue.waiting.push_back(Arc::new(Running::new(
+                        computation,
+                        self.shared.work.abreast() as u64,
+                        each,
+                        Box::new(done),
+                    )));
                     None
                 }
                 State::Failed(error) => Some((error.clone(), done)),
@@ -176,6 +203,8 @@ struct Shared {
     queue: Mutex<Queue>,
     /// Something was queued, or the state changed.
     filled: Condvar,
+    /// How often that was.
+    changes: AtomicU64,
     /// Buffers of gradients, for another use.
     spares: Arc<Spares>,
 }
@@ -195,54 +224,6 @@ enum State {
     Closed,
 }
 
-/// A computation that threads are at.
-struct Running {
-    computation: Computation,
-    /// The next episode that no thread has taken.
-    next: AtomicU64,
-    ended: AtomicBool,
-    sums: Mutex<Sums>,
-}
-
-struct Sums {
-    reduction: Reduction,
-    missing: u64,
-    done: Option<Done>,
-}
-
-impl Running {
-    fn new(computation: Computation, done: Done) -> Self {
-        let Computation { episodes, range, .. } = computation;
-        let sums = Sums {
-            reduction: Reduction::new(episodes, range),
-            missing: range.len(),
-            done: Some(done),
-        };
-        Self {
-            next: AtomicU64::new(range.start.0),
-            ended: AtomicBool::new(false),
-            sums: Mutex::new(sums),
-            computation,
-        }
-    }
-
-    /// The next episode to compute, each given once.
-    fn take(&self) -> Option<u64> {
-        let episode = self.next.fetch_add(1, Ordering::Relaxed);
-        (episode < self.computation.range.end.0 && !self.ended.load(Ordering::Relaxed))
-            .then_some(episode)
-    }
-
-    /// Tells whoever waits, once.
-    fn end(&self, computed: Computed) {
-        self.ended.store(true, Ordering::Relaxed);
-        let done = lock(&self.sums).done.take();
-        if let Some(done) = done {
-            done(computed);
-        }
-    }
-}
-
 impl Shared {
     /// A thread's life.
     fn run(&self) {
@@ -251,16 +232,17 @@ impl Shared {
             Err(panic) => return self.fail(&ComputeError::Setup(message(&*panic))),
         };
         let mut version: Option<Arc<Vec<f32>>> = None;
-        while let Some((running, episode)) = self.next() {
+        while let Some((running, episodes)) = self.next() {
             let outcome = catch_unwind(AssertUnwindSafe(|| {
                 let parameters = &running.computation.parameters;
                 if !version.as_ref().is_some_and(|version| Arc::ptr_eq(version, parameters)) {
                     thread.set_parameters(parameters);
                     version = Some(Arc::clone(parameters));
                 }
-                self.compute(&mut *thread, &running, episode);
+                self.compute(&mut *thread, &running, episodes);
             }));
             if let Err(panic) = outcome {
+                let episode = episodes.start.0;
                 let error = ComputeError::Panicked { episode, message: message(&*panic) };
                 // The pool refuses first, so that whoever is told finds it so.
                 self.fail(&error);
@@ -269,24 +251,47 @@ impl Shared {
         }
     }
 
-    /// The next episode of the oldest computation that has one left; waits for one.
-    fn next(&self) -> Option<(Arc<Running>, u64)> {
+    /// The next episodes of the oldest computation that has some left; waits for some.
+    fn next(&self) -> Option<(Arc<Running>, EpisodeRange)> {
         let mut queue = self.lock_queue();
         loop {
             if !matches!(queue.state, State::Open) {
                 return None;
             }
             while let Some(front) = queue.waiting.front() {
-                if let Some(episode) = front.take() {
-                    return Some((Arc::clone(front), episode));
+                if let Some(episodes) = front.take() {
+                    return Some((Arc::clone(front), episodes));
                 }
                 queue.waiting.pop_front();
             }
-            queue = self.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            let seen = self.changes.load(Ordering::Relaxed);
+            let changed = || self.changes.load(Ordering::Relaxed) != seen;
+            drop(queue);
+            for _ in 0..PATIENCE {
+                if changed() {
+                    break;
+                }
+                std::thread::yield_now();
+            }
+            queue = self.lock_queue();
+            if !changed() {
+                queue = self.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            }
         }
     }
 
-    fn compute(&self, thread: &mut dyn WorkThread, running: &Running, episode: u64) {
+    fn compute(&self, thread: &mut dyn WorkThread, running: &Running, episodes: EpisodeRange) {
+        match thread.abreast() {
+            Some(thread) => self.compute_abreast(thread, running, episodes),
+            None => {
+                for index in episodes.indices() {
+                    self.compute_one(thread, running, index);
+                }
+            }
+        }
+    }
+
+    fn compute_one(&self, thread: &mut dyn WorkThread, running: &Running, episode: u64) {
         let Computation { job, seed, .. } = running.computation;
         let index = EpisodeIndex(episode);
         let (gradient, report) = match job {
@@ -300,27 +305,51 @@ impl Shared {
                 (Vec::new(), thread.evaluate(seed, split))
             }
         };
-        self.add(running, episode, gradient, report);
+        running.tell(EpisodeRange::new(episode, episode + 1), &[report]);
+        self.add(
+            running,
+            Partial { node: NodeId::leaf(episode), gradient, reports: report.into() },
+        );
     }
 
-    /// Sums an episode up the tree. The last one of a range ends the computation.
-    fn add(&self, running: &Running, episode: u64, gradient: Vec<f32>, report: EpisodeReport) {
-        let mut partial = Partial { node: NodeId::leaf(episode), gradient, reports: report.into() };
-        let complete = {
-            let mut sums = lock(&running.sums);
-            while let Some((parent, freed)) = sums.reduction.climb(partial) {
-                partial = parent;
-                freed.into_iter().for_each(|gradient| self.spares.put(gradient));
-            }
-            sums.missing -= 1;
-            (sums.missing == 0).then(|| {
-                std::mem::replace(&mut sums.reduction, Reduction::whole(0)).into_partials()
-            })
+    /// Computes episodes at once, whose sums begin at the nodes that are wholly theirs.
+    fn compute_abreast(&self, thread: &mut dyn Abreast, running: &Running, range: EpisodeRange) {
+        let Computation { job, seed, episodes, .. } = running.computation;
+        let seed = match job {
+            Job::Gradient { step } => seed.step(step),
+            Job::Evaluation { split } => seed.evaluation_on(split),
         };
-        let Some(mut partials) = complete else { return };
-        partials.sort_unstable_by_key(|partial| {
-            partial.node.episodes(running.computation.episodes).start
-        });
+        let count = range.len() as usize;
+        let mut seeds = [seed.episode(range.start); ABREAST];
+        for (seed_of, index) in seeds.iter_mut().zip(range.indices()).skip(1) {
+            *seed_of = seed.episode(EpisodeIndex(index));
+        }
+        let mut reports = [EpisodeReport::default(); ABREAST];
+        let (seeds, reports) = (&seeds[..count], &mut reports[..count]);
+        match job {
+            Job::Gradient { .. } => thread.meta_gradients(seeds, reports),
+            Job::Evaluation { split } => thread.evaluations(seeds, split, reports),
+        }
+        running.tell(range, reports);
+        for node in subtrees(episodes, range) {
+            let below = node.episodes(episodes);
+            let first = (below.start.0 - range.start.0) as usize;
+            let reports = ReportSums::of(&reports[first..first + below.len() as usize]);
+            let mut gradient = Vec::new();
+            if matches!(job, Job::Gradient { .. }) {
+                gradient = self.buffer();
+                let place = (below.start.0 % ABREAST as u64) as usize;
+                thread.sum(place..place + below.len() as usize, &mut gradient);
+            }
+            self.add(running, Partial { node, gradient, reports });
+        }
+    }
+
+    /// Sums a partial up the tree. The last one of a range ends the computation.
+    fn add(&self, running: &Running, partial: Partial) {
+        let Some(mut partials) = running.add(partial, |gradient| self.spares.put(gradient)) else {
+            return;
+        };
         if matches!(running.computation.job, Job::Gradient { .. }) {
             for partial in &mut partials {
                 self.work.restore_layout_order(&mut partial.gradient);
@@ -343,6 +372,7 @@ impl Shared {
         let waiting = {
             let mut queue = self.lock_queue();
             queue.state = state;
+            self.changes.fetch_add(1, Ordering::Relaxed);
             std::mem::take(&mut queue.waiting)
         };
         self.filled.notify_all();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::episodes::Batch;
 use crate::kernels::Real;
 use crate::objective::Objective;
-use crate::ops::{Bilinear, Linear, Nonlinear, Pass, Slot};
+use crate::ops::{Bilinear, Gated, Linear, Nonlinear, Pass, Slot};
 
 /// One op of one layer, and what it takes in an episode.
 #[derive(Clone, Debug)]
@@ -147,6 +147,21 @@ impl<T: Real> Pass<T> for Timed<'_, T> {
             if self.at.tangent { usize::from(a.moves()) + usize::from(b.moves()) } else { 1 };
         self.run(short(op.name()), terms * op.products(), |pass| {
             pass.bilinear(op, start, a, b, out);
+        });
+    }
+
+    fn gated(
+        &mut self,
+        op: &dyn Gated<T>,
+        start: Option<Slot>,
+        [a, b]: [Slot; 2],
+        gate: Slot,
+        out: Slot,
+    ) {
+        let terms =
+            if self.at.tangent { usize::from(a.moves()) + usize::from(b.moves()) } else { 1 };
+        self.run(short(op.name()), terms * op.products(), |pass| {
+            pass.gated(op, start, [a, b], gate, out);
         });
     }
 

@@ -4,11 +4,11 @@ use crate::episodes::Batch;
 use crate::kernels::Real;
 use crate::objective::{Frame, Objective};
 
-/// θ₀ … θ_K, with the values of the first steps kept and those of the others recomputed when the sweep comes back.
+/// θ₀ … θ_K₋₁, with the values of the first steps kept and those of the others recomputed when the sweep comes back.
 pub(crate) struct Trajectory<T> {
-    /// θ₀ … θ_K, one behind the other.
+    /// θ of the steps that share a frame, but for the last one's, one behind the other: all other θ are in their frames.
     thetas: Vec<T>,
-    parameters: usize,
+    numbers: usize,
     /// A frame for each step whose values are kept, and a last one that the other steps share.
     frames: Vec<Frame<T>>,
     /// The step whose values the shared frame holds.
@@ -19,15 +19,12 @@ pub(crate) struct Trajectory<T> {
 impl<T: Real> Trajectory<T> {
     /// A path of `steps` steps that keeps values within `budget` bytes beyond the one frame that it always needs.
     pub(crate) fn new(objective: &Objective<T>, steps: usize, budget: usize) -> Self {
-        let shared = objective.frame();
-        let parameters = objective.parameters(&shared).len();
+        let numbers = objective.parameter_count();
         let kept = (budget / objective.frame_bytes()).min(steps.saturating_sub(1));
-        let mut frames: Vec<_> = (0..kept).map(|_| objective.frame()).collect();
-        frames.push(shared);
         Self {
-            thetas: vec![T::ZERO; (steps + 1) * parameters],
-            parameters,
-            frames,
+            thetas: vec![T::ZERO; (steps - kept).saturating_sub(1) * numbers],
+            numbers,
+            frames: (0..=kept).map(|_| objective.frame()).collect(),
             shared: None,
             steps,
         }
@@ -40,55 +37,93 @@ impl<T: Real> Trajectory<T> {
         batch: &Batch,
         begin: impl FnOnce(&mut [T]),
     ) {
-        begin(&mut self.thetas[..self.parameters]);
         self.shared = None;
         for frame in &mut self.frames {
             objective.load(frame, batch);
         }
+        match self.apart(0) {
+            Some(at) => begin(&mut self.thetas[at..at + self.numbers]),
+            None => begin(objective.parameters_mut(&mut self.frames[0])),
+        }
     }
 
-    /// Computes g(θₖ), and θₖ₊₁ by `step`, which is given g, θₖ, and where to write. Gives the values at θₖ.
+    /// Computes g(θₖ), and θₖ₊₁ by `step`, which is given g, θₖ, and where to write: `end`, where that is θ_K. Gives the
+    /// values at θₖ.
     pub(crate) fn advance(
         &mut self,
         objective: &Objective<T>,
         k: usize,
+        end: &mut [T],
         step: impl FnOnce(&[T], &[T], &mut [T]),
     ) -> &Frame<T> {
         self.compute(objective, k);
-        let frame = &self.frames[k.min(self.frames.len() - 1)];
-        let (before, after) = self.thetas.split_at_mut((k + 1) * self.parameters);
-        let theta = &before[k * self.parameters..];
-        step(objective.gradient_of(frame), theta, &mut after[..self.parameters]);
-        frame
+        let (numbers, place) = (self.numbers, self.frame(k));
+        match (self.apart(k), self.apart(k + 1)) {
+            _ if k + 1 == self.steps => {
+                let frame = &self.frames[place];
+                step(objective.gradient_of(frame), objective.parameters(frame), end);
+            }
+            (Some(at), Some(next)) => {
+                let (before, after) = self.thetas.split_at_mut(next);
+                let gradient = objective.gradient_of(&self.frames[place]);
+                step(gradient, &before[at..], &mut after[..numbers]);
+            }
+            (None, Some(next)) => {
+                let frame = &self.frames[place];
+                let next = &mut self.thetas[next..next + numbers];
+                step(objective.gradient_of(frame), objective.parameters(frame), next);
+            }
+            (Some(at), None) => {
+                let (next, gradient) = objective.move_from(&mut self.frames[place]);
+                step(gradient, &self.thetas[at..at + numbers], next);
+            }
+            (None, None) => {
+                let (before, after) = self.frames.split_at_mut(place + 1);
+                let next = objective.parameters_mut(&mut after[0]);
+                let frame = &before[place];
+                step(objective.gradient_of(frame), objective.parameters(frame), next);
+            }
+        }
+        &self.frames[place]
     }
 
-    /// θₖ, from θ₀ to θ_K.
-    pub(crate) fn theta(&self, k: usize) -> &[T] {
-        &self.thetas[k * self.parameters..(k + 1) * self.parameters]
-    }
-
-    /// θ_K.
-    pub(crate) fn end(&self) -> &[T] {
-        &self.thetas[self.steps * self.parameters..]
+    /// θₖ, once step k was [revisited](Self::revisit), and none before it.
+    pub(crate) fn theta(&self, objective: &Objective<T>, k: usize) -> &[T] {
+        match self.apart(k) {
+            Some(at) => &self.thetas[at..at + self.numbers],
+            None => objective.parameters(&self.frames[self.frame(k)]),
+        }
     }
 
     /// The values at θₖ, computed again where they were not kept.
     pub(crate) fn revisit(&mut self, objective: &Objective<T>, k: usize) -> &Frame<T> {
-        let shared = self.frames.len() - 1;
-        if k >= shared && self.shared != Some(k) {
+        let place = self.frame(k);
+        if k >= self.frames.len() - 1 && self.shared != Some(k) {
             self.compute(objective, k);
         }
-        &self.frames[k.min(shared)]
+        &self.frames[place]
     }
 
     fn compute(&mut self, objective: &Objective<T>, k: usize) {
-        let shared = self.frames.len() - 1;
-        if k >= shared {
+        let (place, apart) = (self.frame(k), self.apart(k));
+        if place == self.frames.len() - 1 {
             self.shared = Some(k);
         }
-        let frame = &mut self.frames[k.min(shared)];
-        objective
-            .set_parameters(frame, &self.thetas[k * self.parameters..(k + 1) * self.parameters]);
+        let frame = &mut self.frames[place];
+        if let Some(at) = apart {
+            objective.set_parameters(frame, &self.thetas[at..at + self.numbers]);
+        }
         objective.gradient(frame);
+    }
+
+    /// Which frame step k computes in.
+    fn frame(&self, k: usize) -> usize {
+        k.min(self.frames.len() - 1)
+    }
+
+    /// Where θₖ is, if apart from its frame.
+    fn apart(&self, k: usize) -> Option<usize> {
+        let kept = self.frames.len() - 1;
+        (k >= kept && k + 1 < self.steps).then(|| (k - kept) * self.numbers)
     }
 }

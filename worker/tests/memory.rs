@@ -73,7 +73,12 @@ fn a_thread_allocates_nothing_after_its_first_episode() {
         ["learner.learned_optimizer.inner_steps=7", "learner.learned_optimizer.evaluation_steps=5"];
     let optimizers = optimizers
         .map(|optimizer| config("quadratics-learned-optimizer", &[&steps[..], optimizer].concat()));
-    for config in configs.chain(optimizers) {
+    let waves = [
+        "learner.maml.inner_steps=2",
+        "learner.meta_sgd={ inner_steps = 2, evaluation_steps = 1 }",
+    ]
+    .map(|learner| config("sinusoid-maml", &[learner]));
+    for config in configs.chain(optimizers).chain(waves) {
         let work = work(&config);
         let theta = vec![0.1; work.parameters()];
         let mut gradient = vec![0.0; work.parameters()];

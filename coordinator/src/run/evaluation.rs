@@ -55,7 +55,7 @@ impl Run {
             return self.complete(parameters, None);
         }
         let job = Job::Evaluation { split: Split::Test };
-        let round = Round::new(job, parameters.digest(), episodes);
+        let round = Round::new(job, parameters.digest(), episodes, self.abreast);
         self.phase = Phase::Test { round, parameters };
     }
 

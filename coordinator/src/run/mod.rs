@@ -27,6 +27,7 @@ mod workers;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use lyceum_common::abreast::episodes_abreast;
 use lyceum_common::config::RunConfig;
 use lyceum_common::ids::{MetaStep, Split, WorkerId};
 use lyceum_common::parameters::{MetaParameters, Retired};
@@ -50,6 +51,8 @@ const PREFETCH: usize = 2;
 #[derive(Debug)]
 pub struct Run {
     config: RunConfig,
+    /// Episodes that a thread takes at once.
+    abreast: usize,
     step: MetaStep,
     parameters: MetaParameters,
     /// Versions before it, whose memory the next one takes.
@@ -106,6 +109,7 @@ impl Run {
         let meta_steps = config.training.meta_steps;
         let optimizer = MetaOptimizer::new(&config.meta_optimizer, meta_steps, parameters.layout());
         let mut run = Self {
+            abreast: episodes_abreast(&config),
             config,
             step: MetaStep(0),
             parameters,
@@ -176,10 +180,12 @@ impl Run {
         let version = self.parameters.digest();
         if self.validation_is_due() {
             let job = Job::Evaluation { split: Split::Validation };
-            self.phase = Phase::Validation(Round::new(job, version, training.validation_episodes));
+            let episodes = training.validation_episodes;
+            self.phase = Phase::Validation(Round::new(job, version, episodes, self.abreast));
         } else if self.step.0 < training.meta_steps {
             let job = Job::Gradient { step: self.step };
-            self.phase = Phase::Training(Round::new(job, version, training.meta_batch));
+            let episodes = training.meta_batch;
+            self.phase = Phase::Training(Round::new(job, version, episodes, self.abreast));
         } else {
             return self.begin_test();
         }

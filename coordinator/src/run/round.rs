@@ -24,12 +24,15 @@ pub(super) struct Round {
 pub(super) struct Sizes {
     /// Of the whole reduction.
     pub(super) episodes: u64,
+    /// How many of them a thread takes at once.
+    abreast: u64,
     evaluation: bool,
 }
 
 impl Round {
-    pub(super) fn new(job: Job, parameters: Digest, episodes: u64) -> Self {
-        let sizes = Sizes { episodes, evaluation: matches!(job, Job::Evaluation { .. }) };
+    pub(super) fn new(job: Job, parameters: Digest, episodes: u64, abreast: usize) -> Self {
+        let evaluation = matches!(job, Job::Evaluation { .. });
+        let sizes = Sizes { episodes, abreast: abreast as u64, evaluation };
         let (leases, reduction) = (Leases::new(episodes), Reduction::below_root(episodes));
         Self { job, parameters, sizes, leases, reduction }
     }
@@ -53,7 +56,7 @@ impl Round {
 impl Sizes {
     /// Where a range from `start` ends at most, for a worker with `own` of `total` threads: all for a lone worker; else
     /// about half of its share, in aligned subtrees, so that a fast worker can help a slow one. At most `limit` where
-    /// that is not 0.
+    /// that is not 0, and at least as many as a thread takes at once.
     pub(super) fn cut(self, start: u64, (own, total): (u64, u64), limit: u64) -> u64 {
         if limit > 0 {
             return start.saturating_add(limit);
@@ -68,7 +71,8 @@ impl Sizes {
         if self.evaluation {
             size = size.min(threads.saturating_mul(EVALUATION_EPISODES));
         }
-        (start / size.max(1) + 1).saturating_mul(size.max(1))
+        let size = size.max(self.abreast).max(1);
+        (start / size + 1).saturating_mul(size)
     }
 }
 
@@ -83,7 +87,17 @@ mod tests {
     use lyceum_common::ids::{MetaStep, Split};
 
     fn ends(job: Job, episodes: u64, threads: (u64, u64), limit: u64) -> Vec<u64> {
-        let round = Round::new(job, Digest::of(b""), episodes);
+        ends_abreast(1, job, episodes, threads, limit)
+    }
+
+    fn ends_abreast(
+        abreast: usize,
+        job: Job,
+        episodes: u64,
+        threads: (u64, u64),
+        limit: u64,
+    ) -> Vec<u64> {
+        let round = Round::new(job, Digest::of(b""), episodes, abreast);
         let mut ends = vec![0];
         while *ends.last().unwrap() < episodes {
             let end = round.sizes.cut(*ends.last().unwrap(), threads, limit);
@@ -102,5 +116,13 @@ mod tests {
         assert_eq!(ends(step, 7, (2, 4), 3), [0, 3, 6, 7]);
         let evaluation = Job::Evaluation { split: Split::Test };
         assert_eq!(ends(evaluation, 100, (2, 2), 0), [0, 32, 64, 96, 100]);
+    }
+
+    #[test]
+    fn a_range_is_whole_multiples_of_what_a_thread_takes_at_once() {
+        let step = Job::Gradient { step: MetaStep(0) };
+        assert_eq!(ends_abreast(16, step, 25, (1, 3), 0), [0, 16, 25]);
+        assert_eq!(ends_abreast(16, step, 128, (1, 2), 0), [0, 32, 64, 96, 128]);
+        assert_eq!(ends_abreast(16, step, 7, (2, 4), 3), [0, 3, 6, 7], "but for a limit");
     }
 }

@@ -129,3 +129,23 @@ async fn three_workers_learn_the_optimizer_that_one_does() {
         assert_eq!(together.digest(), alone.digest(), "{estimator}");
     }
 }
+
+// Workers hold a thread each while they wait for one another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
+async fn three_workers_come_to_the_bits_of_one_where_episodes_are_side_by_side() {
+    for learner in
+        ["learner.maml.inner_steps=2", "learner.meta_sgd={ inner_steps = 1, evaluation_steps = 2 }"]
+    {
+        let of = |assignment: &str| {
+            let sizes = "training={ meta_steps = 6, meta_batch = 25, validate_every = 3, validation_episodes = 20, \
+                test_episodes = 40 }";
+            let overrides = [sizes, learner, assignment].map(str::to_owned);
+            config::load("sinusoid-maml", &overrides).expect("the run is valid")
+        };
+        // Ranges that begin and end within the sixteen that are computed at once, and those that do not.
+        let alone = train(&of("farm.assignment=0"), &[1]).await;
+        let together = train(&of("farm.assignment=7"), &[1, 2, 1]).await;
+        assert_eq!(together.digest(), alone.digest(), "{learner}");
+        assert!(alone.values().iter().all(|value| value.is_finite()));
+    }
+}

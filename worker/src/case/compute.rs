@@ -1,12 +1,13 @@
 //! Computing a case, with the learners that training uses.
 
+use lyceum_common::abreast::regressions_abreast;
 use lyceum_common::ids::{EpisodeIndex, MetaStep};
 use lyceum_common::seed::Seed;
 
 use super::description::LEARNED_OPTIMIZER;
 use super::read::{Case, CaseError, CaseResult};
-use crate::episodes::EpisodeSize;
-use crate::kernels::InstructionSet;
+use crate::episodes::{Episode, EpisodeSize};
+use crate::kernels::{InstructionSet, offset};
 use crate::layers::LossKind;
 use crate::learners::{Registered, Setting, learner};
 use crate::networks::Network;
@@ -31,6 +32,11 @@ pub fn compute(case: &Case, instruction_set: InstructionSet) -> Result<CaseResul
         shots: examples(&few_shot.episode.support.inputs),
         queries: examples(&few_shot.episode.query.inputs),
     };
+    let abreast = if few_shot.classes.is_some() {
+        1
+    } else {
+        regressions_abreast(&few_shot.learner, &few_shot.network, network.layout())
+    };
     let setting = Setting {
         network: &network,
         loss: if few_shot.classes.is_some() {
@@ -40,6 +46,7 @@ pub fn compute(case: &Case, instruction_set: InstructionSet) -> Result<CaseResul
         },
         training: size,
         evaluation: size,
+        abreast,
         instruction_set,
         kept_bytes: usize::MAX,
         transductive: true,
@@ -47,22 +54,29 @@ pub fn compute(case: &Case, instruction_set: InstructionSet) -> Result<CaseResul
     let Registered::OfEpisodes(learner) = learner::<f32>(&few_shot.learner, &setting) else {
         return super::learned_optimizer::compute(case, instruction_set);
     };
-    let order = network.order(&few_shot.layout);
+    // The case is in every lane where training computes several episodes side by side; what is told is of the first.
+    let (order, episode) = if abreast == 1 {
+        (network.order(&few_shot.layout), few_shot.episode.clone())
+    } else {
+        let mut episodes = Episode::default();
+        (0..abreast).for_each(|lane| episodes.put(lane, &few_shot.episode));
+        ((0..offset(few_shot.layout.len())).collect(), episodes)
+    };
     let theta: Vec<f32> = order.iter().map(|&place| few_shot.parameters[place as usize]).collect();
-    let mut gradient = vec![0.0; theta.len()];
+    let mut gradient = vec![0.0; theta.len() * abreast];
     let mut thread = learner.thread();
     // Nothing is drawn: the episode is given, and cases train on whole support sets.
     let seed = Seed::of_run(0).step(MetaStep(0)).episode(EpisodeIndex(0));
-    let report = thread.meta_gradient(&theta, &few_shot.episode, seed, &mut gradient);
-    let mut meta_gradient = vec![0.0; gradient.len()];
-    for (&place, &value) in order.iter().zip(&gradient) {
+    let report = thread.meta_gradient(&theta, &episode, seed, &mut gradient);
+    let mut meta_gradient = vec![0.0; theta.len()];
+    for (&place, &value) in order.iter().zip(gradient.iter().step_by(abreast)) {
         meta_gradient[place as usize] = value;
     }
     // What stands behind the trained entries is no gradient.
     let layout = few_shot.layout.trained();
     meta_gradient.truncate(layout.len());
-    let output = thread.outputs().to_vec();
-    Ok(CaseResult { loss: report.loss, output, meta_gradient, layout })
+    let output = thread.outputs().iter().step_by(abreast).copied().collect();
+    Ok(CaseResult { loss: report.alone().loss, output, meta_gradient, layout })
 }
 
 #[cfg(test)]

@@ -50,6 +50,7 @@ pub(super) fn compute(
         instruction_set,
         kept_bytes: usize::MAX,
         transductive: true,
+        abreast: 1,
     };
     let source = Arc::new(Given { minibatches, start, outputs });
     let optimizees = Arc::new(Optimizees::<f32>::new(&setting, source, None));

@@ -7,6 +7,7 @@ mod list;
 mod listed;
 mod optimizee;
 mod rotation;
+mod sine;
 mod sinusoid;
 
 use std::sync::Arc;
@@ -15,6 +16,8 @@ use lyceum_common::config::{DataConfig, EpisodeConfig, LearnerConfig, RunConfig}
 use lyceum_common::ids::Split;
 use lyceum_common::pack::Pack;
 use lyceum_common::seed::{OfEpisode, Seed};
+
+use crate::kernels::LANES;
 
 pub use error::EpisodeError;
 pub use few_shot::FewShotSource;
@@ -96,6 +99,16 @@ pub struct Batch {
 }
 
 impl Batch {
+    fn put(&mut self, lane: usize, batch: &Self) {
+        let inputs = (&batch.inputs, &mut self.inputs);
+        for (from, to) in [inputs, (&batch.targets, &mut self.targets)] {
+            to.resize(from.len() * LANES, 0.0);
+            for (to, &from) in to.chunks_exact_mut(LANES).zip(from) {
+                to[lane] = from;
+            }
+        }
+    }
+
     fn clear(&mut self) {
         self.inputs.clear();
         self.targets.clear();
@@ -112,6 +125,13 @@ pub struct Episode {
 }
 
 impl Episode {
+    /// Puts an episode into a lane of episodes side by side, whose every number is a vector of as many as there are
+    /// lanes. What stands in the others stays.
+    pub(crate) fn put(&mut self, lane: usize, episode: &Self) {
+        self.support.put(lane, &episode.support);
+        self.query.put(lane, &episode.query);
+    }
+
     fn clear(&mut self) {
         self.support.clear();
         self.query.clear();

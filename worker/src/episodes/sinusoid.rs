@@ -4,6 +4,7 @@ use lyceum_common::config::SinusoidConfig;
 use lyceum_common::ids::Split;
 use lyceum_common::seed::{Generator, OfEpisode, Purpose, Seed};
 
+use super::sine::wave;
 use super::{Batch, Episode, EpisodeError, EpisodeSize, EpisodeSource};
 
 /// Draws y = A sin(x − φ): inputs `[n, 1]`, targets `[n, 1]`.
@@ -37,12 +38,9 @@ impl EpisodeSource for SinusoidSource {
         let phase = uniform(self.config.phase, &mut generator);
         let mut fill = |batch: &mut Batch, points: usize| {
             batch.clear();
-            for _ in 0..points {
-                let x = uniform(self.config.domain, &mut generator);
-                let y = f64::from(amplitude) * libm::sin(f64::from(x) - f64::from(phase));
-                batch.inputs.push(x);
-                batch.targets.push(y as f32);
-            }
+            let draws = (0..points).map(|_| uniform(self.config.domain, &mut generator));
+            batch.inputs.extend(draws);
+            wave(amplitude, phase, &batch.inputs, &mut batch.targets);
         };
         fill(&mut episode.support, size.shots);
         fill(&mut episode.query, size.queries);

@@ -3,6 +3,8 @@
 //! Every instruction set has sixteen lanes, in as many registers as it takes, does the same operations in the same
 //! order and rounds once where it multiplies and adds. So all of them agree to the bit.
 
+use lyceum_common::abreast::ABREAST;
+
 use super::real::Real;
 
 /// How many lanes every vector has, whatever the width of the machine's registers.
@@ -10,6 +12,7 @@ pub(crate) const LANES: usize = 16;
 
 /// What streamed rows are aligned to, in bytes.
 pub(super) const STREAM_ALIGNMENT: usize = 64;
+const _: () = assert!(LANES == ABREAST, "episodes abreast have a lane each");
 
 /// Sixteen numbers.
 ///

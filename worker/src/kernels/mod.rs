@@ -13,6 +13,7 @@
 //! | `channels` | sums over rows |
 //! | `transpose` | weights as the input's gradient reads them |
 //! | `lane_product`, `lstm`, `log_and_sign` | products whose batch is the lanes; LSTM cells; a gradient as their input |
+//! | `side_by_side`, `lane_tree` | products of sixteen problems, one in each lane; sums over them |
 //! | `pointwise`, `transcendental`, `softmax` | the rest |
 //! | `samples` | fixed calls, to time and to count |
 //!
@@ -33,6 +34,7 @@ mod formula;
 mod gather;
 mod instruction_set;
 mod lane_product;
+mod lane_tree;
 mod lanes;
 mod log_and_sign;
 mod lstm;
@@ -47,6 +49,7 @@ mod prefetch;
 mod product;
 mod real;
 mod samples;
+mod side_by_side;
 mod softmax;
 pub(crate) mod statistics;
 mod sweep;
@@ -61,6 +64,7 @@ pub(crate) use channels::sum_rows;
 pub(crate) use gather::{Blocks, Gather, GatherRow, Group, Tap, offset, panels};
 pub use instruction_set::{InstructionSet, Kernel, UnknownInstructionSet};
 pub(crate) use lane_product::{lane_gates, lane_product, lane_weight_gradient, sum_lanes};
+pub(crate) use lane_tree::{spread_over_lanes, sum_lanes_as_tree};
 pub(crate) use lanes::LANES;
 pub(crate) use log_and_sign::LogAndSign;
 pub(crate) use lstm::{CellValues, lstm_cell, lstm_cell_again, lstm_cell_backward};
@@ -72,5 +76,6 @@ pub(crate) use prefetch::{Ahead, prefetch};
 pub(crate) use product::product;
 pub use real::Real;
 pub use samples::Sample;
+pub(crate) use side_by_side::{Gate, SideBySide, side_by_side};
 pub(crate) use softmax::{log_sum_exp, softmax};
 pub(crate) use transpose::transpose_taps;

@@ -39,9 +39,10 @@ impl LossKind {
     }
 }
 
-/// The loss of `outputs` against `targets`, both `[rows, width]`.
+/// The loss of `outputs` against `targets`, both `[rows, width]`, of one problem or of several side by side.
 pub(crate) struct Loss {
     kind: LossKind,
+    abreast: usize,
     pub(crate) width: usize,
     pub(crate) outputs: Feature,
     pub(crate) targets: Slot,
@@ -56,11 +57,24 @@ impl Loss {
         rows: usize,
         outputs: Feature,
     ) -> Self {
-        let width = outputs.value.len() / rows;
+        Self::plan_side_by_side(planner, kind, rows, 1, outputs)
+    }
+
+    /// As [`Loss::plan`], of `abreast` problems, each with a lane of every number.
+    pub(crate) fn plan_side_by_side(
+        planner: &mut Planner,
+        kind: LossKind,
+        rows: usize,
+        abreast: usize,
+        outputs: Feature,
+    ) -> Self {
+        let is_of_rows = matches!(kind, LossKind::CrossEntropy | LossKind::BinaryCrossEntropy);
+        assert!(abreast == 1 || !is_of_rows, "sums of squares alone are taken side by side");
+        let width = outputs.value.len() / abreast / rows;
         let targets = planner.slot(outputs.value.len(), false);
         let kept = if kind == LossKind::CrossEntropy { rows } else { 0 };
-        let value = planner.slot(1 + kept, false);
-        Self { kind, width, outputs, targets, value }
+        let value = planner.slot(abreast + kept, false);
+        Self { kind, abreast, width, outputs, targets, value }
     }
 
     /// Which pairs count, of so many examples of each class.
@@ -70,13 +84,13 @@ impl Loss {
 
     /// What a sum of squares is divided by.
     fn divisor(&self) -> usize {
-        if self.kind == LossKind::SumOfSquares { 1 } else { self.targets.len() }
+        if self.kind == LossKind::SumOfSquares { 1 } else { self.targets.len() / self.abreast }
     }
 
     /// Whether a row's outputs stand for classes, one of which is right: not in regression, which has one output, nor in
     /// a quadratic.
     pub(crate) fn tells_apart(&self) -> bool {
-        self.width > 1 && self.kind != LossKind::SumOfSquares
+        self.width > 1 && self.abreast == 1 && self.kind != LossKind::SumOfSquares
     }
 }
 

@@ -2,7 +2,6 @@
 //! theorem the meta-gradient is (I + H(φ*)/λ)⁻¹ ∇L_query(φ*), whatever path led to φ*: memory does not grow with the steps.
 
 use lyceum_common::config::ImamlConfig;
-use lyceum_common::report::EpisodeReport;
 use lyceum_common::seed::{OfEpisode, Seed};
 
 use super::inner_product::inner_product;
@@ -13,6 +12,7 @@ use crate::kernels::Real;
 use crate::kernels::pointwise::{add_scaled, scaled_sum, subtract};
 use crate::objective::{Frame, TangentPlane};
 use crate::profile::Share;
+use crate::reports::Reports;
 
 /// iMAML by gradient descent inside and conjugate gradients outside.
 pub(super) struct Imaml<T> {
@@ -100,7 +100,7 @@ impl<T: Real> Learner<T> for Imaml<T> {
         _: Seed<OfEpisode>,
         scratch: &mut Scratch<T>,
         out: &mut [T],
-    ) -> EpisodeReport {
+    ) -> Reports {
         let Stage { support, query, .. } = &self.training;
         let Scratch { training: frames, tangents, phi, drift, .. } = scratch;
         let set = support.instruction_set();
@@ -152,7 +152,7 @@ impl<T: Real> Learner<T> for Imaml<T> {
         episode: &Episode,
         _: Seed<OfEpisode>,
         scratch: &mut Scratch<T>,
-    ) -> EpisodeReport {
+    ) -> Reports {
         let Scratch { evaluation: frames, phi, drift, .. } = scratch;
         let given = (theta, &episode.support);
         self.descend(&self.evaluation, given, &mut frames.support, (phi, drift));

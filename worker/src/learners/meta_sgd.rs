@@ -1,7 +1,6 @@
 //! Meta-SGD (Li et al. 2017): the initialisation θ and a rate α for each parameter are learned together.
 
 use lyceum_common::config::MetaSgdConfig;
-use lyceum_common::report::EpisodeReport;
 use lyceum_common::seed::{OfEpisode, Seed};
 
 use super::stage::StageFrames;
@@ -11,6 +10,7 @@ use crate::kernels::Real;
 use crate::kernels::pointwise::{add_scaled, multiply, subtract_product};
 use crate::objective::{Frame, TangentPlane};
 use crate::profile::Share;
+use crate::reports::Reports;
 use crate::trajectory::Trajectory;
 
 /// Meta-SGD. Its meta-parameters are (θ, α), one behind the other.
@@ -18,6 +18,8 @@ pub(super) struct MetaSgd<T> {
     training: Stage<T>,
     evaluation: Stage<T>,
     parameters: usize,
+    /// Those of all episodes abreast.
+    numbers: usize,
     kept_bytes: usize,
 }
 
@@ -26,6 +28,8 @@ pub(crate) struct Scratch<T> {
     trajectory: Trajectory<T>,
     query: Frame<T>,
     tangents: TangentPlane<T>,
+    /// α once for each episode, where several are abreast.
+    rates: Vec<T>,
     /// θ as evaluation adapts it.
     adapted: Vec<T>,
     evaluation: StageFrames<T>,
@@ -36,7 +40,8 @@ impl<T: Real> MetaSgd<T> {
         let parameters = setting.network.layout().len();
         let steps = (config.inner_steps, config.evaluation_steps);
         let (training, evaluation) = Stage::both(setting, steps, &(0..parameters));
-        Self { training, evaluation, parameters, kept_bytes: setting.kept_bytes }
+        let numbers = parameters * setting.abreast;
+        Self { training, evaluation, parameters, numbers, kept_bytes: setting.kept_bytes }
     }
 }
 
@@ -49,7 +54,8 @@ impl<T: Real> Learner<T> for MetaSgd<T> {
             trajectory: Trajectory::new(support, *steps, self.kept_bytes),
             query: query.frame(),
             tangents: support.tangent_plane(),
-            adapted: vec![T::ZERO; self.parameters],
+            rates: vec![T::ZERO; if self.numbers > self.parameters { self.numbers } else { 0 }],
+            adapted: vec![T::ZERO; self.numbers],
             evaluation: self.evaluation.frames(),
         }
     }
@@ -61,22 +67,22 @@ impl<T: Real> Learner<T> for MetaSgd<T> {
         _: Seed<OfEpisode>,
         scratch: &mut Scratch<T>,
         out: &mut [T],
-    ) -> EpisodeReport {
+    ) -> Reports {
         let (theta, alpha) = theta.split_at(self.parameters);
-        let (lambda, alpha_gradient) = out.split_at_mut(self.parameters);
+        let (lambda, alpha_gradient) = out.split_at_mut(self.numbers);
         let Stage { support, query, steps, .. } = &self.training;
-        let Scratch { trajectory, query: frame, tangents, .. } = scratch;
+        let Scratch { trajectory, query: frame, tangents, rates, .. } = scratch;
+        let alpha = support.in_lanes(alpha, rates);
         let set = support.instruction_set();
-        trajectory.start(support, &episode.support, |start| start.copy_from_slice(theta));
+        trajectory.start(support, &episode.support, |start| support.spread(theta, start));
         for k in 0..*steps {
             // θₖ₊₁ = θₖ − α ∘ g(θₖ)
-            trajectory.advance(support, k, |g, theta, next| {
+            trajectory.advance(support, k, query.parameters_mut(frame), |g, theta, next| {
                 next.copy_from_slice(theta);
                 subtract_product(set, alpha, g, next);
             });
         }
         query.load(frame, &episode.query);
-        query.set_parameters(frame, trajectory.end());
         query.gradient(frame);
         lambda.copy_from_slice(query.gradient_of(frame));
         alpha_gradient.fill(T::ZERO);
@@ -98,11 +104,12 @@ impl<T: Real> Learner<T> for MetaSgd<T> {
         episode: &Episode,
         _: Seed<OfEpisode>,
         scratch: &mut Scratch<T>,
-    ) -> EpisodeReport {
+    ) -> Reports {
         let (theta, alpha) = theta.split_at(self.parameters);
-        let Scratch { evaluation: frames, adapted, .. } = scratch;
+        let Scratch { evaluation: frames, adapted, rates, .. } = scratch;
         let Stage { support, steps, .. } = &self.evaluation;
-        adapted.copy_from_slice(theta);
+        let alpha = support.in_lanes(alpha, rates);
+        support.spread(theta, adapted);
         support.load(&mut frames.support, &episode.support);
         for _ in 0..*steps {
             support.set_parameters(&mut frames.support, adapted);

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use lyceum_common::report::EpisodeReport;
 use lyceum_common::seed::{OfEpisode, Seed};
 
 use super::{Learner, Setting, running};
@@ -12,6 +11,7 @@ use crate::kernels::Real;
 use crate::layers::{Feature, Loss};
 use crate::networks::Plan;
 use crate::objective::{Frame, Objective};
+use crate::reports::Reports;
 
 /// An embedded episode: what there is to compare.
 #[derive(Clone, Copy)]
@@ -96,7 +96,7 @@ impl<T: Real> Learner<T> for Metric<T> {
         _: Seed<OfEpisode>,
         scratch: &mut Scratch<T>,
         out: &mut [T],
-    ) -> EpisodeReport {
+    ) -> Reports {
         let (objective, frame) = (&self.training, &mut scratch.training);
         let (theta, running) = theta.split_at(self.trained);
         let (gradient, change) = out.split_at_mut(self.trained);
@@ -114,7 +114,7 @@ impl<T: Real> Learner<T> for Metric<T> {
         episode: &Episode,
         _: Seed<OfEpisode>,
         scratch: &mut Scratch<T>,
-    ) -> EpisodeReport {
+    ) -> Reports {
         let (objective, frame) = (&self.evaluation, &mut scratch.evaluation);
         let (theta, running) = theta.split_at(self.trained);
         objective.load_episode(frame, episode);

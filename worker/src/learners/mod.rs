@@ -30,14 +30,18 @@ pub(crate) use thread::{AnyLearner, LearnerThread};
 use std::sync::Arc;
 
 use lyceum_common::config::{LearnedOptimizerConfig, LearnerConfig};
-use lyceum_common::report::EpisodeReport;
 use lyceum_common::seed::{OfEpisode, Seed};
 
 use crate::episodes::Episode;
 use crate::kernels::Real;
 use crate::profile::Share;
+use crate::reports::Reports;
 
 /// What is meta-learned, and how it adapts to an episode. Parameters are in the network's own order.
+///
+/// A learner whose [`Setting`] has several episodes abreast is given as many at once: every number of `episode` and of
+/// what is computed is then a vector itself, a lane for each of them, and nothing in a lane depends on another. They have θ
+/// in common. `seed` is that of one of them: learners that draw compute one at a time.
 pub(crate) trait Learner<T: Real>: Send + Sync {
     /// What one thread computes in, allocated once.
     type Scratch: Send;
@@ -52,7 +56,7 @@ pub(crate) trait Learner<T: Real>: Send + Sync {
         seed: Seed<OfEpisode>,
         scratch: &mut Self::Scratch,
         out: &mut [T],
-    ) -> EpisodeReport;
+    ) -> Reports;
 
     /// Adapts to the episode as in evaluation and predicts its query set.
     fn evaluate(
@@ -61,7 +65,7 @@ pub(crate) trait Learner<T: Real>: Send + Sync {
         episode: &Episode,
         seed: Seed<OfEpisode>,
         scratch: &mut Self::Scratch,
-    ) -> EpisodeReport;
+    ) -> Reports;
 
     /// The query set's outputs as the last call of [`Learner::meta_gradient`] left them.
     fn outputs<'s>(&self, scratch: &'s Self::Scratch) -> &'s [T];

@@ -134,7 +134,7 @@ impl<T: Real> Optimizee<T> for Trainee<T> {
         objective.gradient(frame);
         gradient.copy_from_slice(objective.gradient_of(frame));
         self.step += 1;
-        objective.report(frame)
+        objective.report(frame).alone()
     }
 
     fn hessian_vector_product(&mut self, at: usize, v: &[T], out: &mut [T]) {

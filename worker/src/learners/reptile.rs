@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use lyceum_common::config::{AdamConfig, InnerOptimizer, ReptileConfig};
-use lyceum_common::report::EpisodeReport;
 use lyceum_common::seed::{OfEpisode, Purpose, Seed};
 
 use super::stage::StageFrames;
@@ -15,6 +14,7 @@ use crate::kernels::pointwise::{
 };
 use crate::kernels::{InstructionSet, Real};
 use crate::objective::{Frame, Objective};
+use crate::reports::Reports;
 
 /// Reptile with SGD or Adam inside, on the whole support set or on batches of it.
 pub(super) struct Reptile<T> {
@@ -130,7 +130,7 @@ impl<T: Real> Learner<T> for Reptile<T> {
         seed: Seed<OfEpisode>,
         scratch: &mut Scratch<T>,
         out: &mut [T],
-    ) -> EpisodeReport {
+    ) -> Reports {
         let Scratch { inner, training_batch, training, .. } = scratch;
         inner.theta.copy_from_slice(theta);
         let objective = (&*self.training_batch, training_batch);
@@ -145,7 +145,7 @@ impl<T: Real> Learner<T> for Reptile<T> {
         episode: &Episode,
         seed: Seed<OfEpisode>,
         scratch: &mut Scratch<T>,
-    ) -> EpisodeReport {
+    ) -> Reports {
         let Scratch { inner, evaluation_batch, evaluation, .. } = scratch;
         inner.theta.copy_from_slice(theta);
         let objective = (&*self.evaluation_batch, evaluation_batch);

@@ -3,8 +3,6 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use lyceum_common::report::EpisodeReport;
-
 use crate::episodes::{Episode, EpisodeSize};
 use crate::kernels::InstructionSet;
 use crate::kernels::Real;
@@ -12,6 +10,7 @@ use crate::layers::LossKind;
 use crate::networks::Network;
 use crate::objective::{Frame, Objective};
 use crate::profile::Share;
+use crate::reports::Reports;
 
 /// What learners are built from.
 pub(crate) struct Setting<'n> {
@@ -19,6 +18,9 @@ pub(crate) struct Setting<'n> {
     pub(crate) loss: LossKind,
     pub(crate) training: EpisodeSize,
     pub(crate) evaluation: EpisodeSize,
+    /// Episodes that are computed side by side: one, or as many as there are lanes. Every number that a
+    /// learner computes is then there as often, one behind the other.
+    pub(crate) abreast: usize,
     pub(crate) instruction_set: InstructionSet,
     /// Bytes for values kept for second order.
     pub(crate) kept_bytes: usize,
@@ -34,7 +36,13 @@ impl Setting<'_> {
         examples: usize,
         adapted: Range<usize>,
     ) -> Arc<Objective<T>> {
-        Arc::new(Objective::new(self.network, self.loss, examples, adapted, self.instruction_set))
+        Arc::new(Objective::side_by_side(
+            self.network,
+            self.loss,
+            (examples, self.abreast),
+            adapted,
+            self.instruction_set,
+        ))
     }
 }
 
@@ -112,7 +120,7 @@ impl<T: Real> Stage<T> {
         theta: &[T],
         episode: &Episode,
         frames: &mut StageFrames<T>,
-    ) -> EpisodeReport {
+    ) -> Reports {
         let StageFrames { support, query } = frames;
         self.query.load(query, &episode.query);
         self.query.set_parameters(query, theta);

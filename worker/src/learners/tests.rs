@@ -1,5 +1,7 @@
 //! Every learner against finite differences in f64, and the same bits on every instruction set.
 
+mod side_by_side;
+
 use lyceum_common::config::{
     Activation, Adapt, Conv4Config, Definition, Distance, Downsample, Features, FullContext,
     ImamlConfig, InitialHead, InnerClip, LearnerConfig, MamlConfig, MatchingConfig, MetaSgdConfig,
@@ -44,7 +46,16 @@ fn setting(
     kept_bytes: usize,
 ) -> Setting<'_> {
     let (training, evaluation) = (SIZE, SIZE);
-    Setting { network, loss, training, evaluation, instruction_set, kept_bytes, transductive: true }
+    Setting {
+        network,
+        loss,
+        training,
+        evaluation,
+        abreast: 1,
+        instruction_set,
+        kept_bytes,
+        transductive: true,
+    }
 }
 
 fn seed() -> Seed<OfEpisode> {
@@ -101,7 +112,7 @@ fn check(config: &LearnerConfig, setting: &Setting<'_>) {
         let mut loss_at = |step: f64| {
             let moved: Vec<f64> =
                 theta.iter().zip(&direction).map(|(&t, &d)| t + step * f64::from(d)).collect();
-            learner.meta_gradient(&moved, &episode, seed(), &mut ignored).loss
+            learner.meta_gradient(&moved, &episode, seed(), &mut ignored).alone().loss
         };
         // Small enough that no ReLU or max pool turns over on the way.
         let h = 1e-7;
@@ -216,7 +227,7 @@ fn without_a_step_proto_maml_is_a_prototypical_network() {
     let evaluate = |config: &LearnerConfig, network: &Network| {
         let setting = setting(network, LossKind::CrossEntropy, InstructionSet::PORTABLE, 0);
         let theta = parameters::<f64>(config.layout(network.layout()).len());
-        registered::<f64>(config, &setting).evaluate(&theta, &episode, seed()).loss
+        registered::<f64>(config, &setting).evaluate(&theta, &episode, seed()).alone().loss
     };
     let proto_maml = LearnerConfig::Maml(MamlConfig {
         initial_head: InitialHead::Prototypes,

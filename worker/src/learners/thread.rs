@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use lyceum_common::report::EpisodeReport;
 use lyceum_common::seed::{OfEpisode, Seed};
 
 use super::Learner;
 use crate::episodes::Episode;
 use crate::kernels::Real;
 use crate::profile::Share;
+use crate::reports::Reports;
 
 /// A learner, whatever it computes in.
 pub(crate) trait AnyLearner<T: Real>: Send + Sync {
@@ -31,10 +31,10 @@ pub(crate) trait LearnerThread<T: Real>: Send {
         episode: &Episode,
         seed: Seed<OfEpisode>,
         out: &mut [T],
-    ) -> EpisodeReport;
+    ) -> Reports;
 
     /// As [`Learner::evaluate`].
-    fn evaluate(&mut self, theta: &[T], episode: &Episode, seed: Seed<OfEpisode>) -> EpisodeReport;
+    fn evaluate(&mut self, theta: &[T], episode: &Episode, seed: Seed<OfEpisode>) -> Reports;
 
     /// As [`Learner::outputs`].
     fn outputs(&self) -> &[T];
@@ -66,11 +66,11 @@ impl<T: Real, L: Learner<T>> LearnerThread<T> for Bound<L, L::Scratch> {
         episode: &Episode,
         seed: Seed<OfEpisode>,
         out: &mut [T],
-    ) -> EpisodeReport {
+    ) -> Reports {
         self.learner.meta_gradient(theta, episode, seed, &mut self.scratch, out)
     }
 
-    fn evaluate(&mut self, theta: &[T], episode: &Episode, seed: Seed<OfEpisode>) -> EpisodeReport {
+    fn evaluate(&mut self, theta: &[T], episode: &Episode, seed: Seed<OfEpisode>) -> Reports {
         self.learner.evaluate(theta, episode, seed, &mut self.scratch)
     }
 

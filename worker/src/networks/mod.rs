@@ -27,6 +27,8 @@ pub(crate) struct Network {
 pub(crate) struct Plan<'p, T> {
     pub(crate) planner: &'p mut Planner,
     pub(crate) examples: usize,
+    /// Problems side by side: one, or as many as there are lanes.
+    pub(crate) abreast: usize,
     pub(crate) adapted: std::ops::Range<usize>,
     pub(crate) layers: Vec<Box<dyn Layer<T>>>,
 }

@@ -61,7 +61,8 @@ impl<T: Real> Nonlinear<T> for CrossEntropyBackward {
     }
 }
 
-/// (output, targets) → Σ (output − target)² / divisor: of as many as there are outputs, the mean.
+/// (output, targets) → Σ (output − target)² / divisor: of as many as there are outputs, the mean. Of problems side by
+/// side, a sum each.
 pub(crate) struct SquaredError {
     pub(crate) divisor: usize,
 }
@@ -69,12 +70,17 @@ pub(crate) struct SquaredError {
 impl<T: Real> Nonlinear<T> for SquaredError {
     fn value(&self, _: InstructionSet, x: &[&[T]], out: &mut [T]) {
         let [output, targets] = inputs(x);
-        let mut total = T::ZERO;
-        for (&output, &target) in output.iter().zip(targets) {
-            let difference = output - target;
-            total = total + difference * difference;
+        let lanes = out.len();
+        out.fill(T::ZERO);
+        for (output, targets) in output.chunks_exact(lanes).zip(targets.chunks_exact(lanes)) {
+            for ((total, &output), &target) in out.iter_mut().zip(output).zip(targets) {
+                let difference = output - target;
+                *total = *total + difference * difference;
+            }
         }
-        out[0] = total / T::from_f64(self.divisor as f64);
+        for total in out {
+            *total = *total / T::from_f64(self.divisor as f64);
+        }
     }
 
     fn tangent(&self, _: InstructionSet, _: &[&[T]], _: &[T], _: &[&[T]], _: &mut [T]) {

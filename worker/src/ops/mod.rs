@@ -45,7 +45,8 @@ pub(crate) use pass::{
 pub(crate) use unit_rows::{UnitRow, UnitRowBackward};
 
 use crate::kernels::{
-    Gather, InstructionSet, Outer, Real, add_outer_product, outer_product, product,
+    Gate, Gather, InstructionSet, Outer, Real, SideBySide, add_outer_product, outer_product,
+    product, side_by_side,
 };
 
 /// out = A x.
@@ -78,6 +79,19 @@ pub(crate) trait Bilinear<T: Real> {
     fn name(&self) -> &'static str {
         std::any::type_name::<Self>()
     }
+}
+
+/// out = start + Σ B(a, b) where a gate is positive, and zero elsewhere: a product with ReLU, forward and backward.
+pub(crate) trait Gated<T: Real>: Bilinear<T> {
+    /// As [`Bilinear::apply`], but for what `gate` shuts out.
+    fn apply_gated(
+        &self,
+        instruction_set: InstructionSet,
+        start: Option<&[T]>,
+        terms: &[(&[T], &[T])],
+        gate: Gate<'_, T>,
+        out: &mut [T],
+    );
 }
 
 /// out = f(x₁, …): an op with a tangent rule of its own.
@@ -161,6 +175,35 @@ impl<T: Real> Bilinear<T> for FurtherOuter<'_> {
 
     fn name(&self) -> &'static str {
         std::any::type_name::<Outer>()
+    }
+}
+
+impl<T: Real> Bilinear<T> for SideBySide {
+    fn apply(
+        &self,
+        instruction_set: InstructionSet,
+        start: Option<&[T]>,
+        terms: &[(&[T], &[T])],
+        out: &mut [T],
+    ) {
+        side_by_side(instruction_set, self, start, terms, Gate::Open, out);
+    }
+
+    fn products(&self) -> usize {
+        Self::products(self)
+    }
+}
+
+impl<T: Real> Gated<T> for SideBySide {
+    fn apply_gated(
+        &self,
+        instruction_set: InstructionSet,
+        start: Option<&[T]>,
+        terms: &[(&[T], &[T])],
+        gate: Gate<'_, T>,
+        out: &mut [T],
+    ) {
+        side_by_side(instruction_set, self, start, terms, gate, out);
     }
 }
 

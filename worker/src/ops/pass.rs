@@ -2,8 +2,8 @@
 
 use std::ops::{Deref, DerefMut, Range};
 
-use super::{Bilinear, Linear, Nonlinear};
-use crate::kernels::{Grid, InstructionSet, LARGE_PAGE, Real, prefer_large_pages};
+use super::{Bilinear, Gated, Linear, Nonlinear};
+use crate::kernels::{Gate, Grid, InstructionSet, LARGE_PAGE, Real, prefer_large_pages};
 
 /// A place in a plane: the same in the plane of values and in that of tangents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,6 +157,15 @@ pub(crate) trait Pass<T: Real> {
     fn linear(&mut self, op: &dyn Linear<T>, x: Slot, out: Slot);
     /// out = start + B(a, b).
     fn bilinear(&mut self, op: &dyn Bilinear<T>, start: Option<Slot>, a: Slot, b: Slot, out: Slot);
+    /// out = start + B(a, b) where the value of `gate` is positive, else 0: a gate that may be `out` itself.
+    fn gated(
+        &mut self,
+        op: &dyn Gated<T>,
+        start: Option<Slot>,
+        ab: [Slot; 2],
+        gate: Slot,
+        out: Slot,
+    );
     /// out = f(x₁, …).
     fn nonlinear(&mut self, op: &dyn Nonlinear<T>, x: &[Slot], out: Slot);
     /// As `nonlinear`, for what belongs to the batch rather than to an example.
@@ -218,6 +227,21 @@ impl<T: Real> Pass<T> for Values<'_, T> {
         op.apply(self.instruction_set, start, &[(around.read(a), around.read(b))], around.out);
     }
 
+    fn gated(
+        &mut self,
+        op: &dyn Gated<T>,
+        start: Option<Slot>,
+        [a, b]: [Slot; 2],
+        gate: Slot,
+        out: Slot,
+    ) {
+        let around = Around::new(self.values, out);
+        let start = start.map(|start| around.read(start));
+        let gate = if gate == out { Gate::Sum } else { Gate::Number(around.read(gate)) };
+        let terms = [(around.read(a), around.read(b))];
+        op.apply_gated(self.instruction_set, start, &terms, gate, around.out);
+    }
+
     fn nonlinear(&mut self, op: &dyn Nonlinear<T>, x: &[Slot], out: Slot) {
         let around = Around::new(self.values, out);
         op.value(self.instruction_set, &around.read_all(x)[..x.len()], around.out);
@@ -240,6 +264,17 @@ impl<'s, T: Real, I: Iterator<Item = &'s [T]>> Pass<T> for InductiveValues<'_, T
         self.values.bilinear(op, start, a, b, out);
     }
 
+    fn gated(
+        &mut self,
+        op: &dyn Gated<T>,
+        start: Option<Slot>,
+        ab: [Slot; 2],
+        gate: Slot,
+        out: Slot,
+    ) {
+        self.values.gated(op, start, ab, gate, out);
+    }
+
     fn nonlinear(&mut self, op: &dyn Nonlinear<T>, x: &[Slot], out: Slot) {
         self.values.nonlinear(op, x, out);
     }
@@ -247,6 +282,22 @@ impl<'s, T: Real, I: Iterator<Item = &'s [T]>> Pass<T> for InductiveValues<'_, T
     fn statistics(&mut self, _: &dyn Nonlinear<T>, _: Slot, out: Slot) {
         let given = self.statistics.next().expect("there are statistics for every batch norm");
         self.values.values[out.range()].copy_from_slice(given);
+    }
+}
+
+/// The terms (ȧ, b) and (a, ḃ) of those that move, and how many they are.
+fn product_rule<'p, T: Real>(
+    values: &'p [T],
+    tangents: &Around<'p, T>,
+    [a, b]: [Slot; 2],
+) -> ([(&'p [T], &'p [T]); 2], usize) {
+    let along_a = (tangents.read(a), &values[b.range()]);
+    let along_b = (&values[a.range()], tangents.read(b));
+    match (a.moves, b.moves) {
+        (true, true) => ([along_a, along_b], 2),
+        (true, false) => ([along_a, along_a], 1),
+        (false, true) => ([along_b, along_b], 1),
+        (false, false) => ([along_a, along_b], 0),
     }
 }
 
@@ -268,15 +319,27 @@ impl<T: Real> Pass<T> for Tangents<'_, T> {
     fn bilinear(&mut self, op: &dyn Bilinear<T>, start: Option<Slot>, a: Slot, b: Slot, out: Slot) {
         let around = Around::new(self.tangents, out);
         let start = start.filter(|start| start.moves).map(|start| around.read(start));
-        let along_a = (around.read(a), &self.values[b.range()]);
-        let along_b = (&self.values[a.range()], around.read(b));
-        let terms: &[(&[T], &[T])] = match (a.moves, b.moves) {
-            (true, true) => &[along_a, along_b],
-            (true, false) => &[along_a],
-            (false, true) => &[along_b],
-            (false, false) => return,
-        };
-        op.apply(self.instruction_set, start, terms, around.out);
+        let (terms, count) = product_rule(self.values, &around, [a, b]);
+        if count > 0 {
+            op.apply(self.instruction_set, start, &terms[..count], around.out);
+        }
+    }
+
+    fn gated(
+        &mut self,
+        op: &dyn Gated<T>,
+        start: Option<Slot>,
+        ab: [Slot; 2],
+        gate: Slot,
+        out: Slot,
+    ) {
+        let around = Around::new(self.tangents, out);
+        let start = start.filter(|start| start.moves).map(|start| around.read(start));
+        let gate = Gate::Number(&self.values[gate.range()]);
+        let (terms, count) = product_rule(self.values, &around, ab);
+        if count > 0 {
+            op.apply_gated(self.instruction_set, start, &terms[..count], gate, around.out);
+        }
     }
 
     fn nonlinear(&mut self, op: &dyn Nonlinear<T>, x: &[Slot], out: Slot) {

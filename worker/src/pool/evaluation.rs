@@ -9,6 +9,12 @@ use lyceum_common::seed::{OfRun, Seed};
 
 use super::{Computation, ComputeError, Pool};
 
+/// What an evaluation tells.
+enum Told {
+    Episode(u64, EpisodeReport),
+    All(Result<(), ComputeError>),
+}
+
 impl Pool {
     /// Evaluates `parameters` on the first `episodes` episodes of `split`, those that a run of this seed evaluates on, and
     /// tells how each of them went.
@@ -24,31 +30,27 @@ impl Pool {
         split: Split,
         episodes: u64,
     ) -> Result<Vec<EpisodeReport>, ComputeError> {
-        let (sender, receiver) = mpsc::channel();
-        for episode in 0..episodes {
-            let computation = Computation {
-                job: Job::Evaluation { split },
-                parameters: Arc::clone(parameters),
-                seed,
-                episodes,
-                range: EpisodeRange::new(episode, episode + 1),
-            };
-            let sender = sender.clone();
-            // Where nobody listens any more, an episode has failed, and its error is what counts.
-            self.submit(computation, move |computed| drop(sender.send((episode, computed))));
-        }
-        drop(sender);
+        let computation = Computation {
+            job: Job::Evaluation { split },
+            parameters: Arc::clone(parameters),
+            seed,
+            episodes,
+            range: EpisodeRange::new(0, episodes),
+        };
+        let (each, receiver) = mpsc::channel();
+        let done = each.clone();
+        // Where nobody listens any more, an episode has failed, and its error is what counts.
+        let tell = move |episode, report| drop(each.send(Told::Episode(episode, report)));
+        self.queue(computation, Some(Box::new(tell)), move |computed| {
+            drop(done.send(Told::All(computed.map(drop))));
+        });
         let mut reports = Vec::new();
-        for (episode, computed) in receiver {
-            let sums = computed?.into_iter().map(|partial| partial.reports);
-            reports.extend(
-                sums.map(|sums| {
-                    (episode, EpisodeReport { loss: sums.loss, accuracy: sums.accuracy })
-                }),
-            );
-        }
-        if reports.len() as u64 != episodes {
-            return Err(ComputeError::Abandoned);
+        loop {
+            match receiver.recv() {
+                Ok(Told::Episode(episode, report)) => reports.push((episode, report)),
+                Ok(Told::All(computed)) => break computed?,
+                Err(mpsc::RecvError) => return Err(ComputeError::Abandoned),
+            }
         }
         reports.sort_unstable_by_key(|(episode, _)| *episode);
         Ok(reports.into_iter().map(|(_, report)| report).collect())

@@ -2,7 +2,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc;
 
 use lyceum_common::ids::{MetaStep, Split};
-use lyceum_common::reduction::subtrees;
+use lyceum_common::reduction::{Reduction, subtrees};
 use lyceum_common::report::ReportSums;
 use lyceum_common::seed::{OfEpisode, Purpose};
 use proptest::prelude::*;

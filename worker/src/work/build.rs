@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use lyceum_common::abreast::episodes_abreast;
 use lyceum_common::config::{ConfigError, LearnerConfig, RunConfig};
 use lyceum_common::model::ModelError;
 use lyceum_common::pack::Pack;
@@ -9,8 +10,9 @@ use lyceum_common::pack::Pack;
 use super::Work;
 use super::optimizer_problem::OptimizerProblem;
 use super::problem::Problem;
+use super::side_by_side::SideBySideProblem;
 use crate::episodes::{EpisodeError, EpisodeSize, EpisodeSource, ListedSource, source};
-use crate::kernels::InstructionSet;
+use crate::kernels::{InstructionSet, LANES};
 use crate::layers::LossKind;
 use crate::learners::{Registered, Setting, learner};
 use crate::networks::Network;
@@ -89,13 +91,19 @@ fn assemble(
     Ok(match learner(&config.learner, &setting) {
         Registered::OfEpisodes(learner) => {
             let layout = config.learner.layout(network.layout());
-            Arc::new(Problem {
-                learner,
-                source: source()?,
-                training: setting.training,
-                evaluation: setting.evaluation,
-                order: network.order(&layout).into(),
-            })
+            let (training, evaluation) = (setting.training, setting.evaluation);
+            if setting.abreast == LANES {
+                return Ok(Arc::new(SideBySideProblem {
+                    learner,
+                    source: source()?,
+                    training,
+                    evaluation,
+                    parameters: layout.len(),
+                    instruction_set: setting.instruction_set,
+                }));
+            }
+            let order = network.order(&layout).into();
+            Arc::new(Problem { learner, source: source()?, training, evaluation, order })
         }
         Registered::OfOptimizees(optimizer) => {
             Arc::new(OptimizerProblem::build(config, optimizer, pack, options)?)
@@ -120,6 +128,7 @@ pub(super) fn setting<'n>(
         loss: LossKind::of(&config.data),
         training: EpisodeSize::of_training(config),
         evaluation: EpisodeSize::of_evaluation(config),
+        abreast: episodes_abreast(config),
         instruction_set: options.instruction_set,
         kept_bytes: config.farm.kept_values_megabytes << 20,
         transductive: options.transductive.unwrap_or(!config.learner.is_metric()),

@@ -4,11 +4,14 @@
 mod build;
 mod optimizer_problem;
 mod problem;
+mod side_by_side;
 
 pub(crate) use optimizer_problem::OptimizerProblem;
 
 pub use crate::learners::LstmWorkload;
 pub use build::{BuildError, BuildOptions, build, build_listed};
+
+use std::ops::Range;
 
 use lyceum_common::ids::Split;
 use lyceum_common::report::EpisodeReport;
@@ -26,6 +29,11 @@ pub trait Work: Send + Sync {
 
     /// Brings a sum of gradients from the order that threads compute in into the layout's order, in place.
     fn restore_layout_order(&self, gradient: &mut Vec<f32>);
+
+    /// How many episodes a thread computes at once, which are then those of whole multiples of it.
+    fn abreast(&self) -> usize {
+        1
+    }
 
     /// Products, each with an addition, that a training episode's meta-gradient takes: for benchmarks.
     fn products(&self) -> usize {
@@ -50,4 +58,28 @@ pub trait WorkThread: Send {
 
     /// Adapts to an episode of `split` as in evaluation, and says how well the query set is predicted.
     fn evaluate(&mut self, seed: Seed<OfEpisode>, split: Split) -> EpisodeReport;
+
+    /// Itself, where it [computes several at once](Work::abreast).
+    fn abreast(&mut self) -> Option<&mut dyn Abreast> {
+        None
+    }
+}
+
+/// A thread that computes several episodes in the time of one. An episode's bits are the same in whatever company.
+pub trait Abreast {
+    /// Computes the meta-gradients of the training episodes of `seeds`, whose indices differ mod [`Work::abreast`], and
+    /// writes their reports.
+    fn meta_gradients(&mut self, seeds: &[Seed<OfEpisode>], reports: &mut [EpisodeReport]);
+
+    /// Writes the sum of the last meta-gradients of the episodes whose indices mod [`Work::abreast`] are in `places`, in
+    /// the order of the reduction's tree, as [`WorkThread::meta_gradient`] would write one of them.
+    fn sum(&mut self, places: Range<usize>, gradient: &mut [f32]);
+
+    /// Evaluates the episodes of `seeds`, whose indices differ mod [`Work::abreast`], on `split`.
+    fn evaluations(
+        &mut self,
+        seeds: &[Seed<OfEpisode>],
+        split: Split,
+        reports: &mut [EpisodeReport],
+    );
 }

@@ -83,11 +83,11 @@ impl WorkThread for ProblemThread {
 
     fn meta_gradient(&mut self, seed: Seed<OfEpisode>, gradient: &mut [f32]) -> EpisodeReport {
         self.source.sample(seed, Split::Train, self.sizes.0, &mut self.episode);
-        self.learner.meta_gradient(&self.theta, &self.episode, seed, gradient)
+        self.learner.meta_gradient(&self.theta, &self.episode, seed, gradient).alone()
     }
 
     fn evaluate(&mut self, seed: Seed<OfEpisode>, split: Split) -> EpisodeReport {
         self.source.sample(seed, split, self.sizes.1, &mut self.episode);
-        self.learner.evaluate(&self.theta, &self.episode, seed)
+        self.learner.evaluate(&self.theta, &self.episode, seed).alone()
     }
 }

@@ -61,6 +61,13 @@ impl MamlConfig {
         }
     }
 
+    /// Whether it is MAML, first-order MAML or ANIL, with nothing beside.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        let per_step = self.learned_rates || self.batch_norm_per_step;
+        self.initial_head == InitialHead::Learned && self.multi_step_loss.is_none() && !per_step
+    }
+
     /// The entries of a network that the inner loop changes.
     pub fn adapted<'n>(&self, network: &'n Layout) -> impl Iterator<Item = &'n Entry> + use<'n> {
         let entries = network.entries();

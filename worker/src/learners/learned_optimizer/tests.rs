@@ -53,6 +53,7 @@ fn optimizees<T: Real>(
         instruction_set,
         kept_bytes: 0,
         transductive: true,
+        abreast: 1,
     };
     let source = optimizee_source(config, learner, None).unwrap();
     Arc::new(Optimizees::new(&setting, source, learner.initial_deviation))

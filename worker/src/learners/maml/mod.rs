@@ -12,7 +12,6 @@ mod prototypes;
 mod rates;
 
 use lyceum_common::config::{InitialHead, MamlConfig, MultiStepLoss, Order};
-use lyceum_common::report::EpisodeReport;
 use lyceum_common::seed::{OfEpisode, Seed};
 
 use super::stage::StageFrames;
@@ -22,6 +21,7 @@ use crate::kernels::Real;
 use crate::kernels::pointwise::{add_scaled, clip, scale};
 use crate::objective::{Frame, TangentPlane};
 use crate::profile::Share;
+use crate::reports::Reports;
 use crate::trajectory::Trajectory;
 use norms::StepNorms;
 use prototypes::PrototypeHead;
@@ -38,9 +38,12 @@ pub(super) struct Maml<T> {
     heads: Option<[PrototypeHead<T>; 2]>,
     clip: Option<T>,
     order: Order,
-    /// How many parameters the network has, and how many of them are meta-parameters: all but a head that is given.
+    /// How many numbers the network's parameters are, and how many of them are meta-parameters: all but a head that is
+    /// given.
     network: usize,
     learned: usize,
+    /// Episodes that are computed side by side.
+    abreast: usize,
     kept_bytes: usize,
 }
 
@@ -66,7 +69,7 @@ pub(super) struct Scratch<T> {
 impl<T: Real> Maml<T> {
     pub(super) fn new(config: &MamlConfig, setting: &Setting<'_>) -> Self {
         let layout = setting.network.layout();
-        let rates = InnerRates::new(config, layout);
+        let rates = InnerRates::new(config, layout, setting.abreast);
         let steps = (config.inner_steps, config.evaluation_steps);
         let curved = if config.order == Order::Second { rates.adapted() } else { 0..0 };
         let (training, evaluation) = Stage::both(setting, steps, &curved);
@@ -82,15 +85,18 @@ impl<T: Real> Maml<T> {
             }),
             clip: config.inner_clip.map(|clip| T::from_f64(f64::from(clip.value))),
             order: config.order,
-            network: layout.len(),
-            learned: if given { setting.network.head().start } else { layout.len() },
+            network: layout.len() * setting.abreast,
+            learned: setting.abreast
+                * if given { setting.network.head().start } else { layout.len() },
+            abreast: setting.abreast,
             kept_bytes: setting.kept_bytes,
         }
     }
 
     /// φ₀ of θ: the same, but for a head that the support set gives.
     fn begin(&self, theta: &[T], support: &Batch, head: Option<Head<'_, T>>, phi: &mut [T]) {
-        phi[..self.learned].copy_from_slice(&theta[..self.learned]);
+        let learned = self.learned / self.abreast;
+        self.training.support.spread(&theta[..learned], &mut phi[..self.learned]);
         if let Some((head, frame)) = head {
             head.begin(support, frame, phi);
         }
@@ -154,7 +160,7 @@ impl<T: Real> Learner<T> for Maml<T> {
         seed: Seed<OfEpisode>,
         scratch: &mut Scratch<T>,
         out: &mut [T],
-    ) -> EpisodeReport {
+    ) -> Reports {
         let Stage { support, query, steps, .. } = &self.training;
         let Scratch { trajectory, tangents, lambda, clipped, .. } = scratch;
         let set = support.instruction_set();
@@ -168,7 +174,8 @@ impl<T: Real> Learner<T> for Maml<T> {
         });
         for k in 0..*steps {
             // φₖ₊₁ = φₖ − αₖ ∘ g(φₖ)
-            let frame = trajectory.advance(support, k, |g, phi, next| {
+            let end = query.parameters_mut(&mut scratch.query);
+            let frame = trajectory.advance(support, k, end, |g, phi, next| {
                 self.rates.descend(set, (k, theta), self.applied(g, clipped), (phi, next));
                 self.norms.enter(k + 1, theta, next);
             });
@@ -178,14 +185,12 @@ impl<T: Real> Learner<T> for Maml<T> {
         // λ_K = v_K ∇L(φ_K), on the query set
         let share = |k| multi_step::share(self.multi_step_loss, (k, *steps), seed.meta_step());
         query.load(&mut scratch.query, &episode.query);
-        query.set_parameters(&mut scratch.query, trajectory.theta(*steps));
         query.gradient(&mut scratch.query);
         let frame = &scratch.query;
         self.norms.change(*steps, query.statistics_of(frame), theta, out);
         scale(set, T::from_f64(share(*steps)), query.gradient_of(frame), lambda);
         self.norms.leave(*steps, lambda, out);
-        let EpisodeReport { loss, accuracy } = query.report(frame);
-        let mut loss = share(*steps) * loss;
+        let mut reports = query.report(frame).of_share(share(*steps));
         let mut earlier = scratch.earlier_query.as_mut().filter(|_| share(1) > 0.0 && *steps > 1);
         if let Some(frame) = &mut earlier {
             query.load(frame, &episode.query);
@@ -204,10 +209,10 @@ impl<T: Real> Learner<T> for Maml<T> {
             }
             if let Some(frame) = earlier.as_mut().filter(|_| k > 0) {
                 // … + vₖ ∇L(φₖ)
-                query.set_parameters(frame, trajectory.theta(k));
+                query.set_parameters(frame, trajectory.theta(support, k));
                 query.gradient(frame);
                 add_scaled(set, T::from_f64(share(k)), query.gradient_of(frame), lambda);
-                loss += share(k) * query.report(frame).loss;
+                reports.add_loss(share(k), &query.report(frame));
             }
             self.norms.leave(k, lambda, out);
         }
@@ -215,7 +220,7 @@ impl<T: Real> Learner<T> for Maml<T> {
             head.differentiate(frame, lambda);
         }
         out[..self.learned].copy_from_slice(&lambda[..self.learned]);
-        EpisodeReport { loss, accuracy }
+        reports
     }
 
     fn evaluate(
@@ -224,7 +229,7 @@ impl<T: Real> Learner<T> for Maml<T> {
         episode: &Episode,
         _: Seed<OfEpisode>,
         scratch: &mut Scratch<T>,
-    ) -> EpisodeReport {
+    ) -> Reports {
         let Scratch { evaluation: frames, phi, clipped, heads, statistics, .. } = scratch;
         let Stage { support, steps, .. } = &self.evaluation;
         let head = match (&self.heads, heads) {

@@ -14,9 +14,10 @@ use crate::learners::inner_product::inner_product;
 pub(super) struct InnerRates<T> {
     fixed: T,
     pieces: Vec<Piece>,
+    abreast: usize,
 }
 
-/// A part of the network's parameters that has a rate of its own.
+/// A part of the numbers of the network's parameters that has a rate of its own.
 struct Piece {
     parameters: Range<usize>,
     /// Its rates among the meta-parameters, one a step, where they are learned.
@@ -24,27 +25,30 @@ struct Piece {
 }
 
 impl<T: Real> InnerRates<T> {
-    pub(super) fn new(config: &MamlConfig, network: &Layout) -> Self {
+    /// Where `abreast` episodes are computed side by side, each parameter is as many numbers.
+    pub(super) fn new(config: &MamlConfig, network: &Layout, abreast: usize) -> Self {
         let layout = config.layout(network);
         let mut pieces: Vec<Piece> = Vec::new();
         for entry in config.adapted(network) {
             let rates =
                 layout.get(&format!("inner_rate.{}", entry.name)).map(|rates| rates.range());
+            let Range { start, end } = entry.range();
+            let (start, end) = (start * abreast, end * abreast);
             match pieces.last_mut() {
-                Some(last) if rates.is_none() && last.parameters.end == entry.offset => {
-                    last.parameters.end = entry.range().end;
+                Some(last) if rates.is_none() && last.parameters.end == start => {
+                    last.parameters.end = end;
                 }
-                _ => pieces.push(Piece { parameters: entry.range(), rates }),
+                _ => pieces.push(Piece { parameters: start..end, rates }),
             }
         }
-        Self { fixed: T::from_f64(f64::from(config.inner_rate)), pieces }
+        Self { fixed: T::from_f64(f64::from(config.inner_rate)), pieces, abreast }
     }
 
-    /// All that may move in the inner loop.
+    /// All parameters that may move in the inner loop.
     pub(super) fn adapted(&self) -> Range<usize> {
         let ends = (self.pieces.first(), self.pieces.last());
         let (Some(first), Some(last)) = ends else { return 0..0 };
-        first.parameters.start..last.parameters.end
+        first.parameters.start / self.abreast..last.parameters.end / self.abreast
     }
 
     /// Whether they are meta-parameters.
