@@ -171,8 +171,8 @@ mod tests {
         values.chunks(77_777).for_each(|part| digester.update(part));
         let parts = MetaParameters::digested(layout, values, &digester).unwrap();
         assert_eq!(parts.digest(), whole.digest());
-        let first = &whole.to_bytes()[..8];
-        assert_eq!(first, [0f32.to_le_bytes(), 1f32.to_le_bytes()].concat());
+        let bytes = whole.to_bytes();
+        assert_eq!(bytes[..8], [0f32.to_le_bytes(), 1f32.to_le_bytes()].concat());
     }
 
     #[test]

@@ -121,7 +121,6 @@ mod unix {
 
     use super::Socket;
 
-    #[expect(clippy::unused_async, reason = "as on systems that have them")]
     pub(super) async fn bind(_: &str) -> io::Result<Socket> {
         Err(io::Error::new(io::ErrorKind::Unsupported, "this system has no Unix domain sockets"))
     }

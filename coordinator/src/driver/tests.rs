@@ -31,6 +31,7 @@ fn driver(runs: &std::path::Path) -> Driver {
         observer: Box::new(drop),
         status,
         roster: Roster::default(),
+        spares: Arc::default(),
         stopwatch: Stopwatch::start(Instant::now()),
         spares: Arc::default(),
     }

@@ -60,7 +60,7 @@ fn framed(message: &WorkerMessage) -> Vec<u8> {
 }
 
 fn written(items: Vec<Outgoing<WorkerMessage>>) -> Vec<u8> {
-    let mut writer = Writer::of_worker(tokio_stream::iter(items.into_iter().map(Ok)));
+    let mut writer = Writer::of_worker(tokio_stream::iter(items.into_iter().map(Ok::<_, Status>)));
     let mut bytes = Vec::new();
     loop {
         let frame = std::future::poll_fn(|context| Pin::new(&mut writer).poll_frame(context));
@@ -81,11 +81,12 @@ fn read(bytes: &[u8], cuts: &[usize]) -> Result<Vec<Item<WorkerMessage>>, Lost> 
     let mut reader = Reader::new(Body::new(Frames(frames)));
     let mut items = Vec::new();
     while let Some(item) = now(reader.next())? {
-        match (items.last_mut(), item) {
-            (Some(Item::Piece(before)), Item::Piece(piece)) => {
-                *before = [&before[..], &piece[..]].concat().into();
-            }
-            (_, item) => items.push(item),
+        if let Item::Piece(piece) = &item
+            && let Some(Item::Piece(before)) = items.last_mut()
+        {
+            *before = [&before[..], &piece[..]].concat().into();
+        } else {
+            items.push(item);
         }
     }
     Ok(items)
@@ -111,7 +112,7 @@ proptest! {
     #[test]
     fn arbitrary_bytes_never_panic(bytes in vec(any::<u8>(), 0..300), cuts in vec(1usize..50, 1..5)) {
         let _ = read(&bytes, &cuts);
-        let _ = read(&[&[0, 0, 0, 0, bytes.len() as u8, super::tag(4)], &bytes[..]].concat(), &cuts);
+        let _ = read(&[&[0, 0, 0, 0, bytes.len() as u8, super::tag(4)][..], &bytes[..]].concat(), &cuts);
     }
 }
 
@@ -120,7 +121,7 @@ fn a_chunk_in_another_encoding_is_a_chunk() {
     // The field twice: the later one counts.
     let mut message = chunk(vec![1, 2]).encode_to_vec();
     message.extend(chunk(vec![3, 4, 5]).encode_to_vec());
-    let bytes = [&[0, 0, 0, 0, message.len() as u8], &message[..]].concat();
+    let bytes = [&[0, 0, 0, 0, message.len() as u8][..], &message[..]].concat();
     let items = read(&bytes, &[3]).unwrap();
     assert_eq!(items, [Item::Piece(Bytes::from_static(&[3, 4, 5]))]);
 }
