@@ -33,7 +33,6 @@ fn driver(runs: &std::path::Path) -> Driver {
         roster: Roster::default(),
         spares: Arc::default(),
         stopwatch: Stopwatch::start(Instant::now()),
-        spares: Arc::default(),
     }
 }
 
