@@ -159,7 +159,7 @@ impl Real for f64 {
     const ONE: Self = 1.0;
     const ROUND: Self = 6_755_399_441_055_744.0;
     // Taylor's.
-    const EXP_SERIES: &'static [f64] = &[
+    const EXP_SERIES: &'static [Self] = &[
         1.0,
         1.0 / 2.0,
         1.0 / 6.0,

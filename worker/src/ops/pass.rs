@@ -285,12 +285,15 @@ impl<'s, T: Real, I: Iterator<Item = &'s [T]>> Pass<T> for InductiveValues<'_, T
     }
 }
 
+/// The two factors of a product.
+type Term<'p, T> = (&'p [T], &'p [T]);
+
 /// The terms (ȧ, b) and (a, ḃ) of those that move, and how many they are.
 fn product_rule<'p, T: Real>(
     values: &'p [T],
     tangents: &Around<'p, T>,
     [a, b]: [Slot; 2],
-) -> ([(&'p [T], &'p [T]); 2], usize) {
+) -> ([Term<'p, T>; 2], usize) {
     let along_a = (tangents.read(a), &values[b.range()]);
     let along_b = (&values[a.range()], tangents.read(b));
     match (a.moves, b.moves) {
