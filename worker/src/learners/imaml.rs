@@ -4,13 +4,13 @@
 use lyceum_common::config::ImamlConfig;
 use lyceum_common::seed::{OfEpisode, Seed};
 
-use super::inner_product::inner_product;
 use super::stage::StageFrames;
 use super::{Learner, Setting, Stage};
 use crate::episodes::{Batch, Episode};
 use crate::kernels::Real;
 use crate::kernels::pointwise::{add_scaled, scaled_sum, subtract};
 use crate::objective::{Frame, TangentPlane};
+use crate::ops::inner_product;
 use crate::profile::Share;
 use crate::reports::Reports;
 

@@ -2,7 +2,6 @@
 
 mod hand_made;
 mod imaml;
-mod inner_product;
 mod learned_optimizer;
 mod maml;
 mod matching;

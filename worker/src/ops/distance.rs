@@ -1,5 +1,6 @@
 //! Squared Euclidean distances between all rows of two matrices.
 
+use super::partial_sums::sum_of_pairs;
 use super::{Nonlinear, inputs};
 use crate::kernels::{InstructionSet, Real};
 
@@ -65,23 +66,7 @@ impl<T: Real> Nonlinear<T> for DistanceCotangent {
     }
 }
 
-/// How many partial sums a long sum is made of.
-const PARTS: usize = 16;
-
-/// ‖a − b‖²: sixteen partial sums, added up by halves.
+/// ‖a − b‖².
 fn squared_distance<T: Real>(a: &[T], b: &[T]) -> T {
-    let mut sums = [T::ZERO; PARTS];
-    for (a, b) in a.chunks(PARTS).zip(b.chunks(PARTS)) {
-        for ((sum, &a), &b) in sums.iter_mut().zip(a).zip(b) {
-            *sum = *sum + (a - b) * (a - b);
-        }
-    }
-    let mut half = PARTS / 2;
-    while half > 0 {
-        for i in 0..half {
-            sums[i] = sums[i] + sums[i + half];
-        }
-        half /= 2;
-    }
-    sums[0]
+    sum_of_pairs(a, b, |a, b| (a - b) * (a - b))
 }

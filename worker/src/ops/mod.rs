@@ -20,6 +20,7 @@ mod loss;
 mod lstm_cell;
 mod lstm_sequence;
 mod pairs;
+mod partial_sums;
 mod pass;
 mod unit_rows;
 
@@ -39,6 +40,7 @@ pub(crate) use log_sum_exp::{LogSoftmax, LogSoftmaxBackward, LogSumExp, LogSumEx
 pub(crate) use loss::{CrossEntropy, CrossEntropyBackward, SquaredError, SquaredErrorBackward};
 pub(crate) use lstm_sequence::{LstmSequence, LstmSequenceBackward, RowCotangent, SumOfThree};
 pub(crate) use pairs::{Pair, PairColumns, PairRows};
+pub(crate) use partial_sums::inner_product;
 pub(crate) use pass::{
     Aligned, InductiveValues, Pass, Planner, Slot, Statistics, Tangents, Values,
 };

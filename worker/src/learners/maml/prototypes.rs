@@ -8,9 +8,9 @@ use crate::episodes::{Batch, EpisodeSize};
 use crate::kernels::{InstructionSet, Real, panels};
 use crate::layers::{GroupSum, Loss, LossKind};
 use crate::learners::Setting;
-use crate::learners::inner_product::inner_product;
 use crate::networks::Network;
 use crate::objective::{Frame, Objective};
+use crate::ops::inner_product;
 
 /// The head as a function of the encoder and the support set.
 pub(super) struct PrototypeHead<T> {

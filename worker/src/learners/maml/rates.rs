@@ -8,7 +8,7 @@ use lyceum_common::layout::Layout;
 
 use crate::kernels::pointwise::{scale, scaled_sum};
 use crate::kernels::{InstructionSet, Real};
-use crate::learners::inner_product::inner_product;
+use crate::ops::inner_product;
 
 /// What the inner loop changes, and how fast.
 pub(super) struct InnerRates<T> {
