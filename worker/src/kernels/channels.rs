@@ -5,7 +5,7 @@ use super::formula::{Formula, Writes};
 use super::lanes::Lanes;
 use super::places::{Grid, Places};
 use super::real::Real;
-use super::sweep::sweep;
+use super::sweep::{Totals, sweep};
 
 struct Sum;
 
@@ -32,5 +32,12 @@ pub(crate) fn sum_rows<T: Real>(
     sums: &mut [T],
 ) {
     assert_eq!(sums.len(), grid.channels, "there is a sum for every channel");
-    sweep(instruction_set, Places::Rows(grid), &Sum, ([x], []), &mut [], [sums, &mut []]);
+    sweep(
+        instruction_set,
+        Places::Rows(grid),
+        &Sum,
+        ([x], []),
+        &mut [],
+        Totals::Written([sums, &mut []]),
+    );
 }

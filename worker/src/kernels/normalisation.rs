@@ -17,7 +17,7 @@ use super::formula::{Formula, Pair, Writes, formula};
 use super::lanes::Lanes;
 use super::places::Places;
 use super::real::Real;
-use super::sweep::sweep;
+use super::sweep::{Totals, sweep};
 
 /// `value` where the normalised output `x · scale + shift` is above zero, else zero.
 #[inline(always)]
@@ -58,7 +58,7 @@ pub(crate) fn normalise<T: Real>(
 ) {
     let [statistics, affine] = [statistics, affine].map(|both| Pair::new(both, places));
     let formula = Normalise { statistics, affine };
-    sweep(instruction_set, places, &formula, ([x], []), out, [&mut [], &mut []]);
+    sweep(instruction_set, places, &formula, ([x], []), out, Totals::None);
 }
 
 formula! { NormaliseTangent { statistics, affine, statistics_dot, affine_dot } Pooled,
@@ -87,7 +87,7 @@ pub(crate) fn normalise_tangent<T: Real>(
     let [statistics, affine, statistics_dot, affine_dot] =
         [statistics, affine, statistics_dot, affine_dot].map(|both| Pair::new(both, places));
     let formula = NormaliseTangent { statistics, affine, statistics_dot, affine_dot };
-    sweep(instruction_set, places, &formula, ([x, x_dot], []), out, [&mut [], &mut []]);
+    sweep(instruction_set, places, &formula, ([x, x_dot], []), out, Totals::None);
 }
 
 // ---------------------------------------------------------------- backward: sums
@@ -104,17 +104,19 @@ formula! { Sums { statistics, affine } Nothing,
     }
 }
 
-/// (∂γ, ∂β) = (Σ z x̂, Σ z).
+/// (∂γ, ∂β) = (Σ z x̂, Σ z), or added to those of other places that `out` holds.
 pub(crate) fn sums<T: Real>(
     instruction_set: InstructionSet,
-    places: Places,
+    (places, adds): (Places, bool),
     [x, statistics, affine, dy]: [&[T]; 4],
     out: &mut [T],
 ) {
     let [statistics, affine] = [statistics, affine].map(|both| Pair::new(both, places));
-    let (dgamma, dbeta) = out.split_at_mut(places.channels());
+    let sums = out.split_at_mut(places.channels());
+    let sums = <[&mut [T]; 2]>::from(sums);
+    let sums = if adds { Totals::Added(sums) } else { Totals::Written(sums) };
     let formula = Sums { statistics, affine };
-    sweep(instruction_set, places, &formula, ([x], [dy]), &mut [], [dgamma, dbeta]);
+    sweep(instruction_set, places, &formula, ([x], [dy]), &mut [], sums);
 }
 
 formula! { SumsTangent { statistics, affine, statistics_dot } Nothing,
@@ -146,7 +148,7 @@ pub(crate) fn sums_tangent<T: Real>(
     let (dgamma, dbeta) = out.split_at_mut(places.channels());
     let formula = SumsTangent { statistics, affine, statistics_dot };
     let reads = ([x, x_dot], [dy, dy_dot]);
-    sweep(instruction_set, places, &formula, reads, &mut [], [dgamma, dbeta]);
+    sweep(instruction_set, places, &formula, reads, &mut [], Totals::Written([dgamma, dbeta]));
 }
 
 // ---------------------------------------------------------------- backward: input
@@ -175,7 +177,7 @@ pub(crate) fn input<T: Real>(
 ) {
     let [statistics, affine, sums] = [statistics, affine, sums].map(|both| Pair::new(both, places));
     let formula = Input { statistics, affine, sums, share: all };
-    sweep(instruction_set, places, &formula, ([x], [dy]), out, [&mut [], &mut []]);
+    sweep(instruction_set, places, &formula, ([x], [dy]), out, Totals::None);
 }
 
 formula! { InputTangent { statistics, affine, sums, statistics_dot, affine_dot, sums_dot; share } Full,
@@ -220,7 +222,7 @@ pub(crate) fn input_tangent<T: Real>(
         share: all,
     };
     let reads = ([x, x_dot], [dy, dy_dot]);
-    sweep(instruction_set, places, &formula, reads, out, [&mut [], &mut []]);
+    sweep(instruction_set, places, &formula, reads, out, Totals::None);
 }
 
 #[cfg(test)]
@@ -273,7 +275,7 @@ mod tests {
         normalise(set, places, [x, statistics, affine], &mut all.y);
         let along = [x_dot, statistics_dot, affine_dot];
         normalise_tangent(set, places, [x, statistics, affine], along, &mut all.y_dot);
-        super::sums(set, places, [x, statistics, affine, dy], &mut all.sums);
+        super::sums(set, (places, false), [x, statistics, affine, dy], &mut all.sums);
         let along = [x_dot, statistics_dot, affine_dot, dy_dot];
         sums_tangent(set, places, [x, statistics, affine, dy], along, &mut all.sums_dot);
         let every = (places, places.grid().rows);

@@ -62,6 +62,7 @@ impl Places {
     }
 
     /// Numbers at a place.
+    #[inline]
     pub(crate) fn channels(self) -> usize {
         match self {
             Self::Rows(grid) => grid.channels,

@@ -6,7 +6,7 @@ use super::formula::{Formula, Pair, Writes, formula};
 use super::lanes::{LANES, Lanes, load, store};
 use super::places::{Grid, Places};
 use super::real::Real;
-use super::sweep::sweep;
+use super::sweep::{Totals, sweep};
 use super::{InstructionSet, Kernel};
 
 /// ε, added to the variance: PyTorch's default.
@@ -142,7 +142,8 @@ pub(crate) fn statistics_tangent<T: Real>(
     let formula = StatisticsTangent { statistics: Pair::new(statistics, places) };
     let (mean_dot, r_dot) = out.split_at_mut(grid.channels);
     let reads = ([x, x_dot], []);
-    sweep(instruction_set, places, &formula, reads, &mut [], [&mut *mean_dot, &mut *r_dot]);
+    let sums = Totals::Written([&mut *mean_dot, &mut *r_dot]);
+    sweep(instruction_set, places, &formula, reads, &mut [], sums);
     scaled(mean_dot, grid.rows);
     scaled(r_dot, grid.rows);
     for (r_dot, &r) in r_dot.iter_mut().zip(&statistics[grid.channels..]) {

@@ -17,8 +17,15 @@ use super::{InstructionSet, Kernel};
 /// Rows summed up before they are added to the sum of the rows before them: long sums lose fewer digits so.
 const BLOCK: usize = 64;
 
-/// Sweeps `formula` over `places`. `written` takes what is written, and `sums` the two sums over all places,
-/// `[channels]` each; each is empty where the formula has none.
+/// Where a sweep's two sums over all places go, `[channels]` each; one that is empty goes nowhere.
+pub(super) enum Totals<'a, T> {
+    None,
+    Written([&'a mut [T]; 2]),
+    /// To what is there: the sums over the places before these.
+    Added([&'a mut [T]; 2]),
+}
+
+/// Sweeps `formula` over `places`. `written` takes what is written, and is empty where the formula writes nothing.
 ///
 /// # Panics
 /// Where a slice has not as many numbers as there are places.
@@ -28,7 +35,7 @@ pub(super) fn sweep<T: Real, F, const FULL: usize, const POOLED: usize, const CO
     formula: &F,
     (full, pooled): ([&[T]; FULL], [&[T]; POOLED]),
     written: &mut [T],
-    sums: [&mut [T]; 2],
+    sums: Totals<'_, T>,
 ) where
     F: Formula<T, FULL, POOLED, CONSTANTS>,
 {
@@ -38,6 +45,14 @@ pub(super) fn sweep<T: Real, F, const FULL: usize, const POOLED: usize, const CO
         Writes::Full => places.full_len(),
     };
     assert_eq!(written.len(), expected, "there is room for what is written");
+    let sums = match sums {
+        Totals::None => [&mut [][..], &mut []],
+        Totals::Written(mut sums) => {
+            sums.iter_mut().for_each(|sum| sum.fill(T::ZERO));
+            sums
+        }
+        Totals::Added(sums) => sums,
+    };
     let all = full.iter().all(|full| full.len() == places.full_len())
         && pooled.iter().all(|pooled| pooled.len() == places.pooled_len())
         && sums.iter().all(|sum| sum.is_empty() || sum.len() == places.channels());
@@ -128,7 +143,7 @@ where
                 Places::Rows(grid) => {
                     for start in (0..grid.rows).step_by(BLOCK) {
                         let rows = start..grid.rows.min(start + BLOCK);
-                        self.strips::<L>(Step::Rows(rows, start == 0));
+                        self.strips::<L>(Step::Rows(rows));
                     }
                 }
                 Places::Windows(pool) => {
@@ -154,8 +169,8 @@ where
 /// What is done for one strip of channels after the other.
 #[derive(Clone)]
 enum Step {
-    /// Some rows, and whether they are the first ones.
-    Rows(std::ops::Range<usize>, bool),
+    /// Some rows.
+    Rows(std::ops::Range<usize>),
     /// A row of windows.
     Windows(Pool, usize),
     /// A place that is in no window.
@@ -200,7 +215,7 @@ where
                 *constants = self.formula.constants::<L>(at.first + j * LANES, count);
             }
             match step {
-                Step::Rows(rows, first) => self.rows(rows, first, at, &constants),
+                Step::Rows(rows) => self.rows(rows, at, &constants),
                 Step::Windows(pool, row) => self.windows(pool, row, at, &constants),
                 Step::Outside(place) => self.outside(place, at, &constants),
             }
@@ -211,7 +226,6 @@ where
     unsafe fn rows<L: Lanes<Scalar = T>, const COLUMNS: usize>(
         &self,
         rows: std::ops::Range<usize>,
-        first: bool,
         at: Channels,
         constants: &[[L; CONSTANTS]; COLUMNS],
     ) {
@@ -219,7 +233,8 @@ where
         // SAFETY: as in `run`.
         unsafe {
             let mut sums = [[L::splat(T::ZERO); 2]; COLUMNS];
-            let mut place = rows.start * self.places.channels() + at.first;
+            let channels = self.places.channels();
+            let mut place = rows.start * channels + at.first;
             for _ in rows {
                 for j in 0..COLUMNS {
                     let place = place + j * LANES;
@@ -231,9 +246,9 @@ where
                     }
                     sums[j] = [sums[j][0].add(a), sums[j][1].add(b)];
                 }
-                place += self.places.channels();
+                place += channels;
             }
-            self.add(sums, first, at);
+            self.add(sums, at);
         }
     }
 
@@ -265,7 +280,7 @@ where
                 corner += 2 * channels;
                 window += channels;
             }
-            self.add(sums, row == 0, at);
+            self.add(sums, at);
         }
     }
 
@@ -343,7 +358,6 @@ where
     unsafe fn add<L: Lanes<Scalar = T>, const COLUMNS: usize>(
         &self,
         sums: [[L; 2]; COLUMNS],
-        first: bool,
         at: Channels,
     ) {
         let count = if WHOLE { LANES } else { at.count };
@@ -353,7 +367,7 @@ where
                     // SAFETY: as in `run`.
                     unsafe {
                         let (sum, to) = (sums[j][k], self.sums[k].add(at.first + j * LANES));
-                        store(if first { sum } else { load::<L>(to, count).add(sum) }, to, count);
+                        store(load::<L>(to, count).add(sum), to, count);
                     }
                 }
             }

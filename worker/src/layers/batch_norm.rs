@@ -21,12 +21,14 @@ pub(super) struct BatchNormRelu {
 }
 
 impl BatchNormRelu {
+    /// `is_last` says that a layer of another kind reads y. Another block reads some images of y for the last time before it
+    /// writes their cotangents, which can take their place.
     pub(super) fn plan(
         planner: &mut Planner,
         images: usize,
         places: Places,
         x: Slot,
-        moves: bool,
+        (moves, is_last): (bool, bool),
     ) -> Self {
         let grid = places.grid();
         let gamma = Parameter::plan(planner, grid.channels, moves);
@@ -36,7 +38,13 @@ impl BatchNormRelu {
             gradient: gamma.gradient.joined(beta.gradient),
         };
         let statistics = planner.statistics(grid, x.moves());
-        let y = Feature::plan(planner, places.pooled_len(), moves || x.moves());
+        let (len, y_moves) = (places.pooled_len(), moves || x.moves());
+        let y = if is_last || planner.keeps_values() {
+            Feature::plan(planner, len, y_moves)
+        } else {
+            let value = planner.slot(len, y_moves);
+            Feature { value, cotangent: Some(value) }
+        };
         Self { images, places, x, statistics, affine, y }
     }
 
@@ -56,11 +64,13 @@ impl BatchNormRelu {
         pass.nonlinear(&op, &inputs, self.part(self.y.value, images));
     }
 
-    /// (∂γ, ∂β), over all images.
-    pub(super) fn sums<T: Real>(&self, pass: &mut dyn Pass<T>) {
-        let [statistics, affine] = [self.statistics, self.affine.value];
-        let inputs = [self.x, statistics, affine, self.y.output_cotangent()];
-        pass.nonlinear(&ParameterSums(self.places), &inputs, self.affine.gradient);
+    /// (∂γ, ∂β), over some images and those before them.
+    pub(super) fn sums<T: Real>(&self, pass: &mut dyn Pass<T>, images: &Range<usize>) {
+        let places = self.places.of_images(self.images, images.len());
+        let op = ParameterSums { places, adds: images.start > 0 };
+        let [x, dy] = [self.x, self.y.output_cotangent()].map(|slot| self.part(slot, images));
+        let inputs = [x, self.statistics, self.affine.value, dy];
+        pass.nonlinear(&op, &inputs, self.affine.gradient);
     }
 
     /// ∂x of some images.

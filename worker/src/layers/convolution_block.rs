@@ -10,9 +10,10 @@ use crate::kernels::{Places, Real};
 use crate::ops::{ConvolutionShape, Pass, Planner, Slot};
 
 /// Only the statistics of a batch norm, and on the way back its sums, are over all images. Between them images go some at
-/// a time, through the norm before, the convolution and back, so that what one op writes is in the cache for the next; and
-/// the cotangent between convolution and norm, which is larger than all else, is never kept for more of them. All go
-/// together, and all is kept, where tangents will read it.
+/// a time, through the norm before, the convolution, back, and into the sums of the norm before, so that what one op writes
+/// is in the cache for the next; the cotangent between convolution and norm, which is larger than all else, is never kept
+/// for more of them, and that of the input takes the input's place. All go together, and all is kept, where tangents will
+/// read it.
 pub(crate) struct ConvolutionBlock {
     /// The norm of the block before, whose output this one reads.
     before: Option<Arc<BatchNormRelu>>,
@@ -61,21 +62,22 @@ impl<T: Real> Layer<T> for LastNorm {
     }
 
     fn backward(&self, pass: &mut dyn Pass<T>) {
-        self.0.sums(pass);
+        self.0.sums(pass, &self.0.all_images());
     }
 }
 
 impl ConvolutionBlock {
-    /// `places` are those of the convolution's output, pooled or not.
+    /// `places` are those of the convolution's output, pooled or not; behind the last block is a layer of another kind.
     pub(crate) fn plan(
         planner: &mut Planner,
         shape: ConvolutionShape,
         places: Places,
         input: BlockInput,
-        moves: bool,
+        (moves, is_last): (bool, bool),
     ) -> Self {
         let convolution = Convolution::plan(planner, shape, input.x, moves);
-        let norm = BatchNormRelu::plan(planner, shape.images, places, convolution.y, moves);
+        let (x, images) = (convolution.y, shape.images);
+        let norm = BatchNormRelu::plan(planner, images, places, x, (moves, is_last));
         let together = if planner.keeps_values() { shape.images } else { shape.images_a_block() };
         let plane = shape.output_len() / shape.images;
         let parts = (0..shape.images).step_by(together).map(|start| {
@@ -117,9 +119,9 @@ impl<T: Real> Layer<T> for ConvolutionBlock {
             self.norm.backward(pass, images, cotangent);
             let gathers = &self.gathers[usize::from(*is_rest)];
             self.convolution.backward(pass, images, gathers, cotangent);
-        }
-        if let Some(before) = &self.before {
-            before.sums(pass);
+            if let Some(before) = &self.before {
+                before.sums(pass, images);
+            }
         }
     }
 

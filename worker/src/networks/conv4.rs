@@ -20,19 +20,15 @@ pub(super) struct Images {
 /// The layers of `config` on such images.
 pub(super) fn plan<T: Real>(
     config: &Conv4Config,
-    mut images: Images,
+    images: Images,
     head: Head,
     plan: &mut Plan<'_, T>,
     input: Feature,
 ) -> Feature {
     // Parameters are planned in the layout's order, so whether all of the encoder moves is decided by its first.
     let moves = plan.moves(0);
-    let mut x = BlockInput::from(input);
-    for number in 0..CONV4_BLOCKS {
-        let downsample = config.downsample.in_block(number);
-        (images, x) = block(images, config.filters, downsample, moves, plan, x);
-    }
-    let mut x = close(plan, x);
+    let downsamples: [_; CONV4_BLOCKS] = std::array::from_fn(|n| config.downsample.in_block(n));
+    let (images, mut x) = blocks(images, config.filters, &downsamples, moves, plan, input);
     if config.features == Features::SpatialMean {
         let positions = images.height * images.width;
         let mean = GroupSum::mean(plan.planner, positions, config.filters, x);
@@ -50,19 +46,31 @@ pub(super) fn plan<T: Real>(
     }
 }
 
-/// Normalises what the last block made.
-pub(super) fn close<T: Real>(plan: &mut Plan<'_, T>, x: BlockInput) -> Feature {
+/// A block for each of `downsamples`.
+pub(super) fn blocks<T: Real>(
+    mut images: Images,
+    filters: usize,
+    downsamples: &[Option<Downsample>],
+    moves: bool,
+    plan: &mut Plan<'_, T>,
+    input: Feature,
+) -> (Images, Feature) {
+    let mut x = BlockInput::from(input);
+    for (number, downsample) in downsamples.iter().enumerate() {
+        let is_last = number + 1 == downsamples.len();
+        (images, x) = block(images, filters, *downsample, (moves, is_last), plan, x);
+    }
     let (x, norm) = x.close();
     plan.layers.extend(norm.map(|norm| Box::new(norm) as Box<dyn Layer<T>>));
-    x
+    (images, x)
 }
 
 /// Convolution, batch norm and ReLU, and a max pool where that halves the images.
-pub(super) fn block<T: Real>(
+fn block<T: Real>(
     images: Images,
     filters: usize,
     downsample: Option<Downsample>,
-    moves: bool,
+    (moves, is_last): (bool, bool),
     plan: &mut Plan<'_, T>,
     x: BlockInput,
 ) -> (Images, BlockInput) {
@@ -87,7 +95,7 @@ pub(super) fn block<T: Real>(
         let grid = Grid { rows: count * height * width, channels: filters };
         (Places::Rows(grid), Images { count, height, width, channels: filters })
     };
-    let block = ConvolutionBlock::plan(plan.planner, shape, places, x, moves);
+    let block = ConvolutionBlock::plan(plan.planner, shape, places, x, (moves, is_last));
     let y = block.output();
     plan.layers.push(Box::new(block));
     (behind, y)

@@ -4,22 +4,19 @@ use lyceum_common::config::{Activation, Downsample};
 use lyceum_common::model::{RELATION_BLOCKS, RELATION_UNITS};
 
 use super::Plan;
-use super::conv4::{Images, block, close};
+use super::conv4::{Images, blocks};
 use crate::kernels::Real;
-use crate::layers::{ActivationLayer, BlockInput, Dense, Feature};
+use crate::layers::{ActivationLayer, Dense, Feature};
 
 /// Scores in 0..1 of pairs of maps of `pairs`' extents, which `x` holds.
 pub(super) fn plan<T: Real>(
-    mut pairs: Images,
+    pairs: Images,
     filters: usize,
     plan: &mut Plan<'_, T>,
     x: Feature,
 ) -> Feature {
-    let mut x = BlockInput::from(x);
-    for _ in 0..RELATION_BLOCKS {
-        (pairs, x) = block(pairs, filters, Some(Downsample::MaxPool), true, plan, x);
-    }
-    let mut x = close(plan, x);
+    let downsamples = [Some(Downsample::MaxPool); RELATION_BLOCKS];
+    let (pairs, mut x) = blocks(pairs, filters, &downsamples, true, plan, x);
     let rows = pairs.count;
     for (units, activation) in [(RELATION_UNITS, Activation::Relu), (1, Activation::Sigmoid)] {
         let dense = Dense::plan(plan.planner, rows, units, x, true);

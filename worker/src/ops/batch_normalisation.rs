@@ -32,16 +32,21 @@ impl<T: Real> Nonlinear<T> for NormaliseRectify {
     }
 }
 
-/// (x, (μ, r), (γ, β), ∂y) → (∂γ, ∂β).
-pub(crate) struct ParameterSums(pub(crate) Places);
+/// (x, (μ, r), (γ, β), ∂y) → (∂γ, ∂β), the sums over all places; or over some, added to those before them, which no tangent can
+/// be taken of.
+pub(crate) struct ParameterSums {
+    pub(crate) places: Places,
+    pub(crate) adds: bool,
+}
 
 impl<T: Real> Nonlinear<T> for ParameterSums {
     fn value(&self, set: InstructionSet, x: &[&[T]], out: &mut [T]) {
-        normalisation::sums(set, self.0, inputs(x), out);
+        normalisation::sums(set, (self.places, self.adds), inputs(x), out);
     }
 
     fn tangent(&self, set: InstructionSet, x: &[&[T]], _: &[T], x_dot: &[&[T]], out: &mut [T]) {
-        normalisation::sums_tangent(set, self.0, inputs(x), inputs(x_dot), out);
+        assert!(!self.adds, "the tangents of all places are taken together");
+        normalisation::sums_tangent(set, self.places, inputs(x), inputs(x_dot), out);
     }
 }
 
