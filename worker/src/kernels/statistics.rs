@@ -22,8 +22,20 @@ fn scaled<T: Real>(values: &mut [T], rows: usize) {
 /// Rows whose statistics are taken at a time, while they are in the first-level cache.
 const BLOCK: usize = 64;
 
+/// Some of all rows of a batch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SomeRows {
+    /// Their number, and that of channels.
+    pub(crate) grid: Grid,
+    /// How many rows there are before them, and in all.
+    pub(crate) before: usize,
+    pub(crate) all: usize,
+}
+
 struct Statistics<T> {
     grid: Grid,
+    /// Rows whose mean and squares are there already.
+    before: usize,
     x: *const T,
     mean: *mut T,
     squares: *mut T,
@@ -64,6 +76,12 @@ impl<T: Real> Statistics<T> {
         unsafe {
             let zero = L::splat(T::ZERO);
             let (mut means, mut squares) = ([zero; COLUMNS], [zero; COLUMNS]);
+            if self.before > 0 {
+                for j in 0..COLUMNS {
+                    means[j] = load(self.mean.add(channel + j * LANES), count);
+                    squares[j] = load(self.squares.add(channel + j * LANES), count);
+                }
+            }
             for start in (0..rows).step_by(BLOCK) {
                 let here = BLOCK.min(rows - start);
                 let first = self.x.add(start * channels + channel);
@@ -86,9 +104,10 @@ impl<T: Real> Statistics<T> {
                         *deviation = deviation.mul_add(centred, centred);
                     }
                 }
-                let all = (start + here) as f64;
+                let seen = (self.before + start) as f64;
+                let all = seen + here as f64;
                 let weight = L::splat(T::from_f64(here as f64 / all));
-                let between = L::splat(T::from_f64(start as f64 * here as f64 / all));
+                let between = L::splat(T::from_f64(seen * here as f64 / all));
                 for j in 0..COLUMNS {
                     let apart = centres[j].sub(means[j]);
                     means[j] = means[j].mul_add(apart, weight);
@@ -104,10 +123,10 @@ impl<T: Real> Statistics<T> {
     }
 }
 
-/// (μ, r) of x.
+/// (μ, r) of all rows, once the last of them are given; before that, what `out` has to hold when the next ones are.
 pub(crate) fn statistics<T: Real>(
     instruction_set: InstructionSet,
-    grid: Grid,
+    SomeRows { grid, before, all }: SomeRows,
     x: &[T],
     out: &mut [T],
 ) {
@@ -115,10 +134,12 @@ pub(crate) fn statistics<T: Real>(
     let (mean, r) = out.split_at_mut(grid.channels);
     assert_eq!(r.len(), grid.channels, "there is a pair for every channel");
     let (x, mean, squares) = (x.as_ptr(), mean.as_mut_ptr(), r.as_mut_ptr());
-    T::dispatch(instruction_set, Statistics { grid, x, mean, squares });
-    scaled(r, grid.rows);
-    for r in r {
-        *r = T::ONE / (*r + T::from_f64(EPSILON)).sqrt();
+    T::dispatch(instruction_set, Statistics { grid, before, x, mean, squares });
+    if before + grid.rows == all {
+        scaled(r, all);
+        for r in r {
+            *r = T::ONE / (*r + T::from_f64(EPSILON)).sqrt();
+        }
     }
 }
 
@@ -163,7 +184,8 @@ mod tests {
             // A mean far from zero, where sums of squares would lose the deviation.
             let x: Vec<f32> = numbers(5, grid.len()).iter().map(|x| 100.0 + x).collect();
             let mut expected = vec![f32::NAN; 2 * channels];
-            statistics(InstructionSet::PORTABLE, grid, &x, &mut expected);
+            let all = SomeRows { grid, before: 0, all: rows };
+            statistics(InstructionSet::PORTABLE, all, &x, &mut expected);
             for channel in 0..channels {
                 let column = || x.iter().skip(channel).step_by(channels).map(|&x| f64::from(x));
                 let mean = column().sum::<f64>() / rows as f64;
@@ -174,7 +196,15 @@ mod tests {
             }
             for set in InstructionSet::available() {
                 let mut out = vec![f32::NAN; 2 * channels];
-                statistics(set, grid, &x, &mut out);
+                statistics(set, all, &x, &mut out);
+                assert!(same_bits(&out, &expected), "{set}");
+                // In two parts, of which the first is of whole blocks.
+                let first = if rows > BLOCK { BLOCK } else { 0 };
+                for (from, to) in [(0, first), (first, rows)].into_iter().filter(|(a, b)| a < b) {
+                    let grid = Grid { rows: to - from, channels };
+                    let some = SomeRows { grid, before: from, all: rows };
+                    statistics(set, some, &x[from * channels..to * channels], &mut out);
+                }
                 assert!(same_bits(&out, &expected), "{set}");
             }
         }

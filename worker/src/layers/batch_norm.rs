@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{Feature, Parameter};
-use crate::kernels::{Places, Real};
+use crate::kernels::{Places, Real, SomeRows};
 use crate::ops::{
     BatchStatistics, InputCotangent, NormaliseRectify, ParameterSums, Pass, Planner, Slot,
 };
@@ -13,8 +13,7 @@ use crate::ops::{
 pub(super) struct BatchNormRelu {
     images: usize,
     places: Places,
-    x: Slot,
-    statistics: Slot,
+    pub(super) statistics: Slot,
     /// (γ, β).
     affine: Parameter,
     pub(super) y: Feature,
@@ -27,8 +26,8 @@ impl BatchNormRelu {
         planner: &mut Planner,
         images: usize,
         places: Places,
-        x: Slot,
-        (moves, is_last): (bool, bool),
+        (x_moves, moves): (bool, bool),
+        is_last: bool,
     ) -> Self {
         let grid = places.grid();
         let gamma = Parameter::plan(planner, grid.channels, moves);
@@ -37,38 +36,49 @@ impl BatchNormRelu {
             value: gamma.value.joined(beta.value),
             gradient: gamma.gradient.joined(beta.gradient),
         };
-        let statistics = planner.statistics(grid, x.moves());
-        let (len, y_moves) = (places.pooled_len(), moves || x.moves());
+        let statistics = planner.statistics(grid, x_moves);
+        let (len, y_moves) = (places.pooled_len(), moves || x_moves);
         let y = if is_last || planner.keeps_values() {
             Feature::plan(planner, len, y_moves)
         } else {
             let value = planner.slot(len, y_moves);
             Feature { value, cotangent: Some(value) }
         };
-        Self { images, places, x, statistics, affine, y }
+        Self { images, places, statistics, affine, y }
     }
 
     pub(super) fn all_images(&self) -> Range<usize> {
         0..self.images
     }
 
-    /// (μ, r), over all images.
-    pub(super) fn statistics<T: Real>(&self, pass: &mut dyn Pass<T>) {
-        pass.statistics(&BatchStatistics(self.places.grid()), self.x, self.statistics);
+    /// (μ, r), once x of the last images is given, those before them before.
+    pub(super) fn statistics<T: Real>(
+        &self,
+        pass: &mut dyn Pass<T>,
+        images: &Range<usize>,
+        x: Slot,
+    ) {
+        let grid = |images: usize| self.places.of_images(self.images, images).grid();
+        let some = SomeRows {
+            grid: grid(images.len()),
+            before: grid(images.start).rows,
+            all: grid(self.images).rows,
+        };
+        pass.nonlinear(&BatchStatistics(some), &[x], self.statistics);
     }
 
     /// y of some images.
-    pub(super) fn forward<T: Real>(&self, pass: &mut dyn Pass<T>, images: &Range<usize>) {
+    pub(super) fn forward<T: Real>(&self, pass: &mut dyn Pass<T>, images: &Range<usize>, x: Slot) {
         let op = NormaliseRectify(self.places.of_images(self.images, images.len()));
-        let inputs = [self.part(self.x, images), self.statistics, self.affine.value];
+        let inputs = [x, self.statistics, self.affine.value];
         pass.nonlinear(&op, &inputs, self.part(self.y.value, images));
     }
 
     /// (∂γ, ∂β), over some images and those before them.
-    pub(super) fn sums<T: Real>(&self, pass: &mut dyn Pass<T>, images: &Range<usize>) {
+    pub(super) fn sums<T: Real>(&self, pass: &mut dyn Pass<T>, images: &Range<usize>, x: Slot) {
         let places = self.places.of_images(self.images, images.len());
         let op = ParameterSums { places, adds: images.start > 0 };
-        let [x, dy] = [self.x, self.y.output_cotangent()].map(|slot| self.part(slot, images));
+        let dy = self.part(self.y.output_cotangent(), images);
         let inputs = [x, self.statistics, self.affine.value, dy];
         pass.nonlinear(&op, &inputs, self.affine.gradient);
     }
@@ -78,13 +88,13 @@ impl BatchNormRelu {
         &self,
         pass: &mut dyn Pass<T>,
         images: &Range<usize>,
-        dx: Slot,
+        [x, dx]: [Slot; 2],
     ) {
         let op = InputCotangent {
             places: self.places.of_images(self.images, images.len()),
             all: self.places.grid().rows,
         };
-        let [x, dy] = [self.x, self.y.output_cotangent()].map(|slot| self.part(slot, images));
+        let dy = self.part(self.y.output_cotangent(), images);
         let inputs = [x, self.statistics, self.affine.value, dy, self.affine.gradient];
         pass.nonlinear(&op, &inputs, dx);
     }

@@ -16,7 +16,8 @@ pub(super) struct Convolution {
     x: Feature,
     weight: Parameter,
     bias: Parameter,
-    pub(super) y: Slot,
+    /// Whether y moves with a parameter.
+    pub(super) y_moves: bool,
 }
 
 /// What the input's cotangent is computed with.
@@ -26,9 +27,8 @@ struct InputGradient {
     dx: Slot,
 }
 
-/// Where some images are read and written.
+/// Where some images are read and written on the way back.
 pub(super) struct Gathers {
-    forward: Gather,
     weight_gradient: Outer,
     input_gradient: Option<Gather>,
 }
@@ -42,7 +42,6 @@ impl Convolution {
     ) -> Self {
         let weight = Parameter::plan(planner, shape.weights(), moves);
         let bias = Parameter::plan(planner, shape.outputs, moves);
-        let y = planner.slot(shape.output_len(), moves || x.value.moves());
         let input = x.cotangent.map(|dx| InputGradient {
             transpose: TransposeTaps {
                 taps: ConvolutionShape::taps(),
@@ -52,16 +51,24 @@ impl Convolution {
             transposed: planner.slot(shape.weights(), moves),
             dx,
         });
-        Self { shape, input, x, weight, bias, y }
+        Self { shape, input, x, weight, bias, y_moves: moves || x.value.moves() }
     }
 
-    /// For so many images.
+    /// Numbers of an image's y.
+    pub(super) fn output_plane(&self) -> usize {
+        self.shape.output_len() / self.shape.images
+    }
+
+    /// The way forward of so many images.
+    pub(super) fn forward_gather(&self, images: usize) -> Gather {
+        ConvolutionShape { images, ..self.shape }.forward()
+    }
+
+    /// The way back of so many images.
     pub(super) fn gathers(&self, images: usize) -> Gathers {
         let shape = ConvolutionShape { images, ..self.shape };
-        let forward = shape.forward();
         Gathers {
-            weight_gradient: Outer::of(&forward),
-            forward,
+            weight_gradient: Outer::of(&shape.forward()),
             input_gradient: self.input.as_ref().map(|_| shape.input_gradient()),
         }
     }
@@ -71,10 +78,11 @@ impl Convolution {
         &self,
         pass: &mut dyn Pass<T>,
         images: &Range<usize>,
-        gathers: &Gathers,
+        gather: &Gather,
+        y: Slot,
     ) {
-        let (x, y) = (self.part(self.x.value, images), self.part(self.y, images));
-        pass.bilinear(&gathers.forward, Some(self.bias.value), x, self.weight.value, y);
+        let x = self.part(self.x.value, images);
+        pass.bilinear(gather, Some(self.bias.value), x, self.weight.value, y);
     }
 
     /// What the way back of all images needs.

@@ -6,23 +6,22 @@ use std::sync::Arc;
 use super::batch_norm::BatchNormRelu;
 use super::convolution::{Convolution, Gathers};
 use super::{Feature, Layer, Products};
-use crate::kernels::{Places, Real};
+use crate::kernels::{Gather, Places, Real};
 use crate::ops::{ConvolutionShape, Pass, Planner, Slot};
 
 /// Only the statistics of a batch norm, and on the way back its sums, are over all images. Between them images go some at
 /// a time, through the norm before, the convolution, back, and into the sums of the norm before, so that what one op writes
 /// is in the cache for the next; the cotangent between convolution and norm, which is larger than all else, is never kept
 /// for more of them, and that of the input takes the input's place. All go together, and all is kept, where tangents will
-/// read it.
+/// read it. The output of a shallow convolution over many images is never whole either: see [`Maps`].
 pub(crate) struct ConvolutionBlock {
-    /// The norm of the block before, whose output this one reads.
-    before: Option<Arc<BatchNormRelu>>,
-    convolution: Convolution,
+    before: Option<Before>,
+    convolution: Arc<Convolution>,
+    /// The convolution's output.
+    maps: Maps,
     norm: Arc<BatchNormRelu>,
     /// ∂ of the convolution's output, of as many images as go together.
     cotangent: Slot,
-    /// Numbers of one image's.
-    plane: usize,
     parts: Vec<Part>,
     /// Of all parts but the last, smaller one; and of that.
     gathers: [Gathers; 2],
@@ -34,35 +33,101 @@ struct Part {
     is_rest: bool,
 }
 
+/// The block before, whose output this one reads.
+struct Before {
+    maps: Maps,
+    norm: Arc<BatchNormRelu>,
+}
+
+/// A convolution's output: kept; or computed again for some images, in one place for all, wherever it is read.
+struct Maps {
+    convolution: Arc<Convolution>,
+    place: Slot,
+    is_kept: bool,
+    /// As [`ConvolutionBlock::gathers`].
+    gathers: [Gather; 2],
+}
+
+impl Maps {
+    /// Of an output that is kept at `kept`, for readers of `together` images.
+    fn new(
+        planner: &mut Planner,
+        convolution: &Arc<Convolution>,
+        kept: Option<Slot>,
+        [together, rest]: [usize; 2],
+    ) -> Self {
+        let again = || planner.slot(together * convolution.output_plane(), true);
+        Self {
+            place: kept.unwrap_or_else(again),
+            is_kept: kept.is_some(),
+            gathers: [together, rest].map(|images| convolution.forward_gather(images)),
+            convolution: Arc::clone(convolution),
+        }
+    }
+
+    /// The place of some images'.
+    fn of(&self, images: &Range<usize>) -> Slot {
+        let plane = self.convolution.output_plane();
+        let first = if self.is_kept { images.start } else { 0 };
+        self.place.part(first * plane..(first + images.len()) * plane)
+    }
+
+    /// Computes those of some images.
+    fn compute<T: Real>(&self, pass: &mut dyn Pass<T>, Part { images, is_rest }: &Part) -> Slot {
+        let maps = self.of(images);
+        self.convolution.forward(pass, images, &self.gathers[usize::from(*is_rest)], maps);
+        maps
+    }
+
+    /// Those of some images, which were computed before.
+    fn get<T: Real>(&self, pass: &mut dyn Pass<T>, part: &Part) -> Slot {
+        if self.is_kept { self.of(&part.images) } else { self.compute(pass, part) }
+    }
+}
+
 /// What a block reads: a feature, or the output of a block before that is still to be normalised.
 pub(crate) struct BlockInput {
     x: Feature,
-    norm: Option<Arc<BatchNormRelu>>,
+    before: Option<Unnormalised>,
+}
+
+/// A convolution's output, and where it is kept, if it is.
+struct Unnormalised {
+    convolution: Arc<Convolution>,
+    kept: Option<Slot>,
+    norm: Arc<BatchNormRelu>,
 }
 
 impl From<Feature> for BlockInput {
     fn from(x: Feature) -> Self {
-        Self { x, norm: None }
+        Self { x, before: None }
     }
 }
 
 impl BlockInput {
     /// Behind the last block: a feature, and the layer that normalises it.
     pub(crate) fn close(self) -> (Feature, Option<LastNorm>) {
-        (self.x, self.norm.map(LastNorm))
+        let last = |Unnormalised { kept, norm, .. }| {
+            let maps = kept.expect("the last block's output is kept");
+            LastNorm { maps, norm }
+        };
+        (self.x, self.before.map(last))
     }
 }
 
 /// The batch norm behind the last convolution, with ReLU and max pool.
-pub(crate) struct LastNorm(Arc<BatchNormRelu>);
+pub(crate) struct LastNorm {
+    maps: Slot,
+    norm: Arc<BatchNormRelu>,
+}
 
 impl<T: Real> Layer<T> for LastNorm {
     fn forward(&self, pass: &mut dyn Pass<T>) {
-        self.0.forward(pass, &self.0.all_images());
+        self.norm.forward(pass, &self.norm.all_images(), self.maps);
     }
 
     fn backward(&self, pass: &mut dyn Pass<T>) {
-        self.0.sums(pass, &self.0.all_images());
+        self.norm.sums(pass, &self.norm.all_images(), self.maps);
     }
 }
 
@@ -75,21 +140,27 @@ impl ConvolutionBlock {
         input: BlockInput,
         (moves, is_last): (bool, bool),
     ) -> Self {
-        let convolution = Convolution::plan(planner, shape, input.x, moves);
-        let (x, images) = (convolution.y, shape.images);
-        let norm = BatchNormRelu::plan(planner, images, places, x, (moves, is_last));
+        let convolution = Arc::new(Convolution::plan(planner, shape, input.x, moves));
+        let x_moves = convolution.y_moves;
+        let keeps = is_last || planner.keeps_values() || !shape.is_sooner_computed_than_read();
+        let kept = keeps.then(|| planner.slot(shape.output_len(), x_moves));
+        let norm = BatchNormRelu::plan(planner, shape.images, places, (x_moves, moves), is_last);
         let together = if planner.keeps_values() { shape.images } else { shape.images_a_block() };
-        let plane = shape.output_len() / shape.images;
+        let sizes = [together, shape.images % together];
         let parts = (0..shape.images).step_by(together).map(|start| {
             let images = start..shape.images.min(start + together);
             Part { is_rest: images.len() < together, images }
         });
+        let before = input.before.map(|Unnormalised { convolution, kept, norm }| Before {
+            maps: Maps::new(planner, &convolution, kept, sizes),
+            norm,
+        });
         Self {
-            before: input.norm,
-            cotangent: planner.slot(plane * together, true),
-            plane,
+            before,
+            maps: Maps::new(planner, &convolution, kept, sizes),
+            cotangent: planner.slot(convolution.output_plane() * together, true),
             parts: parts.collect(),
-            gathers: [together, shape.images % together].map(|images| convolution.gathers(images)),
+            gathers: sizes.map(|images| convolution.gathers(images)),
             convolution,
             norm: Arc::new(norm),
         }
@@ -97,30 +168,42 @@ impl ConvolutionBlock {
 
     /// What the next block reads.
     pub(crate) fn output(&self) -> BlockInput {
-        BlockInput { x: self.norm.y, norm: Some(Arc::clone(&self.norm)) }
+        let before = Unnormalised {
+            convolution: Arc::clone(&self.convolution),
+            kept: self.maps.is_kept.then_some(self.maps.place),
+            norm: Arc::clone(&self.norm),
+        };
+        BlockInput { x: self.norm.y, before: Some(before) }
     }
 }
 
 impl<T: Real> Layer<T> for ConvolutionBlock {
     fn forward(&self, pass: &mut dyn Pass<T>) {
-        for Part { images, is_rest } in &self.parts {
-            if let Some(before) = &self.before {
-                before.forward(pass, images);
+        let is_given = pass.given_statistics(self.norm.statistics);
+        for part in &self.parts {
+            if let Some(Before { maps, norm }) = &self.before {
+                let x = maps.get(pass, part);
+                norm.forward(pass, &part.images, x);
             }
-            self.convolution.forward(pass, images, &self.gathers[usize::from(*is_rest)]);
+            let x = self.maps.compute(pass, part);
+            if !is_given {
+                self.norm.statistics(pass, &part.images, x);
+            }
         }
-        self.norm.statistics(pass);
     }
 
     fn backward(&self, pass: &mut dyn Pass<T>) {
         self.convolution.prepare_backward(pass);
-        for Part { images, is_rest } in &self.parts {
-            let cotangent = self.cotangent.part(0..images.len() * self.plane);
-            self.norm.backward(pass, images, cotangent);
+        for part in &self.parts {
+            let Part { images, is_rest } = part;
+            let cotangent = self.cotangent.part(0..images.len() * self.convolution.output_plane());
+            let x = self.maps.get(pass, part);
+            self.norm.backward(pass, images, [x, cotangent]);
             let gathers = &self.gathers[usize::from(*is_rest)];
             self.convolution.backward(pass, images, gathers, cotangent);
-            if let Some(before) = &self.before {
-                before.sums(pass, images);
+            if let Some(Before { maps, norm }) = &self.before {
+                let x = maps.get(pass, part);
+                norm.sums(pass, images, x);
             }
         }
     }
@@ -168,11 +251,12 @@ mod tests {
                     let outputs = objective.outputs_of(&frame).to_vec();
                     (outputs, objective.gradient_of(&frame).to_vec(), objective.frame_bytes())
                 });
-                assert_eq!(some.0, together.0, "the way forward has the same sums");
-                let apart = |(a, b): (&f32, &f32)| f64::from(a - b).powi(2);
-                let error: f64 = some.1.iter().zip(&together.1).map(apart).sum();
-                let norm: f64 = together.1.iter().map(|&x| f64::from(x).powi(2)).sum();
-                assert!(error.sqrt() < 1e-5 * norm.sqrt(), "{set}: {error} of {norm}");
+                for (some, together) in [(&some.0, &together.0), (&some.1, &together.1)] {
+                    let apart = |(a, b): (&f32, &f32)| f64::from(a - b).powi(2);
+                    let error: f64 = some.iter().zip(together).map(apart).sum();
+                    let norm: f64 = together.iter().map(|&x| f64::from(x).powi(2)).sum();
+                    assert!(error.sqrt() < 1e-5 * norm.sqrt(), "{set}: {error} of {norm}");
+                }
                 assert!(some.2 < together.2, "less is kept");
             }
         }

@@ -2,10 +2,10 @@
 //! The formulas stand in `kernels/statistics.rs` and `kernels/normalisation.rs`.
 
 use super::{Nonlinear, inputs};
-use crate::kernels::{Grid, InstructionSet, Places, Real, normalisation, statistics};
+use crate::kernels::{InstructionSet, Places, Real, SomeRows, normalisation, statistics};
 
-/// x → (μ, r).
-pub(crate) struct BatchStatistics(pub(crate) Grid);
+/// x → (μ, r), or what is known of these behind some of the rows, which no tangent can be taken of.
+pub(crate) struct BatchStatistics(pub(crate) SomeRows);
 
 impl<T: Real> Nonlinear<T> for BatchStatistics {
     fn value(&self, set: InstructionSet, x: &[&[T]], out: &mut [T]) {
@@ -15,7 +15,8 @@ impl<T: Real> Nonlinear<T> for BatchStatistics {
 
     fn tangent(&self, set: InstructionSet, x: &[&[T]], y: &[T], x_dot: &[&[T]], out: &mut [T]) {
         let ([x], [x_dot]) = (inputs(x), inputs(x_dot));
-        statistics::statistics_tangent(set, self.0, [x, y], x_dot, out);
+        assert_eq!(self.0.grid.rows, self.0.all, "the tangents of all rows are taken together");
+        statistics::statistics_tangent(set, self.0.grid, [x, y], x_dot, out);
     }
 }
 

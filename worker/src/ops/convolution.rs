@@ -36,6 +36,12 @@ impl ConvolutionShape {
         images_a_block(self.images, self.input_plane().len() + self.output_plane().len())
     }
 
+    /// Whether it takes longer to write the output of all images to memory and to read it again than to compute it again: where
+    /// it has little depth, and does not fit into a third-level cache.
+    pub(crate) fn is_sooner_computed_than_read(&self) -> bool {
+        Self::taps() * self.inputs <= SHALLOW && self.output_len() > BEYOND_CACHES
+    }
+
     /// Numbers in the weights.
     pub(crate) fn weights(&self) -> usize {
         FILTER * FILTER * self.inputs * self.outputs
@@ -126,6 +132,12 @@ impl ConvolutionShape {
 /// Numbers of a block of images, in and out: with the weights of a layer of 64 channels they fit into a second-level
 /// cache of half a megabyte.
 const BLOCK: usize = 96 * 1024;
+
+/// Products of each output of a convolution that are done while the output would come from memory.
+const SHALLOW: usize = 16;
+
+/// Numbers that no third-level cache holds beside what else is at work.
+const BEYOND_CACHES: usize = 4 << 20;
 
 /// Images that are worked off together; a multiple of six, which is the rows of a kernel's tile, where there are so many.
 fn images_a_block(images: usize, numbers: usize) -> usize {

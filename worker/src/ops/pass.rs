@@ -168,9 +168,10 @@ pub(crate) trait Pass<T: Real> {
     );
     /// out = f(x₁, …).
     fn nonlinear(&mut self, op: &dyn Nonlinear<T>, x: &[Slot], out: Slot);
-    /// As `nonlinear`, for what belongs to the batch rather than to an example.
-    fn statistics(&mut self, op: &dyn Nonlinear<T>, x: Slot, out: Slot) {
-        self.nonlinear(op, &[x], out);
+    /// Writes a batch norm's (μ, r), which belongs to the batch rather than to an example, where it is given and not to be
+    /// computed. Returns whether it was.
+    fn given_statistics(&mut self, _: Slot) -> bool {
+        false
     }
 }
 
@@ -279,9 +280,10 @@ impl<'s, T: Real, I: Iterator<Item = &'s [T]>> Pass<T> for InductiveValues<'_, T
         self.values.nonlinear(op, x, out);
     }
 
-    fn statistics(&mut self, _: &dyn Nonlinear<T>, _: Slot, out: Slot) {
+    fn given_statistics(&mut self, out: Slot) -> bool {
         let given = self.statistics.next().expect("there are statistics for every batch norm");
         self.values.values[out.range()].copy_from_slice(given);
+        true
     }
 }
 
