@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::episodes::Batch;
+use crate::episodes::Episode;
 use crate::kernels::Real;
 use crate::objective::Objective;
 use crate::ops::{Bilinear, Gated, Linear, Nonlinear, Pass, Slot};
@@ -10,7 +10,7 @@ use crate::ops::{Bilinear, Gated, Linear, Nonlinear, Pass, Slot};
 /// One op of one layer, and what it takes in an episode.
 #[derive(Clone, Debug)]
 pub struct Timing {
-    /// What the objective is over: the support or the query set.
+    /// What the objective is over: the support set, the query set, or both as one batch.
     pub batch: &'static str,
     /// Which program the op stands in, and how it was interpreted: `forward`, `backward`, and their tangents.
     pub program: &'static str,
@@ -26,24 +26,46 @@ pub struct Timing {
     pub time: Duration,
 }
 
+/// Which examples of an episode an objective is over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Examples {
+    Support,
+    Query,
+    Both,
+}
+
+impl Examples {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Support => "support",
+            Self::Query => "query",
+            Self::Both => "both",
+        }
+    }
+}
+
 /// An objective, and how often an episode computes its gradient and a product with its Hessian.
 pub(crate) struct Share<'l, T> {
-    pub(crate) batch: &'static str,
+    pub(crate) examples: Examples,
     pub(crate) objective: &'l Objective<T>,
     pub(crate) gradients: usize,
     pub(crate) hessian_products: usize,
 }
 
-/// Times an objective's programs at `theta` on `batch`, `repeats` times each.
+/// Times an objective's programs at `theta` on its examples of `episode`, `repeats` times each.
 pub(crate) fn time<T: Real>(
     share: &Share<'_, T>,
     theta: &[T],
-    batch: &Batch,
+    episode: &Episode,
     repeats: usize,
 ) -> Vec<Timing> {
     let objective = share.objective;
     let (mut frame, mut plane) = (objective.frame(), objective.tangent_plane());
-    objective.load(&mut frame, batch);
+    match share.examples {
+        Examples::Support => objective.load(&mut frame, &episode.support),
+        Examples::Query => objective.load(&mut frame, &episode.query),
+        Examples::Both => objective.load_episode(&mut frame, episode),
+    }
     objective.set_parameters(&mut frame, theta);
     let mut table = Table { entries: Vec::new(), cursor: 0 };
     for _ in 0..repeats {
@@ -57,7 +79,7 @@ pub(crate) fn time<T: Real>(
         times.sort_unstable();
         let (program, tangent) = (entry.at.program, entry.at.tangent);
         Timing {
-            batch: share.batch,
+            batch: share.examples.name(),
             program,
             layer: entry.at.layer,
             op: entry.op,

@@ -11,6 +11,7 @@ use crate::kernels::Real;
 use crate::layers::{Feature, Loss};
 use crate::networks::Plan;
 use crate::objective::{Frame, Objective};
+use crate::profile::{Examples, Share};
 use crate::reports::Reports;
 
 /// An embedded episode: what there is to compare.
@@ -134,5 +135,10 @@ impl<T: Real> Learner<T> for Metric<T> {
 
     fn products(&self) -> usize {
         self.training.products().0
+    }
+
+    fn shares(&self) -> Vec<Share<'_, T>> {
+        let (examples, objective) = (Examples::Both, &*self.training);
+        vec![Share { examples, objective, gradients: 1, hessian_products: 0 }]
     }
 }

@@ -9,7 +9,7 @@ use crate::kernels::Real;
 use crate::layers::LossKind;
 use crate::networks::Network;
 use crate::objective::{Frame, Objective};
-use crate::profile::Share;
+use crate::profile::{Examples, Share};
 use crate::reports::Reports;
 
 /// What learners are built from.
@@ -102,15 +102,15 @@ impl<T: Real> Stage<T> {
     /// What an episode computes on the two objectives: a gradient and `hessian_products` products a step, and the
     /// query set's gradient.
     pub(crate) fn shares(&self, hessian_products: usize) -> Vec<Share<'_, T>> {
-        let share = |batch, objective, gradients, hessian_products| Share {
-            batch,
+        let share = |examples, objective, gradients, hessian_products| Share {
+            examples,
             objective,
             gradients,
             hessian_products,
         };
         vec![
-            share("support", &*self.support, self.steps, self.steps * hessian_products),
-            share("query", &*self.query, 1, 0),
+            share(Examples::Support, &*self.support, self.steps, self.steps * hessian_products),
+            share(Examples::Query, &*self.query, 1, 0),
         ]
     }
 

@@ -53,13 +53,12 @@ impl Work for Problem {
         let mut episode = Episode::default();
         self.source.sample(seed, Split::Train, self.training, &mut episode);
         let mut theta: Vec<f32> = self.order.iter().map(|&place| theta[place as usize]).collect();
-        let batches = [&episode.support, &episode.query];
         let shares = self.learner.shares();
         // What an episode's own support set says of the network is not among the meta-parameters.
         let most = shares.iter().map(|share| share.objective.parameter_count()).max().unwrap_or(0);
         theta.resize(theta.len().max(most), 0.0);
-        let timings = shares.iter().zip(batches).map(|(share, batch)| {
-            profile::time(share, &theta[..share.objective.parameter_count()], batch, repeats)
+        let timings = shares.iter().map(|share| {
+            profile::time(share, &theta[..share.objective.parameter_count()], &episode, repeats)
         });
         timings.flatten().collect()
     }

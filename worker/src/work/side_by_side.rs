@@ -61,10 +61,9 @@ impl Work for SideBySideProblem {
         lanes.draw(&[seed], Split::Train, self.training);
         let mut spread = vec![0.0; theta.len() * LANES];
         spread_over_lanes(self.instruction_set, theta, &mut spread);
-        let batches = [&lanes.episodes.support, &lanes.episodes.query];
-        let shares = self.learner.shares();
-        let timings = shares.iter().zip(batches).map(|(share, batch)| {
-            profile::time(share, &spread[..share.objective.parameter_count()], batch, repeats)
+        let (shares, episode) = (self.learner.shares(), &lanes.episodes);
+        let timings = shares.iter().map(|share| {
+            profile::time(share, &spread[..share.objective.parameter_count()], episode, repeats)
         });
         timings.flatten().collect()
     }
