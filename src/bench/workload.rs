@@ -101,6 +101,7 @@ fn reptile() -> LearnerConfig {
         training_shots: Some(10),
         inner_batch: Some(10),
         evaluation_batch: None,
+        carry_squares: false,
     })
 }
 

@@ -125,6 +125,7 @@ impl Description {
                 training_shots: None,
                 inner_batch: None,
                 evaluation_batch: None,
+                carry_squares: false,
             })),
         }
     }

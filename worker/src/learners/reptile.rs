@@ -1,5 +1,9 @@
 //! Reptile (Nichol et al. 2018): trains on the episode's support set and moves the initialisation towards where that
 //! leads. Its "meta-gradient" is θ minus the adapted parameters.
+//!
+//! Adam's running mean of squares may be carried along with the meta-parameters: an episode begins with it, and what the
+//! episode adds is its "gradient", as of batch norm's running statistics. Its correction for having begun at zero is carried
+//! too, as the weight 1 − β₂ᵗ of all that was added.
 
 use std::sync::Arc;
 
@@ -25,6 +29,7 @@ pub(super) struct Reptile<T> {
     evaluation: Stage<T>,
     evaluation_batch: Arc<Objective<T>>,
     parameters: usize,
+    carries_squares: bool,
 }
 
 /// One thread's frames and vectors.
@@ -64,21 +69,33 @@ impl<T: Real> Reptile<T> {
             training,
             evaluation,
             parameters,
+            carries_squares: config.carry_squares,
         }
     }
 
-    /// The stage's inner steps on batches of the support set, which is shuffled, gone through, and shuffled again.
+    /// Begins an episode at the meta-parameters: θ, and what is carried.
+    fn begin<'m>(&self, meta: &'m [T], inner: &mut InnerScratch<T>) -> (&'m [T], Carried<'m, T>) {
+        let (theta, carried) = meta.split_at(self.parameters);
+        inner.theta.copy_from_slice(theta);
+        let carried = carried.split_last().map(|(&weight, squares)| (squares, weight));
+        debug_assert_eq!(carried.is_some(), self.carries_squares, "as the layout says");
+        (theta, carried)
+    }
+
+    /// The stage's inner steps on batches of the support set, which is shuffled, gone through, and shuffled again. Returns the
+    /// weight of Adam's mean of squares.
     fn train(
         &self,
         stage: &Stage<T>,
         (objective, frame): (&Objective<T>, &mut Frame<T>),
         (support, seed): (&Batch, Seed<OfEpisode>),
+        carried: Carried<'_, T>,
         inner: &mut InnerScratch<T>,
-    ) {
+    ) -> T {
         let InnerScratch { theta, mean, square, left, rows } = inner;
         let (batch, examples) = (objective.examples(), stage.support.examples());
         let mut generator = seed.stream(Purpose::InnerBatches);
-        let mut optimizer = Descent::new(self.optimizer, self.rate, mean, square);
+        let mut optimizer = Descent::new(self.optimizer, self.rate, [mean, square], carried);
         left.clear();
         if batch == examples {
             objective.load(frame, support);
@@ -99,6 +116,7 @@ impl<T: Real> Reptile<T> {
             objective.gradient(frame);
             optimizer.step(objective.instruction_set(), objective.gradient_of(frame), theta);
         }
+        optimizer.weight_of_squares()
     }
 }
 
@@ -132,10 +150,18 @@ impl<T: Real> Learner<T> for Reptile<T> {
         out: &mut [T],
     ) -> Reports {
         let Scratch { inner, training_batch, training, .. } = scratch;
-        inner.theta.copy_from_slice(theta);
+        let (theta, carried) = self.begin(theta, inner);
         let objective = (&*self.training_batch, training_batch);
-        self.train(&self.training, objective, (&episode.support, seed), inner);
-        subtract(self.training_batch.instruction_set(), theta, &inner.theta, out);
+        let weight =
+            self.train(&self.training, objective, (&episode.support, seed), carried, inner);
+        let set = self.training_batch.instruction_set();
+        let (out, change) = out.split_at_mut(self.parameters);
+        subtract(set, theta, &inner.theta, out);
+        if let (Some((squares, before)), Some((last, change))) = (carried, change.split_last_mut())
+        {
+            subtract(set, &inner.square, squares, change);
+            *last = weight - before;
+        }
         self.training.predict(&inner.theta, episode, training)
     }
 
@@ -147,9 +173,9 @@ impl<T: Real> Learner<T> for Reptile<T> {
         scratch: &mut Scratch<T>,
     ) -> Reports {
         let Scratch { inner, evaluation_batch, evaluation, .. } = scratch;
-        inner.theta.copy_from_slice(theta);
+        let (_, carried) = self.begin(theta, inner);
         let objective = (&*self.evaluation_batch, evaluation_batch);
-        self.train(&self.evaluation, objective, (&episode.support, seed), inner);
+        self.train(&self.evaluation, objective, (&episode.support, seed), carried, inner);
         self.evaluation.predict(&inner.theta, episode, evaluation)
     }
 
@@ -162,7 +188,10 @@ impl<T: Real> Learner<T> for Reptile<T> {
     }
 }
 
-/// The inner optimizer, begun anew for an episode.
+/// Adam's mean of squares and its weight, where they are carried.
+type Carried<'m, T> = Option<(&'m [T], T)>;
+
+/// The inner optimizer of an episode.
 struct Descent<'s, T> {
     optimizer: InnerOptimizer,
     rate: T,
@@ -173,12 +202,29 @@ struct Descent<'s, T> {
 }
 
 impl<'s, T: Real> Descent<'s, T> {
-    fn new(optimizer: InnerOptimizer, rate: T, mean: &'s mut [T], square: &'s mut [T]) -> Self {
+    fn new(
+        optimizer: InnerOptimizer,
+        rate: T,
+        [mean, square]: [&'s mut [T]; 2],
+        carried: Carried<'_, T>,
+    ) -> Self {
+        let mut powers = (1.0, 1.0);
         if matches!(optimizer, InnerOptimizer::Adam(_)) {
             mean.fill(T::ZERO);
-            square.fill(T::ZERO);
+            match carried {
+                None => square.fill(T::ZERO),
+                Some((squares, weight)) => {
+                    square.copy_from_slice(squares);
+                    powers.1 = 1.0 - weight.to_f64();
+                }
+            }
         }
-        Self { optimizer, rate, mean, square, powers: (1.0, 1.0) }
+        Self { optimizer, rate, mean, square, powers }
+    }
+
+    /// 1 − β₂ᵗ over all steps that the mean of squares is of.
+    fn weight_of_squares(&self) -> T {
+        T::from_f64(1.0 - self.powers.1)
     }
 
     fn step(&mut self, set: InstructionSet, g: &[T], theta: &mut [T]) {

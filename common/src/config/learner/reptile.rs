@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{Definition, steps};
 use crate::config::validate::{MANY, positive, within};
 use crate::config::{AdamConfig, ConfigError, RunConfig};
+use crate::layout::{Initialisation, Layout, Role};
 
 /// Reptile (Nichol et al. 2018): moves towards the adapted parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,9 +28,13 @@ pub struct ReptileConfig {
     /// Examples an inner step in evaluation; the whole support set where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evaluation_batch: Option<usize>,
+    /// Whether Adam's running mean of squares goes on from one meta-step to the next, as in the published code, and through
+    /// evaluation; else it begins anew in every episode, and first steps are as long as the rate for every parameter.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub carry_squares: bool,
 }
 
-/// What takes Reptile's inner steps. Its state starts anew in every episode.
+/// What takes Reptile's inner steps.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum InnerOptimizer {
@@ -53,9 +58,28 @@ impl Definition for ReptileConfig {
         batch("inner_batch", self.inner_batch, training_shots)?;
         batch("evaluation_batch", self.evaluation_batch, episode.shots_in_evaluation())?;
         match self.inner_optimizer {
+            InnerOptimizer::Sgd if self.carry_squares => {
+                let problem = "is Adam's: use learner.reptile.inner_optimizer.adam";
+                Err(ConfigError::new("learner.reptile.carry_squares", problem))
+            }
             InnerOptimizer::Sgd => Ok(()),
             InnerOptimizer::Adam(adam) => adam.validate("learner.reptile.inner_optimizer.adam"),
         }
+    }
+
+    /// Behind the network's parameters, where they are carried, Adam's mean of squares for each of them, and one less what
+    /// is left in it of its beginning at zero.
+    fn layout(&self, network: &Layout) -> Layout {
+        let mut layout = network.clone();
+        if self.carry_squares {
+            let zero = Initialisation::Constant(0.0);
+            for entry in network.entries() {
+                let name = format!("inner_square.{}", entry.name);
+                layout.push(name, &entry.shape, Role::Buffer, zero);
+            }
+            layout.push("inner_squares_weight", &[1], Role::Buffer, zero);
+        }
+        layout
     }
 
     fn training_shots(&self) -> Option<usize> {

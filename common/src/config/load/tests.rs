@@ -218,6 +218,7 @@ fn learner() -> impl Strategy<Value = LearnerConfig> {
         (optimizer, 1e-6f32..1e3, proptest::option::of(1usize..5)).prop_map(
             |(inner_optimizer, inner_rate, training_shots)| {
                 LearnerConfig::Reptile(ReptileConfig {
+                    carry_squares: matches!(inner_optimizer, InnerOptimizer::Adam(_)),
                     inner_optimizer,
                     inner_rate,
                     inner_steps: 5,
