@@ -8,8 +8,11 @@ use crate::ids::Digest;
 use crate::layout::Layout;
 use crate::wire::to_bytes;
 
-/// Numbers from which it pays to hash on several threads.
-const MANY: usize = 1 << 18;
+/// Bytes from which it pays to hash on several threads.
+const MANY: usize = 1 << 20;
+/// Bytes that are hashed at once as they come: a whole subtree of BLAKE3's, whose leaves go side by side through the widest
+/// vectors, where parts of any length end in leaves that go one by one, and take several times as long.
+const BLOCK: usize = 1 << 16;
 
 /// A version of the meta-parameters. Immutable: a new version is a new value with a digest of its own.
 #[derive(Clone, Debug)]
@@ -36,24 +39,23 @@ impl MetaParameters {
     /// Where the layout has another length.
     pub fn new(layout: Arc<Layout>, values: impl Into<Vec<f32>>) -> Result<Self, LengthMismatch> {
         let values = values.into();
-        let mut hasher = Digester::new(&layout);
-        hasher.update(&values);
-        Self::digested(layout, values, &hasher)
+        let digester = Digester::new(&layout);
+        Self::digested(layout, values, digester)
     }
 
-    /// Names `values` as a version, by the hash of `digester`, which has been fed all of them.
+    /// Names `values` as a version, by the hash of `digester`, which may have been fed the first of them.
     ///
     /// # Errors
     /// Where the layout has another length.
     pub fn digested(
         layout: Arc<Layout>,
         values: Vec<f32>,
-        digester: &Digester,
+        digester: Digester,
     ) -> Result<Self, LengthMismatch> {
         if values.len() != layout.len() {
             return Err(LengthMismatch { expected: layout.len(), found: values.len() });
         }
-        let digest = Digest(*digester.0.finalize().as_bytes());
+        let digest = digester.finish(&values);
         Ok(Self { layout, values: Arc::new(values), digest })
     }
 
@@ -95,7 +97,13 @@ impl AsRef<[u8]> for Shared {
 
 /// The digest of a version whose numbers come one after the other.
 #[derive(Clone, Debug)]
-pub struct Digester(blake3::Hasher);
+pub struct Digester {
+    hasher: blake3::Hasher,
+    /// Bytes of the layout, which are hashed first.
+    layout: usize,
+    /// Bytes of the numbers that are hashed.
+    hashed: usize,
+}
 
 impl Digester {
     /// A digest of numbers of this layout, of which none has come yet.
@@ -103,17 +111,43 @@ impl Digester {
     pub fn new(layout: &Layout) -> Self {
         let mut hasher = blake3::Hasher::new();
         layout.hash_into(&mut hasher);
-        Self(hasher)
+        let layout = hasher.count() as usize;
+        Self { hasher, layout, hashed: 0 }
     }
 
-    /// Takes the next numbers in.
-    pub fn update(&mut self, values: &[f32]) {
+    /// Takes in what has come: `values` are all numbers from the first one on, whether they were there before or not. What
+    /// is not a whole block yet waits for the next call.
+    pub fn advance(&mut self, values: &[f32]) {
+        let block_of = |bytes: usize| (self.layout + bytes) / BLOCK;
+        let (from, to) = (block_of(self.hashed), block_of(size_of_val(values)));
+        if from == to {
+            return;
+        }
+        // The layout's bytes are of no round number: the first block has fewer of the numbers.
+        let end_of = |block: usize| block * BLOCK - self.layout;
+        let (first, last) = (end_of(from + 1), end_of(to));
+        self.hash(values, first);
+        self.hash(values, last);
+    }
+
+    /// The digest of layout and `values`, of which [`advance`](Self::advance) may have taken in the first ones.
+    fn finish(mut self, values: &[f32]) -> Digest {
+        self.advance(values);
+        self.hash(values, size_of_val(values));
+        Digest(*self.hasher.finalize().as_bytes())
+    }
+
+    /// Hashes the numbers' little-endian bytes up to `end`.
+    fn hash(&mut self, values: &[f32], end: usize) {
+        let numbers = &values[self.hashed / 4..end.div_ceil(4)];
+        let range = self.hashed % 4..self.hashed % 4 + end - self.hashed;
+        self.hashed = end;
         if cfg!(target_endian = "big") {
-            self.0.update(&to_bytes(values));
-        } else if values.len() < MANY {
-            self.0.update(bytemuck::cast_slice(values));
+            self.hasher.update(&to_bytes(numbers)[range]);
+        } else if range.len() < MANY {
+            self.hasher.update(&bytemuck::cast_slice(numbers)[range]);
         } else {
-            self.0.update_rayon(bytemuck::cast_slice(values));
+            self.hasher.update_rayon(&bytemuck::cast_slice(numbers)[range]);
         }
     }
 }
@@ -164,15 +198,26 @@ mod tests {
 
     #[test]
     fn a_digest_of_parts_is_that_of_the_whole() {
-        let values: Vec<f32> = (0..2 * MANY).map(|i| i as f32).collect();
-        let layout = layout("a", &[values.len()]);
-        let whole = MetaParameters::new(Arc::clone(&layout), values.clone()).unwrap();
-        let mut digester = Digester::new(&layout);
-        values.chunks(77_777).for_each(|part| digester.update(part));
-        let parts = MetaParameters::digested(layout, values, &digester).unwrap();
-        assert_eq!(parts.digest(), whole.digest());
-        let bytes = whole.to_bytes();
-        assert_eq!(bytes[..8], [0f32.to_le_bytes(), 1f32.to_le_bytes()].concat());
+        // A name of every length that numbers may be out of step with blocks by, and one that fills a block on its own.
+        for name in ["a", "ab", "abc", "abcd", &"a".repeat(BLOCK)] {
+            let values: Vec<f32> = (0..MANY).map(|i| i as f32).collect();
+            let layout = layout(name, &[values.len()]);
+            let mut hasher = blake3::Hasher::new();
+            layout.hash_into(&mut hasher);
+            let plain = hasher.update(&to_bytes(&values)).finalize();
+            for step in [1, 777, 77_777, MANY] {
+                let mut digester = Digester::new(&layout);
+                (0..MANY).step_by(step).for_each(|come| digester.advance(&values[..come]));
+                let parts = MetaParameters::digested(Arc::clone(&layout), values.clone(), digester);
+                assert_eq!(parts.unwrap().digest().0, *plain.as_bytes());
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_are_those_of_the_numbers() {
+        let version = MetaParameters::new(layout("a", &[2]), [0.0, 1.0]).unwrap();
+        assert_eq!(version.to_bytes(), [0f32.to_le_bytes(), 1f32.to_le_bytes()].concat());
     }
 
     #[test]

@@ -82,6 +82,12 @@ impl Assembly {
         Ok(())
     }
 
+    /// The numbers that have come of the vector that is being filled, or was filled last.
+    #[must_use]
+    pub fn last(&self) -> &[f32] {
+        self.vectors.last().map_or(&[], |vector| &vector[..self.filled / 4])
+    }
+
     fn last_is_whole(&self) -> bool {
         self.vectors.is_empty() || self.filled == 4 * self.length
     }
