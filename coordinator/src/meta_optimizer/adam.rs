@@ -26,6 +26,7 @@ impl Adam {
     }
 
     /// Turns a gradient into an update.
+    #[inline(always)]
     pub(super) fn update(&self, update: &mut [f32], first: &mut [f32], second: &mut [f32]) {
         let AdamConfig { beta1, beta2, epsilon } = self.config;
         let moments = first.iter_mut().zip(second);
@@ -38,6 +39,7 @@ impl Adam {
 }
 
 /// u ← u + λ θ, behind Adam's scaling and ahead of the rate: AdamW's decay.
+#[inline(always)]
 pub(super) fn add_decayed_values(decay: f32, theta: &[f32], update: &mut [f32]) {
     for (u, theta) in update.iter_mut().zip(theta) {
         *u += decay * theta;

@@ -8,6 +8,7 @@ pub(super) fn norm_scale(gradient: &[f32], limit: f32) -> Option<f32> {
 }
 
 /// u ← scale · u
+#[inline(always)]
 pub(super) fn scale(update: &mut [f32], scale: f32) {
     for u in update {
         *u *= scale;
@@ -15,6 +16,7 @@ pub(super) fn scale(update: &mut [f32], scale: f32) {
 }
 
 /// g ← min(max(g, −limit), limit), element by element.
+#[inline(always)]
 pub(super) fn to_value(update: &mut [f32], limit: f32) {
     for g in update {
         *g = g.max(-limit).min(limit);

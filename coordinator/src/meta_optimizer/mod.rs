@@ -70,6 +70,7 @@ enum RuleStep {
 
 impl Step {
     /// Turns a block of the mean gradient into one of the update.
+    #[inline(always)]
     fn update(&self, theta: &[f32], update: &mut [f32], state: [&mut [f32]; 2]) {
         if let Some(scale) = self.clip_scale {
             clip::scale(update, scale);
@@ -154,7 +155,7 @@ impl MetaOptimizer {
         let [first, second] = &mut self.state;
         let state = [&mut first.values[..], &mut second.values[..]];
         let parts = parts(&self.entries, values, gradient, moved, state);
-        let update = |mut part: Part<'_>| part.update(step);
+        let update = |mut part: Part<'_>| part::update(&mut part, step);
         if values.len() < MANY {
             parts.into_iter().map(update).fold(true, |all, finite| all & finite)
         } else {

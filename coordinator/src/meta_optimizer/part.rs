@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use lyceum_common::reduction::are_finite;
+use multiversion::multiversion;
 
 use super::Step;
 
@@ -46,6 +47,7 @@ impl<'a> MeanGradient<'a> {
     }
 
     /// Writes the mean.
+    #[inline(always)]
     fn write(&self, mean: &mut [f32]) {
         match self.right {
             None => {
@@ -105,28 +107,30 @@ fn take<'a>(rest: &mut &'a mut [f32], length: usize) -> &'a mut [f32] {
     taken
 }
 
-impl Part<'_> {
-    /// Moves the parameters; returns whether they are finite.
-    pub(super) fn update(&mut self, step: Step) -> bool {
-        let mut update = [0.0; BLOCK];
-        let mut finite = true;
-        for start in (0..self.theta.len()).step_by(BLOCK) {
-            let range = start..self.theta.len().min(start + BLOCK);
-            let update = &mut update[..range.len()];
-            let theta = &self.theta[range.clone()];
-            self.gradient.range(range.clone()).write(update);
-            if self.trained {
-                let [first, second] = &mut self.state;
-                step.update(theta, update, [block(first, &range), block(second, &range)]);
-            }
-            let moved = &mut self.moved[range];
-            for ((moved, theta), change) in moved.iter_mut().zip(theta).zip(&*update) {
-                *moved = theta + change;
-            }
-            finite &= are_finite(moved);
+/// Moves a part's parameters; returns whether they are finite.
+///
+/// It is compiled for every width of vectors that a machine may have, with all that is inlined into it. No operation is of
+/// more than one number, and none is fused with another, so that the bits are the same.
+#[multiversion(targets("x86_64+avx512f", "x86_64+avx2"))]
+pub(super) fn update(part: &mut Part<'_>, step: Step) -> bool {
+    let mut update = [0.0; BLOCK];
+    let mut finite = true;
+    for start in (0..part.theta.len()).step_by(BLOCK) {
+        let range = start..part.theta.len().min(start + BLOCK);
+        let update = &mut update[..range.len()];
+        let theta = &part.theta[range.clone()];
+        part.gradient.range(range.clone()).write(update);
+        if part.trained {
+            let [first, second] = &mut part.state;
+            step.update(theta, update, [block(first, &range), block(second, &range)]);
         }
-        finite
+        let moved = &mut part.moved[range];
+        for ((moved, theta), change) in moved.iter_mut().zip(theta).zip(&*update) {
+            *moved = theta + change;
+        }
+        finite &= are_finite(moved);
     }
+    finite
 }
 
 /// A block of a tensor of the state; empty where there is none.

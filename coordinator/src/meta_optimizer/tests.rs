@@ -2,6 +2,7 @@ use lyceum_common::config::{AdamConfig, MetaOptimizerConfig, Rule, Schedule};
 use lyceum_common::ids::MetaStep;
 use lyceum_common::layout::{Initialisation, Layout, Role};
 
+use super::adam::{self, Adam};
 use super::schedule::Rate;
 use super::{MANY, MeanGradient, MetaOptimizer, StateError, clip, power};
 
@@ -156,6 +157,25 @@ fn the_two_sides_of_a_sum_give_the_bits_of_the_sum_whatever_the_parts() {
     // The mean's buffers are behind the trained entry, and a trained number behind them.
     let change = expected.0[length - 2] - theta[length - 2];
     assert!((change - mean[length - 2]).abs() < 1e-6, "{change}");
+}
+
+#[test]
+fn an_update_has_the_bits_of_one_that_goes_number_by_number() {
+    let length = 5_000;
+    let theta: Vec<f32> = (0..length).map(|i| (i as f32 * 0.37).fract() - 0.5).collect();
+    let gradient: Vec<f32> = theta.iter().map(|theta| theta * 0.7 + 0.1).collect();
+    let (adam, decay) = (AdamConfig::default(), 0.1);
+    let config = config(Rule::AdamW { adam, weight_decay: decay }, 0.01);
+    let mut optimizer = MetaOptimizer::new(&config, 1, &layout(length, 0));
+    let moved = apply(&mut optimizer, 0, &theta, &gradient);
+    let adam = Adam::at(adam, MetaStep(0));
+    for ((moved, theta), gradient) in moved.iter().zip(&theta).zip(&gradient) {
+        let mut update = [*gradient];
+        adam.update(&mut update, &mut [0.0], &mut [0.0]);
+        adam::add_decayed_values(decay, &[*theta], &mut update);
+        clip::scale(&mut update, -0.01);
+        assert_eq!(moved.to_bits(), (theta + update[0]).to_bits());
+    }
 }
 
 #[test]
