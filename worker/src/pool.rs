@@ -79,8 +79,11 @@ type Done = Box<dyn FnOnce(Computed) + Send>;
 type Each = Box<dyn Fn(u64, EpisodeReport) + Send + Sync>;
 
 /// How often a thread looks for something to do before it sleeps, giving way to others: for about as long as it takes to
-/// be woken up. The next meta-step of a small network is there sooner than that.
-const PATIENCE: usize = 200;
+/// be woken up. The next meta-step of a small network is there sooner than that; the parameters of others need the cores on
+/// their way.
+fn patience(parameters: usize) -> usize {
+    if parameters < 1 << 14 { 200 } else { 0 }
+}
 
 /// Compute threads, each with a workspace of its own.
 pub struct Pool {
@@ -116,12 +119,6 @@ impl Pool {
             pool.threads.push(thread);
         }
         Ok(pool)
-    }
-
-    /// How many threads it has.
-    #[must_use]
-    pub fn threads(&self) -> usize {
-        self.threads.len()
     }
 
     /// Queues a computation behind those that are there. `done` is called once, on a compute thread (or on this one
@@ -267,7 +264,7 @@ impl Shared {
             let seen = self.changes.load(Ordering::Relaxed);
             let changed = || self.changes.load(Ordering::Relaxed) != seen;
             drop(queue);
-            for _ in 0..PATIENCE {
+            for _ in 0..patience(self.work.parameters()) {
                 if changed() {
                     break;
                 }
