@@ -34,7 +34,7 @@ const KEEPALIVE: Duration = Duration::from_secs(5);
 /// What HTTP/2 may have on its way before the receiver has taken it: more than a version of most networks.
 const WINDOW: u32 = 8 << 20;
 /// HTTP/2's frames: as long as a worker's chunks, which are long enough to cost little and pass through the cache.
-const FRAME: u32 = 1 << 18;
+const FRAME: u32 = 1 << 19;
 /// How long workers have to hang up after the run is over.
 const PARTING: Duration = Duration::from_secs(5);
 /// Messages from workers that may wait for the run; beyond it their connections wait.

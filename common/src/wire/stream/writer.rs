@@ -11,8 +11,9 @@ use tonic::Status;
 
 use super::{Envelope, HEAD, chunk_head};
 
-/// The bytes of a chunk that is sent: they pass through the processor's second-level cache on their way.
-const SENT: usize = 1 << 18;
+/// The bytes of a chunk that is sent: they pass through the processor's second-level cache on their way, and most networks
+/// are one chunk.
+const SENT: usize = 1 << 19;
 
 /// Something to send.
 #[derive(Clone, Debug)]
