@@ -75,7 +75,20 @@ async fn main() -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_env("LYCEUM_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    let ended = match Cli::parse().command {
+    // On one of the runtime's threads: this one would have to be woken up for every message.
+    let ended =
+        tokio::spawn(run(Cli::parse().command)).await.map_err(anyhow::Error::from).flatten();
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
         Command::Train(train) => train.run().await,
         Command::Coordinator(coordinator) => coordinator.run().await,
         Command::Worker(worker) => worker.run().await,
@@ -87,12 +100,5 @@ async fn main() -> ExitCode {
         Command::Config(config) => config.run(),
         Command::Bench(bench) => tokio::task::block_in_place(|| bench.run()),
         Command::Health(health) => health.run().await,
-    };
-    match ended {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
     }
 }
