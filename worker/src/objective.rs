@@ -1,15 +1,19 @@
 //! A loss as a function of flat parameters, over a batch of a fixed size: its gradient, and products with its Hessian.
 
+mod profiled;
+mod steps;
+
 use std::ops::Range;
 
 use lyceum_common::report::EpisodeReport;
 
 use crate::episodes::{Batch, Episode};
-use crate::kernels::{InstructionSet, Real, spread_over_lanes};
+use crate::kernels::{InstructionSet, Real};
 use crate::layers::{Feature, Layer, Loss, LossKind};
 use crate::networks::{Network, Plan};
-use crate::ops::{Aligned, InductiveValues, Pass, Planner, Slot, Statistics, Tangents, Values};
-use crate::profile::At;
+use crate::ops::{
+    Aligned, InductiveValues, Pass, Plane, Planner, Slot, Statistics, Tangents, Values,
+};
 use crate::reports::Reports;
 
 /// The mean loss of a program on a batch. Immutable: threads share it, each with frames of its own.
@@ -27,11 +31,12 @@ pub(crate) struct Objective<T> {
     has_tangents: bool,
 }
 
-/// Runs a layer's program by an interpreter; where the program is is for a profile to know.
-type RunProgram<'r, T> = dyn FnMut(&mut dyn Pass<T>, At, &dyn Fn(&mut dyn Pass<T>)) + 'r;
-
 /// A point in parameter space with a batch, and all that was computed there.
-pub(crate) struct Frame<T>(Aligned<T>);
+pub(crate) struct Frame<T> {
+    plane: Aligned<T>,
+    /// As in [`Plane`]: none, or all parameters.
+    shared: usize,
+}
 
 /// What tangents are computed in: needed once, whatever the number of frames.
 pub(crate) struct TangentPlane<T>(Aligned<T>);
@@ -106,7 +111,7 @@ impl<T: Real> Objective<T> {
     }
 
     pub(crate) fn frame(&self) -> Frame<T> {
-        Frame(Aligned::zeros(self.plane))
+        Frame { plane: Aligned::zeros(self.plane), shared: 0 }
     }
 
     pub(crate) fn tangent_plane(&self) -> TangentPlane<T> {
@@ -131,23 +136,23 @@ impl<T: Real> Objective<T> {
     /// Takes a batch over into `frame`.
     pub(crate) fn load(&self, frame: &mut Frame<T>, batch: &Batch) {
         self.load_inputs(frame, batch);
-        convert(&batch.targets, &mut frame.0[self.loss.targets.range()]);
+        convert(&batch.targets, &mut frame.plane[self.loss.targets.range()]);
     }
 
     /// Takes a batch's examples over into `frame`, and not what they are to give.
     pub(crate) fn load_inputs(&self, frame: &mut Frame<T>, batch: &Batch) {
-        convert(&batch.inputs, &mut frame.0[self.inputs.range()]);
+        convert(&batch.inputs, &mut frame.plane[self.inputs.range()]);
     }
 
     /// Takes an episode over into `frame`: support and query examples as one batch, and the query's targets. Where there
     /// are several outputs for each class, all of them have its target.
     pub(crate) fn load_episode(&self, frame: &mut Frame<T>, episode: &Episode) {
         let Episode { support, query } = episode;
-        let inputs = &mut frame.0[self.inputs.range()];
+        let inputs = &mut frame.plane[self.inputs.range()];
         let (first, second) = inputs.split_at_mut(support.inputs.len());
         convert(&support.inputs, first);
         convert(&query.inputs, second);
-        let targets = &mut frame.0[self.loss.targets.range()];
+        let targets = &mut frame.plane[self.loss.targets.range()];
         let each = targets.len() / query.targets.len();
         assert_eq!(targets.len(), each * query.targets.len(), "classes have as many outputs each");
         for (targets, &target) in targets.chunks_exact_mut(each).zip(&query.targets) {
@@ -160,7 +165,7 @@ impl<T: Real> Objective<T> {
         assert_eq!(rows.len(), self.examples, "as many rows as the batch has examples");
         for (from, to) in [(&batch.inputs, self.inputs), (&batch.targets, self.loss.targets)] {
             let width = to.len() / self.examples;
-            for (row, to) in rows.iter().zip(frame.0[to.range()].chunks_exact_mut(width)) {
+            for (row, to) in rows.iter().zip(frame.plane[to.range()].chunks_exact_mut(width)) {
                 let row = *row as usize;
                 convert(&from[row * width..(row + 1) * width], to);
             }
@@ -172,54 +177,54 @@ impl<T: Real> Objective<T> {
         self.parameters.len()
     }
 
-    /// The point θ of `frame`.
-    pub(crate) fn parameters<'f>(&self, frame: &'f Frame<T>) -> &'f [T] {
-        &frame.0[self.parameters.range()]
+    /// How many numbers a point consists of that problems side by side have in common.
+    pub(crate) fn common_parameter_count(&self) -> usize {
+        self.parameters.len() / self.abreast
     }
 
-    /// As [`Objective::parameters`], to be moved.
+    /// The point θ of `frame`, as it was written: a vector for each parameter, or a number that problems side by side
+    /// have in common.
+    pub(crate) fn parameters<'f>(&self, frame: &'f Frame<T>) -> &'f [T] {
+        &frame.plane[self.parameters.range_where_shared(frame.shared)]
+    }
+
+    /// Where to write another point.
     pub(crate) fn parameters_mut<'f>(&self, frame: &'f mut Frame<T>) -> &'f mut [T] {
-        &mut frame.0[self.parameters.range()]
+        frame.shared = 0;
+        &mut frame.plane[self.parameters.range()]
+    }
+
+    /// The same of a point that problems side by side have in common.
+    pub(crate) fn common_parameters_mut<'f>(&self, frame: &'f mut Frame<T>) -> &'f mut [T] {
+        frame.shared = if self.abreast > 1 { self.parameters.len() } else { 0 };
+        &mut frame.plane[self.parameters.range_where_shared(frame.shared)]
     }
 
     /// The point of `frame`, to be moved, and the gradient that [`Objective::gradient`] left there.
     pub(crate) fn move_from<'f>(&self, frame: &'f mut Frame<T>) -> (&'f mut [T], &'f [T]) {
         let (parameters, gradient) = (self.parameters.range(), self.gradient.range());
-        let (before, after) = frame.0.split_at_mut(gradient.start);
+        frame.shared = 0;
+        let (before, after) = frame.plane.split_at_mut(gradient.start);
         (&mut before[parameters], &after[..gradient.len()])
     }
 
-    /// Writes θ to `out`: of problems side by side, once for each.
-    pub(crate) fn spread(&self, theta: &[T], out: &mut [T]) {
-        if self.abreast == 1 {
-            out.copy_from_slice(theta);
-        } else {
-            spread_over_lanes(self.instruction_set, theta, out);
-        }
-    }
-
-    /// θ as [`Objective::spread`] writes it: itself, where there is one problem alone, and else in `room`.
-    pub(crate) fn in_lanes<'v>(&self, theta: &'v [T], room: &'v mut [T]) -> &'v [T] {
-        if self.abreast == 1 {
-            return theta;
-        }
-        self.spread(theta, room);
-        room
-    }
-
-    /// Moves `frame` to θ.
+    /// Moves `frame` to θ: of problems side by side a vector for each parameter, or a number that they have in common.
     pub(crate) fn set_parameters(&self, frame: &mut Frame<T>, theta: &[T]) {
-        frame.0[self.parameters.range()].copy_from_slice(theta);
+        if theta.len() == self.parameters.len() {
+            self.parameters_mut(frame).copy_from_slice(theta);
+        } else {
+            self.common_parameters_mut(frame).copy_from_slice(theta);
+        }
     }
 
     /// The gradient that [`Objective::gradient`] left in `frame`.
     pub(crate) fn gradient_of<'f>(&self, frame: &'f Frame<T>) -> &'f [T] {
-        &frame.0[self.gradient.range()]
+        &frame.plane[self.gradient.range()]
     }
 
     /// The program's outputs, a row for each target.
     pub(crate) fn outputs_of<'f>(&self, frame: &'f Frame<T>) -> &'f [T] {
-        &frame.0[self.loss.outputs.value.range()]
+        &frame.plane[self.loss.outputs.value.range()]
     }
 
     /// Every batch norm's (μ, r), and over how many numbers each of them was taken.
@@ -227,7 +232,7 @@ impl<T: Real> Objective<T> {
         &'f self,
         frame: &'f Frame<T>,
     ) -> impl Iterator<Item = (&'f [T], usize)> {
-        self.statistics.iter().map(|at| (&frame.0[at.slot.range()], at.rows))
+        self.statistics.iter().map(|at| (&frame.plane[at.slot.range()], at.rows))
     }
 
     /// Numbers for every batch norm, one behind the other, cut into those of each.
@@ -239,9 +244,24 @@ impl<T: Real> Objective<T> {
         })
     }
 
+    fn values<'f>(&self, frame: &'f mut Frame<T>) -> Values<'f, T> {
+        let Frame { plane, shared } = frame;
+        let (instruction_set, shared) = (self.instruction_set, *shared);
+        Values { instruction_set, values: plane, shared, step: None }
+    }
+
+    fn tangents<'f>(&self, frame: &'f Frame<T>, plane: &'f mut TangentPlane<T>) -> Tangents<'f, T> {
+        Tangents {
+            instruction_set: self.instruction_set,
+            values: Plane { numbers: &frame.plane, shared: frame.shared },
+            tangents: &mut plane.0,
+            step: None,
+        }
+    }
+
     /// The outputs and the loss, at the frame's θ.
     pub(crate) fn predict(&self, frame: &mut Frame<T>) {
-        let mut pass = Values { instruction_set: self.instruction_set, values: &mut frame.0 };
+        let mut pass = self.values(frame);
         for layer in &self.layers {
             layer.forward(&mut pass);
         }
@@ -254,10 +274,7 @@ impl<T: Real> Objective<T> {
         frame: &mut Frame<T>,
         statistics: impl Iterator<Item = &'s [T]>,
     ) {
-        let mut pass = InductiveValues {
-            values: Values { instruction_set: self.instruction_set, values: &mut frame.0 },
-            statistics,
-        };
+        let mut pass = InductiveValues { values: self.values(frame), statistics };
         for layer in &self.layers {
             layer.forward(&mut pass);
         }
@@ -267,19 +284,22 @@ impl<T: Real> Objective<T> {
     /// ∇L at the frame's θ; all values are kept in the frame.
     pub(crate) fn gradient(&self, frame: &mut Frame<T>) {
         self.predict(frame);
-        let mut pass = Values { instruction_set: self.instruction_set, values: &mut frame.0 };
-        self.loss.backward(&mut pass);
+        self.backward(&mut self.values(frame));
+    }
+
+    fn backward(&self, pass: &mut dyn Pass<T>) {
+        self.loss.backward(pass);
         for layer in self.layers.iter().rev() {
-            layer.backward(&mut pass);
+            layer.backward(pass);
         }
     }
 
     /// The gradient by θ of Σ c ∘ outputs, where `cotangent` writes c, given the outputs that [`Objective::predict`] left.
     pub(crate) fn pull_back(&self, frame: &mut Frame<T>, cotangent: impl FnOnce(&[T], &mut [T])) {
         let outputs = self.loss.outputs;
-        let (before, after) = frame.0.split_at_mut(outputs.output_cotangent().range().start);
+        let (before, after) = frame.plane.split_at_mut(outputs.output_cotangent().range().start);
         cotangent(&before[outputs.value.range()], &mut after[..outputs.value.len()]);
-        let mut pass = Values { instruction_set: self.instruction_set, values: &mut frame.0 };
+        let mut pass = self.values(frame);
         for layer in self.layers.iter().rev() {
             layer.backward(&mut pass);
         }
@@ -297,61 +317,21 @@ impl<T: Real> Objective<T> {
         frame: &Frame<T>,
         plane: &'t mut TangentPlane<T>,
     ) -> &'t [T] {
-        assert!(self.has_tangents, "an objective without adapted parameters has no Hessian");
-        let mut pass = Tangents {
-            instruction_set: self.instruction_set,
-            values: &frame.0,
-            tangents: &mut plane.0,
-        };
-        for layer in &self.layers {
-            layer.forward(&mut pass);
-        }
-        self.loss.backward(&mut pass);
-        for layer in self.layers.iter().rev() {
-            layer.backward(&mut pass);
-        }
+        self.differentiate(&mut self.tangents(frame, plane));
         &plane.0[self.gradient.range()]
     }
 
-    /// Runs the programs of a gradient and of a Hessian-vector product along the gradient layer by layer, each by way
-    /// of `run`, which is given the interpreter, the place, and the layer's program.
-    pub(crate) fn profile(
-        &self,
-        frame: &mut Frame<T>,
-        plane: &mut TangentPlane<T>,
-        run: &mut RunProgram<'_, T>,
-    ) {
-        let mut programs =
-            |pass: &mut dyn Pass<T>, [forward, backward]: [&'static str; 2], tangent| {
-                for (layer, program) in self.layers.iter().enumerate() {
-                    let at = At { program: forward, tangent, layer };
-                    run(pass, at, &|pass| program.forward(pass));
-                }
-                let at = At { program: backward, tangent, layer: self.layers.len() };
-                run(pass, at, &|pass| self.loss.backward(pass));
-                for (layer, program) in self.layers.iter().enumerate().rev() {
-                    let at = At { program: backward, tangent, layer };
-                    run(pass, at, &|pass| program.backward(pass));
-                }
-            };
-        let instruction_set = self.instruction_set;
-        programs(
-            &mut Values { instruction_set, values: &mut frame.0 },
-            ["forward", "backward"],
-            false,
-        );
-        if !self.has_tangents {
-            return;
+    fn differentiate(&self, pass: &mut Tangents<'_, T>) {
+        assert!(self.has_tangents, "an objective without adapted parameters has no Hessian");
+        for layer in &self.layers {
+            layer.forward(pass);
         }
-        let direction = &frame.0[self.gradient.range()];
-        plane.0[self.parameters.range()].copy_from_slice(direction);
-        let mut pass = Tangents { instruction_set, values: &frame.0, tangents: &mut plane.0 };
-        programs(&mut pass, ["forward tangent", "backward tangent"], true);
+        self.backward(pass);
     }
 
     /// Loss, and the share of rows whose largest output has the largest target, where rows stand for classes.
     pub(crate) fn report(&self, frame: &Frame<T>) -> Reports {
-        let losses = &frame.0[self.loss.value.range()][..self.abreast];
+        let losses = &frame.plane[self.loss.value.range()][..self.abreast];
         let accuracy = if self.loss.tells_apart() { self.accuracy(frame) } else { 0.0 };
         Reports::of(losses.iter().map(|loss| EpisodeReport { loss: loss.to_f64(), accuracy }))
     }
@@ -359,7 +339,7 @@ impl<T: Real> Objective<T> {
     fn accuracy(&self, frame: &Frame<T>) -> f64 {
         let width = self.loss.width;
         let outputs = self.outputs_of(frame).chunks_exact(width);
-        let targets = frame.0[self.loss.targets.range()].chunks_exact(width);
+        let targets = frame.plane[self.loss.targets.range()].chunks_exact(width);
         let rows = outputs.len();
         let right = outputs
             .zip(targets)

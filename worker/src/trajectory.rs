@@ -1,14 +1,17 @@
 //! The path of an inner loop: every θₖ, and at as many of them as a budget allows all that was computed there.
 
 use crate::episodes::Batch;
-use crate::kernels::Real;
+use crate::kernels::{Origin, Real};
 use crate::objective::{Frame, Objective};
+use crate::ops::{From, take_step};
 
 /// θ₀ … θ_K₋₁, with the values of the first steps kept and those of the others recomputed when the sweep comes back.
 pub(crate) struct Trajectory<T> {
     /// θ of the steps that share a frame, but for the last one's, one behind the other: all other θ are in their frames.
     thetas: Vec<T>,
     numbers: usize,
+    /// Numbers of θ₀, which problems side by side have in common.
+    common: usize,
     /// A frame for each step whose values are kept, and a last one that the other steps share.
     frames: Vec<Frame<T>>,
     /// The step whose values the shared frame holds.
@@ -24,13 +27,14 @@ impl<T: Real> Trajectory<T> {
         Self {
             thetas: vec![T::ZERO; (steps - kept).saturating_sub(1) * numbers],
             numbers,
+            common: objective.common_parameter_count(),
             frames: (0..=kept).map(|_| objective.frame()).collect(),
             shared: None,
             steps,
         }
     }
 
-    /// Begins on a batch, at the θ₀ that `begin` writes.
+    /// Begins on a batch, at the θ₀ that `begin` writes: once, for all problems side by side.
     pub(crate) fn start(
         &mut self,
         objective: &Objective<T>,
@@ -42,8 +46,8 @@ impl<T: Real> Trajectory<T> {
             objective.load(frame, batch);
         }
         match self.apart(0) {
-            Some(at) => begin(&mut self.thetas[at..at + self.numbers]),
-            None => begin(objective.parameters_mut(&mut self.frames[0])),
+            Some(at) => begin(&mut self.thetas[at..at + self.common]),
+            None => begin(objective.common_parameters_mut(&mut self.frames[0])),
         }
     }
 
@@ -57,7 +61,7 @@ impl<T: Real> Trajectory<T> {
         step: impl FnOnce(&[T], &[T], &mut [T]),
     ) -> &Frame<T> {
         self.compute(objective, k);
-        let (numbers, place) = (self.numbers, self.frame(k));
+        let (here, numbers, place) = (self.numbers_of(k), self.numbers, self.frame(k));
         match (self.apart(k), self.apart(k + 1)) {
             _ if k + 1 == self.steps => {
                 let frame = &self.frames[place];
@@ -66,7 +70,7 @@ impl<T: Real> Trajectory<T> {
             (Some(at), Some(next)) => {
                 let (before, after) = self.thetas.split_at_mut(next);
                 let gradient = objective.gradient_of(&self.frames[place]);
-                step(gradient, &before[at..], &mut after[..numbers]);
+                step(gradient, &before[at..at + here], &mut after[..numbers]);
             }
             (None, Some(next)) => {
                 let frame = &self.frames[place];
@@ -75,7 +79,7 @@ impl<T: Real> Trajectory<T> {
             }
             (Some(at), None) => {
                 let (next, gradient) = objective.move_from(&mut self.frames[place]);
-                step(gradient, &self.thetas[at..at + numbers], next);
+                step(gradient, &self.thetas[at..at + here], next);
             }
             (None, None) => {
                 let (before, after) = self.frames.split_at_mut(place + 1);
@@ -87,10 +91,42 @@ impl<T: Real> Trajectory<T> {
         &self.frames[place]
     }
 
+    /// As [`advance`](Self::advance), by the step θₖ₊₁ = θₖ − `rate` · g(θₖ); g itself is not kept.
+    pub(crate) fn descend(
+        &mut self,
+        objective: &Objective<T>,
+        k: usize,
+        rate: T,
+        end: &mut [T],
+    ) -> &Frame<T> {
+        let (here, numbers, place) = (self.numbers_of(k), self.numbers, self.arrive(objective, k));
+        let (from, scale) = (From::Here, -rate);
+        let (from_apart, to_apart) = (self.apart(k), self.apart(k + 1));
+        let (before, after) = self.frames.split_at_mut(place + 1);
+        let frame = &mut before[place];
+        match (from_apart, to_apart) {
+            _ if k + 1 == self.steps => objective.step(frame, from, scale, end),
+            (_, Some(next)) => {
+                objective.step(frame, from, scale, &mut self.thetas[next..next + numbers]);
+            }
+            (Some(at), None) => {
+                // θₖ₊₁ takes θₖ's place, which is read until all of g is there.
+                objective.gradient(frame);
+                let origin = Origin::At(&self.thetas[at..at + here]);
+                let (next, gradient) = objective.move_from(frame);
+                take_step(objective.instruction_set(), (origin, scale), gradient, next);
+            }
+            (None, None) => {
+                objective.step(frame, from, scale, objective.parameters_mut(&mut after[0]));
+            }
+        }
+        &self.frames[place]
+    }
+
     /// θₖ, once step k was [revisited](Self::revisit), and none before it.
     pub(crate) fn theta(&self, objective: &Objective<T>, k: usize) -> &[T] {
         match self.apart(k) {
-            Some(at) => &self.thetas[at..at + self.numbers],
+            Some(at) => &self.thetas[at..at + self.numbers_of(k)],
             None => objective.parameters(&self.frames[self.frame(k)]),
         }
     }
@@ -105,15 +141,26 @@ impl<T: Real> Trajectory<T> {
     }
 
     fn compute(&mut self, objective: &Objective<T>, k: usize) {
-        let (place, apart) = (self.frame(k), self.apart(k));
+        let place = self.arrive(objective, k);
+        objective.gradient(&mut self.frames[place]);
+    }
+
+    /// The frame of step k, moved to θₖ.
+    fn arrive(&mut self, objective: &Objective<T>, k: usize) -> usize {
+        let (place, apart, numbers) = (self.frame(k), self.apart(k), self.numbers_of(k));
         if place == self.frames.len() - 1 {
             self.shared = Some(k);
         }
         let frame = &mut self.frames[place];
         if let Some(at) = apart {
-            objective.set_parameters(frame, &self.thetas[at..at + self.numbers]);
+            objective.set_parameters(frame, &self.thetas[at..at + numbers]);
         }
-        objective.gradient(frame);
+        place
+    }
+
+    /// Of how many numbers θₖ consists.
+    fn numbers_of(&self, k: usize) -> usize {
+        if k == 0 { self.common } else { self.numbers }
     }
 
     /// Which frame step k computes in.

@@ -76,7 +76,7 @@ pub(crate) use prefetch::{Ahead, prefetch};
 pub(crate) use product::product;
 pub use real::Real;
 pub use samples::Sample;
-pub(crate) use side_by_side::{Gate, SideBySide, side_by_side};
+pub(crate) use side_by_side::{Gate, Origin, Outcome, SideBySide, side_by_side};
 pub(crate) use softmax::{log_sum_exp, softmax};
 pub(crate) use statistics::SomeRows;
 pub(crate) use transpose::transpose_taps;

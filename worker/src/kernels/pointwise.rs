@@ -1,4 +1,5 @@
-//! Maps over vectors, element by element.
+//! Maps over vectors, element by element. Where problems are side by side, what they have in common may be there once: a
+//! vector of a sixteenth of the others' length has a number for sixteen of theirs.
 
 use super::InstructionSet;
 use super::Kernel;
@@ -14,6 +15,8 @@ trait Map<T: Real, const N: usize> {
 struct Run<T, M, const N: usize> {
     map: M,
     x: [*const T; N],
+    /// Which of them have a number for all lanes.
+    common: [bool; N],
     out: *mut T,
     len: usize,
 }
@@ -29,8 +32,12 @@ impl<T: Real, M: Map<T, N>, const N: usize> Kernel<T> for Run<T, M, N> {
             // SAFETY: `map` has checked that all vectors have this length.
             unsafe {
                 let mut x = [L::splat(T::ZERO); N];
-                for (x, from) in x.iter_mut().zip(self.x) {
-                    *x = load::<L>(from.add(at), count);
+                for i in 0..N {
+                    x[i] = if self.common[i] {
+                        L::splat(*self.x[i].add(at / LANES))
+                    } else {
+                        load::<L>(self.x[i].add(at), count)
+                    };
                 }
                 let old = load::<L>(self.out.add(at), count);
                 store(self.map.at(old, x), self.out.add(at), count);
@@ -46,11 +53,16 @@ fn map<T: Real, M: Map<T, N>, const N: usize>(
     x: [&[T]; N],
     out: &mut [T],
 ) {
-    for x in x {
-        assert_eq!(x.len(), out.len(), "vectors are of one length");
+    let len = out.len();
+    let common = x.map(|x| x.len() != len);
+    for (x, common) in x.into_iter().zip(common) {
+        assert!(
+            !common || x.len() * LANES == len,
+            "vectors are of one length, or a sixteenth of it"
+        );
     }
     let x = x.map(<[T]>::as_ptr);
-    T::dispatch(instruction_set, Run { map, x, out: out.as_mut_ptr(), len: out.len() });
+    T::dispatch(instruction_set, Run { map, x, common, out: out.as_mut_ptr(), len });
 }
 
 /// Defines a safe function over vectors: its formula for one element, in lanes.
@@ -90,6 +102,10 @@ pointwise! {
 pointwise! {
     /// `out −= rates ∘ x`, rounded once.
     subtract_product(; rates, x) |old| { let zero = L::splat(T::ZERO); old.mul_add(zero.sub(rates), x) }
+}
+pointwise! {
+    /// `out = a − rates ∘ x`, rounded once.
+    less_product(; a, rates, x) |_old| { let zero = L::splat(T::ZERO); a.mul_add(zero.sub(rates), x) }
 }
 pointwise! {
     /// `out = a ∘ b`.

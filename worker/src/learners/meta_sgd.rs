@@ -7,8 +7,9 @@ use super::stage::StageFrames;
 use super::{Learner, Setting, Stage};
 use crate::episodes::Episode;
 use crate::kernels::Real;
-use crate::kernels::pointwise::{add_scaled, multiply, subtract_product};
+use crate::kernels::pointwise::{less_product, multiply, subtract_product};
 use crate::objective::{Frame, TangentPlane};
+use crate::ops::From;
 use crate::profile::Share;
 use crate::reports::Reports;
 use crate::trajectory::Trajectory;
@@ -28,8 +29,6 @@ pub(crate) struct Scratch<T> {
     trajectory: Trajectory<T>,
     query: Frame<T>,
     tangents: TangentPlane<T>,
-    /// α once for each episode, where several are abreast.
-    rates: Vec<T>,
     /// θ as evaluation adapts it.
     adapted: Vec<T>,
     evaluation: StageFrames<T>,
@@ -54,7 +53,6 @@ impl<T: Real> Learner<T> for MetaSgd<T> {
             trajectory: Trajectory::new(support, *steps, self.kept_bytes),
             query: query.frame(),
             tangents: support.tangent_plane(),
-            rates: vec![T::ZERO; if self.numbers > self.parameters { self.numbers } else { 0 }],
             adapted: vec![T::ZERO; self.numbers],
             evaluation: self.evaluation.frames(),
         }
@@ -71,20 +69,17 @@ impl<T: Real> Learner<T> for MetaSgd<T> {
         let (theta, alpha) = theta.split_at(self.parameters);
         let (lambda, alpha_gradient) = out.split_at_mut(self.numbers);
         let Stage { support, query, steps, .. } = &self.training;
-        let Scratch { trajectory, query: frame, tangents, rates, .. } = scratch;
-        let alpha = support.in_lanes(alpha, rates);
+        let Scratch { trajectory, query: frame, tangents, .. } = scratch;
         let set = support.instruction_set();
-        trajectory.start(support, &episode.support, |start| support.spread(theta, start));
+        trajectory.start(support, &episode.support, |start| start.copy_from_slice(theta));
         for k in 0..*steps {
             // θₖ₊₁ = θₖ − α ∘ g(θₖ)
             trajectory.advance(support, k, query.parameters_mut(frame), |g, theta, next| {
-                next.copy_from_slice(theta);
-                subtract_product(set, alpha, g, next);
+                less_product(set, theta, alpha, g, next);
             });
         }
         query.load(frame, &episode.query);
-        query.gradient(frame);
-        lambda.copy_from_slice(query.gradient_of(frame));
+        query.step(frame, From::Zero, T::ONE, lambda);
         alpha_gradient.fill(T::ZERO);
         for k in (0..*steps).rev() {
             let values = trajectory.revisit(support, k);
@@ -92,8 +87,7 @@ impl<T: Real> Learner<T> for MetaSgd<T> {
             subtract_product(set, support.gradient_of(values), lambda, alpha_gradient);
             // λₖ = λₖ₊₁ − H(θₖ) (α ∘ λₖ₊₁)
             multiply(set, alpha, lambda, support.direction(tangents));
-            let product = support.hessian_vector_product(values, tangents);
-            add_scaled(set, -T::ONE, product, lambda);
+            support.step_along_product(values, tangents, -T::ONE, lambda);
         }
         query.report(frame)
     }
@@ -106,22 +100,19 @@ impl<T: Real> Learner<T> for MetaSgd<T> {
         scratch: &mut Scratch<T>,
     ) -> Reports {
         let (theta, alpha) = theta.split_at(self.parameters);
-        let Scratch { evaluation: frames, adapted, rates, .. } = scratch;
+        let Scratch { evaluation: frames, adapted, .. } = scratch;
         let Stage { support, steps, .. } = &self.evaluation;
-        let alpha = support.in_lanes(alpha, rates);
-        support.spread(theta, adapted);
         support.load(&mut frames.support, &episode.support);
+        let mut phi = theta;
         for _ in 0..*steps {
-            support.set_parameters(&mut frames.support, adapted);
+            support.set_parameters(&mut frames.support, phi);
             support.gradient(&mut frames.support);
-            subtract_product(
-                support.instruction_set(),
-                alpha,
-                support.gradient_of(&frames.support),
-                adapted,
-            );
+            let g = support.gradient_of(&frames.support);
+            let before = support.parameters(&frames.support);
+            less_product(support.instruction_set(), before, alpha, g, adapted);
+            phi = adapted.as_slice();
         }
-        self.evaluation.predict(adapted, episode, frames)
+        self.evaluation.predict(phi, episode, frames)
     }
 
     fn outputs<'s>(&self, scratch: &'s Scratch<T>) -> &'s [T] {

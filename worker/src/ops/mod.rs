@@ -22,6 +22,8 @@ mod lstm_sequence;
 mod pairs;
 mod partial_sums;
 mod pass;
+mod planes;
+mod step;
 mod unit_rows;
 
 pub(crate) use absolute_difference::{AbsoluteDifference, AbsoluteDifferenceCotangent};
@@ -41,14 +43,14 @@ pub(crate) use loss::{CrossEntropy, CrossEntropyBackward, SquaredError, SquaredE
 pub(crate) use lstm_sequence::{LstmSequence, LstmSequenceBackward, RowCotangent, SumOfThree};
 pub(crate) use pairs::{Pair, PairColumns, PairRows};
 pub(crate) use partial_sums::inner_product;
-pub(crate) use pass::{
-    Aligned, InductiveValues, Pass, Planner, Slot, Statistics, Tangents, Values,
-};
+pub(crate) use pass::{InductiveValues, Pass, Tangents, Values};
+pub(crate) use planes::{Aligned, Plane, Planner, Slot, Statistics};
+pub(crate) use step::{From, Step, take_step};
 pub(crate) use unit_rows::{UnitRow, UnitRowBackward};
 
 use crate::kernels::{
-    Gate, Gather, InstructionSet, Outer, Real, SideBySide, add_outer_product, outer_product,
-    product, side_by_side,
+    Gate, Gather, InstructionSet, Origin, Outcome, Outer, Real, SideBySide, add_outer_product,
+    outer_product, product, side_by_side,
 };
 
 /// out = A x.
@@ -73,6 +75,19 @@ pub(crate) trait Bilinear<T: Real> {
         terms: &[(&[T], &[T])],
         out: &mut [T],
     );
+
+    /// A step along the sum over `terms`, for which there is `room`: `out = from + scale · Σ`.
+    fn apply_step(
+        &self,
+        instruction_set: InstructionSet,
+        terms: &[(&[T], &[T])],
+        (from, scale): (Origin<'_, T>, T),
+        room: &mut [T],
+        out: &mut [T],
+    ) {
+        self.apply(instruction_set, None, terms, room);
+        take_step(instruction_set, (from, scale), room, out);
+    }
 
     /// Products, each with an addition, of one term.
     fn products(&self) -> usize;
@@ -188,7 +203,19 @@ impl<T: Real> Bilinear<T> for SideBySide {
         terms: &[(&[T], &[T])],
         out: &mut [T],
     ) {
-        side_by_side(instruction_set, self, start, terms, Gate::Open, out);
+        let outcome = Outcome::Through(Gate::Open);
+        side_by_side(instruction_set, self, start, terms, outcome, out);
+    }
+
+    fn apply_step(
+        &self,
+        instruction_set: InstructionSet,
+        terms: &[(&[T], &[T])],
+        (from, scale): (Origin<'_, T>, T),
+        _: &mut [T],
+        out: &mut [T],
+    ) {
+        side_by_side(instruction_set, self, None, terms, Outcome::Step { from, scale }, out);
     }
 
     fn products(&self) -> usize {
@@ -205,7 +232,7 @@ impl<T: Real> Gated<T> for SideBySide {
         gate: Gate<'_, T>,
         out: &mut [T],
     ) {
-        side_by_side(instruction_set, self, start, terms, gate, out);
+        side_by_side(instruction_set, self, start, terms, Outcome::Through(gate), out);
     }
 }
 

@@ -59,11 +59,16 @@ impl Work for SideBySideProblem {
     fn profile(&self, theta: &[f32], seed: Seed<OfEpisode>, repeats: usize) -> Vec<Timing> {
         let mut lanes = Lanes::new(Arc::clone(&self.source));
         lanes.draw(&[seed], Split::Train, self.training);
-        let mut spread = vec![0.0; theta.len() * LANES];
-        spread_over_lanes(self.instruction_set, theta, &mut spread);
         let (shares, episode) = (self.learner.shares(), &lanes.episodes);
-        let timings = shares.iter().map(|share| {
-            profile::time(share, &spread[..share.objective.parameter_count()], episode, repeats)
+        let timings = shares.iter().enumerate().map(|(i, share)| {
+            let theta = &theta[..share.objective.common_parameter_count()];
+            if i == 0 {
+                return profile::time(share, theta, episode, repeats);
+            }
+            // The query set is seen at parameters of every episode's own.
+            let mut spread = vec![0.0; theta.len() * LANES];
+            spread_over_lanes(self.instruction_set, theta, &mut spread);
+            profile::time(share, &spread, episode, repeats)
         });
         timings.flatten().collect()
     }

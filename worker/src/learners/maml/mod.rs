@@ -11,15 +11,16 @@ mod norms;
 mod prototypes;
 mod rates;
 
-use lyceum_common::config::{InitialHead, MamlConfig, MultiStepLoss, Order};
+use lyceum_common::config::{Definition as _, InitialHead, MamlConfig, MultiStepLoss, Order};
 use lyceum_common::seed::{OfEpisode, Seed};
 
 use super::stage::StageFrames;
 use super::{Learner, Setting, Stage, running};
 use crate::episodes::{Batch, Episode};
 use crate::kernels::Real;
-use crate::kernels::pointwise::{add_scaled, clip, scale};
+use crate::kernels::pointwise::clip;
 use crate::objective::{Frame, TangentPlane};
+use crate::ops::From;
 use crate::profile::Share;
 use crate::reports::Reports;
 use crate::trajectory::Trajectory;
@@ -32,6 +33,8 @@ pub(super) struct Maml<T> {
     training: Stage<T>,
     evaluation: Stage<T>,
     rates: InnerRates<T>,
+    /// α, where φₖ₊₁ = φₖ − α g(φₖ) and no more.
+    plain_rate: Option<T>,
     norms: StepNorms,
     multi_step_loss: Option<MultiStepLoss>,
     /// Of training and of evaluation.
@@ -42,6 +45,8 @@ pub(super) struct Maml<T> {
     /// given.
     network: usize,
     learned: usize,
+    /// Whether these are all meta-parameters, and all of the network's.
+    is_whole: bool,
     /// Episodes that are computed side by side.
     abreast: usize,
     kept_bytes: usize,
@@ -54,7 +59,8 @@ pub(super) struct Scratch<T> {
     /// The query set at φ₁ … φ_K₋₁, where these count.
     earlier_query: Option<Frame<T>>,
     tangents: TangentPlane<T>,
-    lambda: Vec<T>,
+    /// λ, where there are meta-parameters beside the network's, or fewer.
+    lambda: Option<Vec<T>>,
     /// The inner gradient as it is applied, where it is clipped.
     clipped: Vec<T>,
     /// φₖ in evaluation.
@@ -74,9 +80,11 @@ impl<T: Real> Maml<T> {
         let curved = if config.order == Order::Second { rates.adapted() } else { 0..0 };
         let (training, evaluation) = Stage::both(setting, steps, &curved);
         let given = config.initial_head == InitialHead::Prototypes;
+        let network = layout.len() * setting.abreast;
         Self {
             training,
             evaluation,
+            plain_rate: rates.of_all(network).filter(|_| config.inner_clip.is_none()),
             rates,
             norms: StepNorms::new(config, layout),
             multi_step_loss: config.multi_step_loss,
@@ -85,7 +93,8 @@ impl<T: Real> Maml<T> {
             }),
             clip: config.inner_clip.map(|clip| T::from_f64(f64::from(clip.value))),
             order: config.order,
-            network: layout.len() * setting.abreast,
+            network,
+            is_whole: !given && config.layout(layout).len() == layout.len(),
             learned: setting.abreast
                 * if given { setting.network.head().start } else { layout.len() },
             abreast: setting.abreast,
@@ -93,10 +102,10 @@ impl<T: Real> Maml<T> {
         }
     }
 
-    /// φ₀ of θ: the same, but for a head that the support set gives.
+    /// φ₀ of θ, which episodes side by side have in common: the same, but for a head that the support set gives.
     fn begin(&self, theta: &[T], support: &Batch, head: Option<Head<'_, T>>, phi: &mut [T]) {
         let learned = self.learned / self.abreast;
-        self.training.support.spread(&theta[..learned], &mut phi[..self.learned]);
+        phi[..learned].copy_from_slice(&theta[..learned]);
         if let Some((head, frame)) = head {
             head.begin(support, frame, phi);
         }
@@ -144,7 +153,7 @@ impl<T: Real> Learner<T> for Maml<T> {
             query: query.frame(),
             earlier_query: self.multi_step_loss.map(|_| query.frame()),
             tangents: support.tangent_plane(),
-            lambda: vec![T::ZERO; self.network],
+            lambda: (!self.is_whole).then(|| vec![T::ZERO; self.network]),
             clipped: vec![T::ZERO; if self.clip.is_some() { self.network } else { 0 }],
             phi: vec![T::ZERO; self.network],
             evaluation: self.evaluation.frames(),
@@ -169,26 +178,33 @@ impl<T: Real> Learner<T> for Maml<T> {
             _ => None,
         };
         out[self.learned..].fill(T::ZERO);
+        // λ is all of the meta-gradient, or the part of it that is the network's.
+        let (lambda, out) = match lambda {
+            Some(lambda) => (&mut lambda[..], out),
+            None => (out, &mut [][..]),
+        };
         trajectory.start(support, &episode.support, |phi| {
             self.begin(theta, &episode.support, head.as_mut().map(|(h, f)| (*h, &mut **f)), phi);
         });
         for k in 0..*steps {
             // φₖ₊₁ = φₖ − αₖ ∘ g(φₖ)
             let end = query.parameters_mut(&mut scratch.query);
-            let frame = trajectory.advance(support, k, end, |g, phi, next| {
-                self.rates.descend(set, (k, theta), self.applied(g, clipped), (phi, next));
-                self.norms.enter(k + 1, theta, next);
-            });
+            let frame = match self.plain_rate {
+                Some(alpha) => trajectory.descend(support, k, alpha, end),
+                None => trajectory.advance(support, k, end, |g, phi, next| {
+                    self.rates.descend(set, (k, theta), self.applied(g, clipped), (phi, next));
+                    self.norms.enter(k + 1, theta, next);
+                }),
+            };
             self.norms.change(k, support.statistics_of(frame), theta, out);
         }
 
         // λ_K = v_K ∇L(φ_K), on the query set
         let share = |k| multi_step::share(self.multi_step_loss, (k, *steps), seed.meta_step());
         query.load(&mut scratch.query, &episode.query);
-        query.gradient(&mut scratch.query);
+        query.step(&mut scratch.query, From::Zero, T::from_f64(share(*steps)), lambda);
         let frame = &scratch.query;
         self.norms.change(*steps, query.statistics_of(frame), theta, out);
-        scale(set, T::from_f64(share(*steps)), query.gradient_of(frame), lambda);
         self.norms.leave(*steps, lambda, out);
         let mut reports = query.report(frame).of_share(share(*steps));
         let mut earlier = scratch.earlier_query.as_mut().filter(|_| share(1) > 0.0 && *steps > 1);
@@ -203,15 +219,13 @@ impl<T: Real> Learner<T> for Maml<T> {
                 if self.order == Order::Second {
                     // λₖ = λₖ₊₁ − H(φₖ) (αₖ ∘ λₖ₊₁)
                     self.direct((k, theta), lambda, g, support.direction(tangents));
-                    let product = support.hessian_vector_product(values, tangents);
-                    add_scaled(set, -T::ONE, product, lambda);
+                    support.step_along_product(values, tangents, -T::ONE, lambda);
                 }
             }
             if let Some(frame) = earlier.as_mut().filter(|_| k > 0) {
                 // … + vₖ ∇L(φₖ)
                 query.set_parameters(frame, trajectory.theta(support, k));
-                query.gradient(frame);
-                add_scaled(set, T::from_f64(share(k)), query.gradient_of(frame), lambda);
+                query.step(frame, From::There, T::from_f64(share(k)), lambda);
                 reports.add_loss(share(k), &query.report(frame));
             }
             self.norms.leave(k, lambda, out);
@@ -219,7 +233,9 @@ impl<T: Real> Learner<T> for Maml<T> {
         if let Some((head, frame)) = head {
             head.differentiate(frame, lambda);
         }
-        out[..self.learned].copy_from_slice(&lambda[..self.learned]);
+        if !out.is_empty() {
+            out[..self.learned].copy_from_slice(&lambda[..self.learned]);
+        }
         reports
     }
 
@@ -236,17 +252,19 @@ impl<T: Real> Learner<T> for Maml<T> {
             (Some([_, head]), Some([_, frame])) => Some((head, frame)),
             _ => None,
         };
-        self.begin(theta, &episode.support, head, phi);
+        let mut length = self.network / self.abreast;
+        self.begin(theta, &episode.support, head, &mut phi[..length]);
         support.load(&mut frames.support, &episode.support);
         for k in 0..*steps {
-            support.set_parameters(&mut frames.support, phi);
+            support.set_parameters(&mut frames.support, &phi[..length]);
+            length = self.network;
             support.gradient(&mut frames.support);
             let g = self.applied(support.gradient_of(&frames.support), clipped);
             let step = (support.parameters(&frames.support), &mut **phi);
             self.rates.descend(support.instruction_set(), (k, theta), g, step);
             self.norms.enter(k + 1, theta, phi);
         }
-        let query = &self.evaluation.query;
+        let (query, phi) = (&self.evaluation.query, &phi[..length]);
         match self.norms.running(*steps, theta) {
             Some(running) if !self.evaluation.transductive => {
                 running::statistics(query.by_norm(running), statistics);

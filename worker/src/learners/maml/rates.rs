@@ -7,7 +7,7 @@ use lyceum_common::config::{Definition, MamlConfig};
 use lyceum_common::layout::Layout;
 
 use crate::kernels::pointwise::{scale, scaled_sum};
-use crate::kernels::{InstructionSet, Real};
+use crate::kernels::{InstructionSet, Real, spread_over_lanes};
 use crate::ops::inner_product;
 
 /// What the inner loop changes, and how fast.
@@ -44,6 +44,14 @@ impl<T: Real> InnerRates<T> {
         Self { fixed: T::from_f64(f64::from(config.inner_rate)), pieces, abreast }
     }
 
+    /// The rate of all `count` numbers, where it is one and the same in every step.
+    pub(super) fn of_all(&self, count: usize) -> Option<T> {
+        match &self.pieces[..] {
+            [Piece { parameters, rates: None }] if *parameters == (0..count) => Some(self.fixed),
+            _ => None,
+        }
+    }
+
     /// All parameters that may move in the inner loop.
     pub(super) fn adapted(&self) -> Range<usize> {
         let ends = (self.pieces.first(), self.pieces.last());
@@ -62,7 +70,7 @@ impl<T: Real> InnerRates<T> {
         rates.map_or(self.fixed, |rates| rates[k.min(rates.len() - 1)])
     }
 
-    /// φₖ₊₁ = φₖ − αₖ ∘ g, given φₖ and where to write.
+    /// φₖ₊₁ = φₖ − αₖ ∘ g, given φₖ and where to write. Episodes side by side may have φₖ in common.
     pub(super) fn descend(
         &self,
         set: InstructionSet,
@@ -70,15 +78,21 @@ impl<T: Real> InnerRates<T> {
         g: &[T],
         (phi, next): (&[T], &mut [T]),
     ) {
+        let each = next.len() / phi.len();
+        let before = |Range { start, end }: Range<usize>| &phi[start / each..end / each];
+        let copy = |from: &[T], to: &mut [T]| match each {
+            1 => to.copy_from_slice(from),
+            _ => spread_over_lanes(set, from, to),
+        };
         let mut end = 0;
         for piece in &self.pieces {
             let alpha = self.at(piece, k, theta);
             let at = piece.parameters.clone();
-            next[end..at.start].copy_from_slice(&phi[end..at.start]);
+            copy(before(end..at.start), &mut next[end..at.start]);
             end = at.end;
-            scaled_sum(set, -alpha, &phi[at.clone()], &g[at.clone()], &mut next[at]);
+            scaled_sum(set, -alpha, before(at.clone()), &g[at.clone()], &mut next[at]);
         }
-        next[end..].copy_from_slice(&phi[end..]);
+        copy(before(end..next.len()), &mut next[end..]);
     }
 
     /// v = αₖ ∘ λ.
