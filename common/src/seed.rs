@@ -42,6 +42,14 @@ pub struct Seed<Level> {
     level: PhantomData<Level>,
 }
 
+impl<Level> PartialEq for Seed<Level> {
+    fn eq(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
+}
+
+impl<Level> Eq for Seed<Level> {}
+
 impl<Level> fmt::Debug for Seed<Level> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Seed({:02x}{:02x}…)", self.key[0], self.key[1])

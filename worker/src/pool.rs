@@ -4,6 +4,8 @@
 //! as it computes at once, and nothing that it computes depends on which thread it is. Threads are the system's, never the I/O runtime's, so that
 //! a connection lives while they work.
 
+mod ahead;
+mod error;
 mod evaluation;
 mod running;
 
@@ -22,10 +24,12 @@ use lyceum_common::assignment::Job;
 use lyceum_common::ids::{EpisodeIndex, EpisodeRange};
 use lyceum_common::reduction::{NodeId, Partial, subtrees};
 use lyceum_common::report::{EpisodeReport, ReportSums};
-use lyceum_common::seed::{OfRun, Seed};
+use lyceum_common::seed::{OfEpisode, OfRun, Seed};
 use lyceum_common::spares::Spares;
 
 use crate::work::{Abreast, Work, WorkThread};
+use ahead::Ahead;
+pub use error::ComputeError;
 use running::Running;
 
 /// A range of episodes to compute.
@@ -41,33 +45,6 @@ pub struct Computation {
     pub episodes: u64,
     /// Which of them to compute.
     pub range: EpisodeRange,
-}
-
-/// Why a computation has no result.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ComputeError {
-    /// A defect in a learner or a kernel, not in the input.
-    #[error("computing episode {episode} panicked: {message}")]
-    Panicked {
-        /// The episode's index.
-        episode: u64,
-        /// What the panic said.
-        message: String,
-    },
-    /// A thread could not set its workspace up.
-    #[error("a compute thread panicked while it was set up: {0}")]
-    Setup(String),
-    /// The parameters don't fit the learner.
-    #[error("the learner has {expected} meta-parameters, and {found} were given")]
-    WrongLength {
-        /// The learner's number of meta-parameters.
-        expected: usize,
-        /// How many were given.
-        found: usize,
-    },
-    /// The computation was abandoned, or the pool is going away.
-    #[error("the computation was abandoned")]
-    Abandoned,
 }
 
 /// The sums at the roots of the range's subtrees, left to right; gradients are in the layout's order.
@@ -229,14 +206,15 @@ impl Shared {
             Err(panic) => return self.fail(&ComputeError::Setup(message(&*panic))),
         };
         let mut version: Option<Arc<Vec<f32>>> = None;
-        while let Some((running, episodes)) = self.next() {
+        let mut ahead = Ahead::default();
+        while let Some((running, episodes)) = self.next(&mut *thread, &mut ahead) {
             let outcome = catch_unwind(AssertUnwindSafe(|| {
                 let parameters = &running.computation.parameters;
                 if !version.as_ref().is_some_and(|version| Arc::ptr_eq(version, parameters)) {
                     thread.set_parameters(parameters);
                     version = Some(Arc::clone(parameters));
                 }
-                self.compute(&mut *thread, &running, episodes);
+                self.compute(&mut *thread, &running, episodes, &mut ahead);
             }));
             if let Err(panic) = outcome {
                 let episode = episodes.start.0;
@@ -248,15 +226,19 @@ impl Shared {
         }
     }
 
-    /// The next episodes of the oldest computation that has some left; waits for some.
-    fn next(&self) -> Option<(Arc<Running>, EpisodeRange)> {
+    /// The next episodes of the oldest computation that has some left; waits for some, and draws those that it expects.
+    fn next(
+        &self,
+        thread: &mut dyn WorkThread,
+        ahead: &mut Ahead,
+    ) -> Option<(Arc<Running>, EpisodeRange)> {
         let mut queue = self.lock_queue();
         loop {
             if !matches!(queue.state, State::Open) {
                 return None;
             }
             while let Some(front) = queue.waiting.front() {
-                if let Some(episodes) = front.take() {
+                if let Some(episodes) = front.take(ahead.range(&front.computation)) {
                     return Some((Arc::clone(front), episodes));
                 }
                 queue.waiting.pop_front();
@@ -264,6 +246,10 @@ impl Shared {
             let seen = self.changes.load(Ordering::Relaxed);
             let changed = || self.changes.load(Ordering::Relaxed) != seen;
             drop(queue);
+            if let Some(thread) = thread.abreast() {
+                // A panic comes again, and is told, when the episodes are asked for.
+                let _ = catch_unwind(AssertUnwindSafe(|| ahead.draw(thread)));
+            }
             for _ in 0..patience(self.work.parameters()) {
                 if changed() {
                     break;
@@ -277,9 +263,18 @@ impl Shared {
         }
     }
 
-    fn compute(&self, thread: &mut dyn WorkThread, running: &Running, episodes: EpisodeRange) {
+    fn compute(
+        &self,
+        thread: &mut dyn WorkThread,
+        running: &Running,
+        episodes: EpisodeRange,
+        ahead: &mut Ahead,
+    ) {
         match thread.abreast() {
-            Some(thread) => self.compute_abreast(thread, running, episodes),
+            Some(thread) => {
+                let seeds = ahead.seeds(&running.computation, episodes);
+                self.compute_abreast(thread, running, episodes, &seeds);
+            }
             None => {
                 for index in episodes.indices() {
                     self.compute_one(thread, running, index);
@@ -310,17 +305,15 @@ impl Shared {
     }
 
     /// Computes episodes at once, whose sums begin at the nodes that are wholly theirs.
-    fn compute_abreast(&self, thread: &mut dyn Abreast, running: &Running, range: EpisodeRange) {
-        let Computation { job, seed, episodes, .. } = running.computation;
-        let seed = match job {
-            Job::Gradient { step } => seed.step(step),
-            Job::Evaluation { split } => seed.evaluation_on(split),
-        };
+    fn compute_abreast(
+        &self,
+        thread: &mut dyn Abreast,
+        running: &Running,
+        range: EpisodeRange,
+        seeds: &[Seed<OfEpisode>; ABREAST],
+    ) {
+        let Computation { job, episodes, .. } = running.computation;
         let count = range.len() as usize;
-        let mut seeds = [seed.episode(range.start); ABREAST];
-        for (seed_of, index) in seeds.iter_mut().zip(range.indices()).skip(1) {
-            *seed_of = seed.episode(EpisodeIndex(index));
-        }
         let mut reports = [EpisodeReport::default(); ABREAST];
         let (seeds, reports) = (&seeds[..count], &mut reports[..count]);
         match job {

@@ -1,7 +1,7 @@
 //! A computation that threads are at.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use lyceum_common::ids::EpisodeRange;
 use lyceum_common::reduction::{Partial, Reduction};
@@ -14,8 +14,10 @@ pub(super) struct Running {
     pub(super) computation: Computation,
     /// How many episodes a thread takes at once, from a multiple of it on.
     abreast: u64,
-    /// How often episodes were taken.
-    taken: AtomicU64,
+    /// Of each such block of episodes, whether it was taken.
+    taken: Box<[AtomicBool]>,
+    /// The first that may not have been.
+    next: AtomicUsize,
     ended: AtomicBool,
     each: Option<Each>,
     sums: Mutex<Sums>,
@@ -35,6 +37,7 @@ impl Running {
         done: Done,
     ) -> Self {
         let Computation { episodes, range, .. } = computation;
+        let blocks = range.end.0.div_ceil(abreast) - range.start.0 / abreast;
         let sums = Sums {
             reduction: Reduction::new(episodes, range),
             missing: range.len(),
@@ -42,7 +45,8 @@ impl Running {
         };
         Self {
             abreast,
-            taken: AtomicU64::new(0),
+            taken: (0..blocks).map(|_| AtomicBool::new(false)).collect(),
+            next: AtomicUsize::new(0),
             ended: AtomicBool::new(false),
             each,
             sums: Mutex::new(sums),
@@ -50,14 +54,36 @@ impl Running {
         }
     }
 
-    /// The next episodes to compute, each given once.
-    pub(super) fn take(&self) -> Option<EpisodeRange> {
+    /// The next episodes to compute, each given once: those of `wanted` where they are left.
+    pub(super) fn take(&self, wanted: Option<EpisodeRange>) -> Option<EpisodeRange> {
+        if self.ended.load(Ordering::Relaxed) {
+            return None;
+        }
         let range = self.computation.range;
-        let taken = self.taken.fetch_add(1, Ordering::Relaxed);
-        let block = range.start.0 / self.abreast + taken;
-        let start = (block * self.abreast).max(range.start.0);
-        let end = ((block + 1) * self.abreast).min(range.end.0);
-        (start < end && !self.ended.load(Ordering::Relaxed)).then(|| EpisodeRange::new(start, end))
+        let first = range.start.0 / self.abreast;
+        let is_free = |block: usize| {
+            self.taken.get(block).is_some_and(|taken| !taken.swap(true, Ordering::Relaxed))
+        };
+        let of_block = |block: usize| {
+            let start = (first + block as u64) * self.abreast;
+            let end = (start + self.abreast).min(range.end.0);
+            EpisodeRange::new(start.max(range.start.0), end)
+        };
+        if let Some(wanted) = wanted {
+            let block = (wanted.start.0 / self.abreast).saturating_sub(first) as usize;
+            if of_block(block) == wanted && is_free(block) {
+                return Some(wanted);
+            }
+        }
+        loop {
+            let block = self.next.fetch_add(1, Ordering::Relaxed);
+            if block >= self.taken.len() {
+                return None;
+            }
+            if is_free(block) {
+                return Some(of_block(block));
+            }
+        }
     }
 
     /// Tells how the episodes of `range` went, where somebody wants to know.

@@ -36,6 +36,7 @@ impl Work for SideBySideProblem {
         let parameters = self.parameters;
         Box::new(SideBySideThread {
             lanes: Lanes::new(Arc::clone(&self.source)),
+            ahead: (Lanes::new(Arc::clone(&self.source)), Vec::with_capacity(LANES)),
             learner: Arc::clone(&self.learner).thread(),
             sizes: (self.training, self.evaluation),
             instruction_set: self.instruction_set,
@@ -103,6 +104,8 @@ fn lane(seed: Seed<OfEpisode>) -> usize {
 struct SideBySideThread {
     learner: Box<dyn LearnerThread<f32>>,
     lanes: Lanes,
+    /// What was drawn ahead of time, and the seeds that it was drawn from.
+    ahead: (Lanes, Vec<Seed<OfEpisode>>),
     sizes: (EpisodeSize, EpisodeSize),
     instruction_set: InstructionSet,
     theta: Vec<f32>,
@@ -133,9 +136,21 @@ impl WorkThread for SideBySideThread {
 }
 
 impl Abreast for SideBySideThread {
+    fn draw(&mut self, seeds: &[Seed<OfEpisode>]) {
+        let (lanes, drawn) = &mut self.ahead;
+        drawn.clear();
+        lanes.draw(seeds, Split::Train, self.sizes.0);
+        drawn.extend_from_slice(seeds);
+    }
+
     fn meta_gradients(&mut self, seeds: &[Seed<OfEpisode>], reports: &mut [EpisodeReport]) {
         let Some(&first) = seeds.first() else { return };
-        self.lanes.draw(seeds, Split::Train, self.sizes.0);
+        if self.ahead.1 == seeds {
+            std::mem::swap(&mut self.lanes, &mut self.ahead.0);
+            self.ahead.1.clear();
+        } else {
+            self.lanes.draw(seeds, Split::Train, self.sizes.0);
+        }
         let Self { learner, lanes, theta, gradients, .. } = self;
         let all = learner.meta_gradient(theta, &lanes.episodes, first, gradients);
         report(seeds, &all, reports);
