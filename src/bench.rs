@@ -1,25 +1,23 @@
 //! `lyceum bench`: how fast this machine trains, against what it can multiply and add.
 
+mod meta_steps;
 mod profile;
 mod sockets;
 mod step;
 mod workload;
 
 use std::num::NonZeroUsize;
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use lyceum_common::assignment::Job;
 use lyceum_common::config::{FarmConfig, RunConfig};
-use lyceum_common::ids::{EpisodeIndex, EpisodeRange, MetaStep};
+use lyceum_common::ids::{EpisodeIndex, MetaStep};
 use lyceum_common::layout::Layout;
 use lyceum_common::model::run_layout;
-use lyceum_common::reduction::{Partial, Reduction};
-use lyceum_common::seed::{OfRun, Seed};
-use lyceum_coordinator::meta_optimizer::{MeanGradient, MetaOptimizer};
+use lyceum_common::seed::Seed;
 use lyceum_worker::kernels::{InstructionSet, multiply_adds};
-use lyceum_worker::pool::{Computation, Pool};
+use lyceum_worker::pool::Pool;
 use lyceum_worker::work::{BuildOptions, LstmWorkload, Work, build};
 use serde::Serialize;
 
@@ -199,39 +197,11 @@ impl Bench {
         let Setup { work, layout } = Setup::new(config, instruction_set)?;
         let products = work.products();
         let pool = Pool::new(work, self.threads).context("no compute threads")?;
-        let mut optimizer =
-            MetaOptimizer::new(&config.meta_optimizer, config.training.meta_steps, &layout);
-        // To look for an answer takes a core that no compute thread is on.
-        let has_core = std::thread::available_parallelism().is_ok_and(|cores| self.threads < cores);
-        let patience = if has_core { PATIENCE } else { 0 };
-        let run = Seed::of_run(config.seed);
-        let mut theta = Arc::new(layout.initialise(run.initialisation()));
-        let mut step = MetaStep(0);
-        let mut meta_step = || -> anyhow::Result<()> {
-            let root = gradient(&pool, &theta, run, step, config.training.meta_batch, patience)?;
-            let share = 1.0 / config.training.meta_batch as f32;
-            let gradient = MeanGradient { left: &root.gradient, right: None, share };
-            let mut moved = Vec::new();
-            anyhow::ensure!(optimizer.apply(step, &theta, gradient, &mut moved), "diverged");
-            pool.recycle(root.gradient);
-            theta = Arc::new(moved);
-            step = step.next();
-            Ok(())
-        };
-        meta_step()?;
-        let (started, limit) = (Instant::now(), Duration::from_secs_f64(self.seconds));
-        let mut steps = 0;
-        while steps == 0 || started.elapsed() < limit {
-            meta_step()?;
-            steps += 1;
-        }
-        let tasks = (steps * config.training.meta_batch) as f64;
-        Ok((tasks / started.elapsed().as_secs_f64(), products))
+        let limit = Duration::from_secs_f64(self.seconds);
+        let rate = meta_steps::rate(pool, config, &layout, limit)?;
+        Ok((rate * config.training.meta_batch as f64, products))
     }
 }
-
-/// How often to look for an answer before sleeping.
-const PATIENCE: usize = 1000;
 
 /// Repeats that a profile's times are the medians of.
 const PROFILE_REPEATS: usize = 31;
@@ -250,43 +220,6 @@ impl Setup {
         let work = build(config, pack, BuildOptions { instruction_set, transductive: None })?;
         Ok(Self { work, layout })
     }
-}
-
-/// The sum of a meta-step's gradients.
-fn gradient(
-    pool: &Pool,
-    theta: &Arc<Vec<f32>>,
-    run: Seed<OfRun>,
-    step: MetaStep,
-    episodes: u64,
-    patience: usize,
-) -> anyhow::Result<Partial> {
-    let (sender, receiver) = mpsc::channel();
-    let computation = Computation {
-        job: Job::Gradient { step },
-        parameters: Arc::clone(theta),
-        seed: run,
-        episodes,
-        range: EpisodeRange::new(0, episodes),
-    };
-    pool.submit(computation, move |computed| drop(sender.send(computed)));
-    let mut reduction = Reduction::whole(episodes);
-    for partial in wait(&receiver, patience).context("the pool gave no answer")?? {
-        reduction.add(partial);
-    }
-    reduction.into_root().context("an episode is missing")
-}
-
-/// What comes next. Looks for it `patience` times before it sleeps: being woken up takes about as long as a small network's
-/// meta-step.
-fn wait<T>(receiver: &mpsc::Receiver<T>, patience: usize) -> Result<T, mpsc::RecvError> {
-    for _ in 0..patience {
-        if let Ok(received) = receiver.try_recv() {
-            return Ok(received);
-        }
-        std::thread::yield_now();
-    }
-    receiver.recv()
 }
 
 /// 10⁹ products and sums a second on registers, on as many threads.
