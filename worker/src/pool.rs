@@ -226,7 +226,7 @@ impl Shared {
         }
     }
 
-    /// The next episodes of the oldest computation that has some left; waits for some, and draws those that it expects.
+    /// The next episodes of the oldest computation that has some left; waits for some, and draws others meanwhile.
     fn next(
         &self,
         thread: &mut dyn WorkThread,
@@ -266,13 +266,13 @@ impl Shared {
     fn compute(
         &self,
         thread: &mut dyn WorkThread,
-        running: &Running,
+        running: &Arc<Running>,
         episodes: EpisodeRange,
         ahead: &mut Ahead,
     ) {
         match thread.abreast() {
             Some(thread) => {
-                let seeds = ahead.seeds(&running.computation, episodes);
+                let seeds = ahead.seeds(running, episodes);
                 self.compute_abreast(thread, running, episodes, &seeds);
             }
             None => {

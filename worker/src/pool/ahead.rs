@@ -1,67 +1,73 @@
 //! Episodes that a thread draws before it is asked for them: while a meta-step's gradient travels, there is time for it.
 
+use std::sync::Arc;
+
 use lyceum_common::abreast::ABREAST;
 use lyceum_common::assignment::Job;
 use lyceum_common::ids::{EpisodeIndex, EpisodeRange, MetaStep};
 use lyceum_common::seed::{OfEpisode, OfRun, OfStep, Seed};
 
-use super::Computation;
+use super::{Computation, Running};
 use crate::work::Abreast;
 
-/// The episodes that a thread computes at once, and what it will probably be asked for next: the first that it computed
-/// of the last meta-step, in the next one. Nothing but the time of drawing depends on this.
+/// What a thread has drawn of the meta-step behind the last one that it took part in. Threads draw from the first episodes on,
+/// in the order in which they come to have nothing to do: the last one, which draws when it is asked, is left with the rest.
+/// Nothing but the time of drawing depends on this.
 #[derive(Default)]
 pub(super) struct Ahead {
-    expected: Option<Expected>,
+    /// The meta-step that it computed last, as long as nothing was drawn behind it.
+    last: Option<Arc<Running>>,
+    drawn: Option<Drawn>,
 }
 
-struct Expected {
+struct Drawn {
     run: Seed<OfRun>,
     step: MetaStep,
     range: EpisodeRange,
-    seeds: Option<[Seed<OfEpisode>; ABREAST]>,
+    seeds: [Seed<OfEpisode>; ABREAST],
 }
 
 impl Ahead {
-    /// The range that is expected of this computation.
+    /// Which episodes of this computation are drawn.
     pub(super) fn range(&self, computation: &Computation) -> Option<EpisodeRange> {
-        self.of(computation).map(|expected| expected.range)
+        self.of(computation).map(|drawn| drawn.range)
     }
 
-    /// The seeds of episodes of a computation, derived before where they are those that were expected; and from now on
-    /// expects them of the next meta-step, unless it does already.
+    /// The seeds of episodes of a computation, which are derived already where they are drawn.
     pub(super) fn seeds(
         &mut self,
-        computation: &Computation,
+        running: &Arc<Running>,
         range: EpisodeRange,
     ) -> [Seed<OfEpisode>; ABREAST] {
-        let Computation { job, seed: run, .. } = *computation;
+        let Computation { job, seed: run, .. } = running.computation;
         let step = match job {
-            Job::Gradient { step } => step,
+            Job::Gradient { step } => run.step(step),
             Job::Evaluation { split } => return derive(run.evaluation_on(split), range),
         };
-        let expected = self.of(computation).filter(|expected| expected.range == range);
-        let seeds = expected.and_then(|expected| expected.seeds);
-        let is_next = |expected: &Expected| expected.run == run && expected.step == step.next();
-        if !self.expected.as_ref().is_some_and(is_next) {
-            self.expected = Some(Expected { run, step: step.next(), range, seeds: None });
-        }
-        seeds.unwrap_or_else(|| derive(run.step(step), range))
+        let drawn = self.of(&running.computation).filter(|drawn| drawn.range == range);
+        let seeds = drawn.map(|drawn| drawn.seeds);
+        self.last = Some(Arc::clone(running));
+        seeds.unwrap_or_else(|| derive(step, range))
     }
 
-    /// Draws what is expected, once.
+    /// Draws some of the next meta-step's episodes, once.
     pub(super) fn draw(&mut self, thread: &mut dyn Abreast) {
-        if let Some(Expected { run, step, range, seeds: seeds @ None }) = &mut self.expected {
-            let seeds = seeds.insert(derive(run.step(*step), *range));
+        let Some(last) = self.last.take() else { return };
+        let Computation { job: Job::Gradient { step }, seed: run, .. } = last.computation else {
+            return;
+        };
+        if let Some(range) = last.next_ahead() {
+            let step = step.next();
+            let seeds = derive(run.step(step), range);
             thread.draw(&seeds[..range.len() as usize]);
+            self.drawn = Some(Drawn { run, step, range, seeds });
         }
     }
 
-    fn of(&self, computation: &Computation) -> Option<&Expected> {
+    fn of(&self, computation: &Computation) -> Option<&Drawn> {
         let Job::Gradient { step } = computation.job else { return None };
-        let is_of =
-            |expected: &&Expected| expected.run == computation.seed && expected.step == step;
-        self.expected.as_ref().filter(is_of)
+        let is_of = |drawn: &&Drawn| drawn.run == computation.seed && drawn.step == step;
+        self.drawn.as_ref().filter(is_of)
     }
 }
 

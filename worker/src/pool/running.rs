@@ -18,6 +18,8 @@ pub(super) struct Running {
     taken: Box<[AtomicBool]>,
     /// The first that may not have been.
     next: AtomicUsize,
+    /// Of how many such blocks those of the next meta-step are to be drawn.
+    ahead: AtomicUsize,
     ended: AtomicBool,
     each: Option<Each>,
     sums: Mutex<Sums>,
@@ -47,6 +49,7 @@ impl Running {
             abreast,
             taken: (0..blocks).map(|_| AtomicBool::new(false)).collect(),
             next: AtomicUsize::new(0),
+            ahead: AtomicUsize::new(0),
             ended: AtomicBool::new(false),
             each,
             sums: Mutex::new(sums),
@@ -59,19 +62,13 @@ impl Running {
         if self.ended.load(Ordering::Relaxed) {
             return None;
         }
-        let range = self.computation.range;
-        let first = range.start.0 / self.abreast;
         let is_free = |block: usize| {
             self.taken.get(block).is_some_and(|taken| !taken.swap(true, Ordering::Relaxed))
         };
-        let of_block = |block: usize| {
-            let start = (first + block as u64) * self.abreast;
-            let end = (start + self.abreast).min(range.end.0);
-            EpisodeRange::new(start.max(range.start.0), end)
-        };
         if let Some(wanted) = wanted {
+            let first = self.computation.range.start.0 / self.abreast;
             let block = (wanted.start.0 / self.abreast).saturating_sub(first) as usize;
-            if of_block(block) == wanted && is_free(block) {
+            if self.block(block) == wanted && is_free(block) {
                 return Some(wanted);
             }
         }
@@ -81,9 +78,22 @@ impl Running {
                 return None;
             }
             if is_free(block) {
-                return Some(of_block(block));
+                return Some(self.block(block));
             }
         }
+    }
+
+    /// The next episodes to draw ahead of the next meta-step, each given once.
+    pub(super) fn next_ahead(&self) -> Option<EpisodeRange> {
+        let block = self.ahead.fetch_add(1, Ordering::Relaxed);
+        (block < self.taken.len()).then(|| self.block(block))
+    }
+
+    fn block(&self, block: usize) -> EpisodeRange {
+        let range = self.computation.range;
+        let start = (range.start.0 / self.abreast + block as u64) * self.abreast;
+        let end = (start + self.abreast).min(range.end.0);
+        EpisodeRange::new(start.max(range.start.0), end)
     }
 
     /// Tells how the episodes of `range` went, where somebody wants to know.
@@ -122,6 +132,48 @@ impl Running {
         let done = lock(&self.sums).done.take();
         if let Some(done) = done {
             done(computed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use lyceum_common::assignment::Job;
+    use lyceum_common::ids::MetaStep;
+    use lyceum_common::seed::Seed;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn every_episode_is_given_once_whatever_is_wanted(
+            start in 0_u64..40, length in 1_u64..100, abreast in 1_u64..17, wanted in proptest::collection::vec(0_u64..150, 0..150),
+        ) {
+            let range = EpisodeRange::new(start, start + length);
+            let running = Running::new(
+                Computation {
+                    job: Job::Gradient { step: MetaStep(0) },
+                    parameters: Arc::new(Vec::new()),
+                    seed: Seed::of_run(0),
+                    episodes: start + length,
+                    range,
+                },
+                abreast,
+                None,
+                Box::new(|_| {}),
+            );
+            let mut given = Vec::new();
+            let wants = wanted.into_iter().map(|at| Some(EpisodeRange::new(at, at + abreast)));
+            for wanted in wants.chain(std::iter::repeat(None)) {
+                let Some(taken) = running.take(wanted) else { break };
+                prop_assert_eq!(taken.start.0 / abreast, (taken.end.0 - 1) / abreast);
+                given.extend(taken.indices());
+            }
+            given.sort_unstable();
+            prop_assert!(given.into_iter().eq(range.indices()));
         }
     }
 }
