@@ -45,11 +45,11 @@ pub(crate) use pairs::{Pair, PairColumns, PairRows};
 pub(crate) use partial_sums::inner_product;
 pub(crate) use pass::{InductiveValues, Pass, Tangents, Values};
 pub(crate) use planes::{Aligned, Plane, Planner, Slot, Statistics};
-pub(crate) use step::{From, Step, take_step};
+pub(crate) use step::{From, Part, Step, take_step};
 pub(crate) use unit_rows::{UnitRow, UnitRowBackward};
 
 use crate::kernels::{
-    Gate, Gather, InstructionSet, Origin, Outcome, Outer, Real, SideBySide, add_outer_product,
+    Gate, Gather, InstructionSet, Outcome, Outer, Real, SideBySide, add_outer_product,
     outer_product, product, side_by_side,
 };
 
@@ -81,7 +81,7 @@ pub(crate) trait Bilinear<T: Real> {
         &self,
         instruction_set: InstructionSet,
         terms: &[(&[T], &[T])],
-        (from, scale): (Origin<'_, T>, T),
+        (from, scale): Part<'_, T>,
         room: &mut [T],
         out: &mut [T],
     ) {
@@ -211,7 +211,7 @@ impl<T: Real> Bilinear<T> for SideBySide {
         &self,
         instruction_set: InstructionSet,
         terms: &[(&[T], &[T])],
-        (from, scale): (Origin<'_, T>, T),
+        (from, scale): Part<'_, T>,
         _: &mut [T],
         out: &mut [T],
     ) {

@@ -26,14 +26,16 @@ pub(crate) enum From {
     Here,
 }
 
+/// Of a part of a step, from where and how far.
+pub(crate) type Part<'a, T> = (Origin<'a, T>, T);
+
 impl<T: Real> Step<'_, T> {
-    /// The part of it that is along the gradient at `out`, if one is there: from where, how far, and where to. `here`
-    /// reads the parameter.
+    /// The part of it that is along the gradient at `out`, if one is there, and where to. `here` reads the parameter.
     pub(super) fn along<'a>(
         &'a mut self,
         out: Slot,
         here: impl FnOnce(Slot) -> &'a [T],
-    ) -> Option<((Origin<'a, T>, T), &'a mut [T])> {
+    ) -> Option<(Part<'a, T>, &'a mut [T])> {
         let start = out.range().start.checked_sub(self.gradient.range().start)?;
         let part = start..start + out.len();
         let to = self.to.get_mut(part.clone())?;
@@ -49,7 +51,7 @@ impl<T: Real> Step<'_, T> {
 /// A step along a gradient that is there.
 pub(crate) fn take_step<T: Real>(
     instruction_set: InstructionSet,
-    (from, length): (Origin<'_, T>, T),
+    (from, length): Part<'_, T>,
     gradient: &[T],
     to: &mut [T],
 ) {

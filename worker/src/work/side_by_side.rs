@@ -210,6 +210,8 @@ mod tests {
             let (mut left, mut right) = (vec![0.0; theta.len()], vec![0.0; theta.len()]);
             // The second time, the lanes hold other episodes than those around one that is computed alone.
             for from in [32, 16] {
+                // What was drawn ahead of time is what is asked for, or it is not.
+                together.abreast().unwrap().draw(&seeds(16));
                 let (seeds, mut reports) = (seeds(from), [EpisodeReport::default(); LANES]);
                 together.abreast().unwrap().meta_gradients(&seeds, &mut reports);
                 for (place, &seed) in seeds.iter().enumerate() {
