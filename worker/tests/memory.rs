@@ -46,7 +46,7 @@ fn a_thread_allocates_nothing_after_its_first_episode() {
         &["learner.meta_sgd={ inner_steps = 2, evaluation_steps = 2 }"],
         &[
             "learner.reptile={ inner_optimizer.adam = {}, inner_rate = 0.01, inner_steps = 4, evaluation_steps = 4, \
-           training_shots = 4, inner_batch = 7 }",
+           training_shots = 4, inner_batch = 7, carry_squares = true }",
         ],
         &["learner.prototypical={}", "episode.ways=8", "episode.evaluation_ways=5"],
         &["learner.prototypical.distance=cosine", "episode.evaluation_ways=3"],
