@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use lyceum_common::config::{DataConfig, LearnerConfig, OmniglotSplit, RunConfig};
+use lyceum_common::ids::Split;
 use lyceum_common::report::{EpisodeReport, Estimate, ReportSums};
 use lyceum_common::statistics::mean_of_few;
 use lyceum_coordinator::kept_evaluation::{KeptEvaluation, Protocol};
@@ -31,6 +32,7 @@ struct Row {
     ways: usize,
     shots: usize,
     transductive: bool,
+    is_test: bool,
     protocol: String,
     obtained: String,
 }
@@ -75,6 +77,7 @@ fn row_of_test(config: &RunConfig, test: TestResult) -> Row {
         ways,
         shots,
         transductive,
+        is_test: true,
         protocol: protocol(config, steps, &{
             let data = of_data(&config.data);
             let size = size(config, ways, shots, episode.queries_in_evaluation());
@@ -105,6 +108,7 @@ fn row_of_kept(config: &RunConfig, kept: &KeptEvaluation) -> Row {
         ways: *ways,
         shots: *shots,
         transductive: *transductive,
+        is_test: lake || kept.split == Split::Test.to_string(),
         protocol: protocol(
             config,
             kept.inner_steps,
@@ -183,9 +187,11 @@ fn line(config: &RunConfig, history: &History, row: &Row) -> String {
         .published
         .iter()
         .filter(|published| {
+            // Papers report what their test classes gave.
             let same_mode = published.transductive.is_none_or(|mode| mode == row.transductive);
             (&published.data, published.ways, published.shots) == (&row.data, row.ways, row.shots)
                 && same_mode
+                && row.is_test
         })
         .collect();
     let join = |what: Vec<String>| {
