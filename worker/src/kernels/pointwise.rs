@@ -12,16 +12,19 @@ trait Map<T: Real, const N: usize> {
     unsafe fn at<L: Lanes<Scalar = T>>(&self, old: L, x: [L; N]) -> L;
 }
 
-struct Run<T, M, const N: usize> {
+/// A function of its own where all vectors are of one length, without a choice at every number.
+struct Run<T, M, const N: usize, const SOME_COMMON: bool> {
     map: M,
     x: [*const T; N],
-    /// Which of them have a number for all lanes.
+    /// Which of them have a number for all lanes, if some do.
     common: [bool; N],
     out: *mut T,
     len: usize,
 }
 
-impl<T: Real, M: Map<T, N>, const N: usize> Kernel<T> for Run<T, M, N> {
+impl<T: Real, M: Map<T, N>, const N: usize, const SOME_COMMON: bool> Kernel<T>
+    for Run<T, M, N, SOME_COMMON>
+{
     type Output = ();
 
     #[inline(always)]
@@ -33,7 +36,7 @@ impl<T: Real, M: Map<T, N>, const N: usize> Kernel<T> for Run<T, M, N> {
             unsafe {
                 let mut x = [L::splat(T::ZERO); N];
                 for i in 0..N {
-                    x[i] = if self.common[i] {
+                    x[i] = if SOME_COMMON && self.common[i] {
                         L::splat(*self.x[i].add(at / LANES))
                     } else {
                         load::<L>(self.x[i].add(at), count)
@@ -61,8 +64,12 @@ fn map<T: Real, M: Map<T, N>, const N: usize>(
             "vectors are of one length, or a sixteenth of it"
         );
     }
-    let x = x.map(<[T]>::as_ptr);
-    T::dispatch(instruction_set, Run { map, x, common, out: out.as_mut_ptr(), len });
+    let (x, out) = (x.map(<[T]>::as_ptr), out.as_mut_ptr());
+    if common.contains(&true) {
+        T::dispatch(instruction_set, Run::<_, _, N, true> { map, x, common, out, len });
+    } else {
+        T::dispatch(instruction_set, Run::<_, _, N, false> { map, x, common, out, len });
+    }
 }
 
 /// Defines a safe function over vectors: its formula for one element, in lanes.
