@@ -224,41 +224,63 @@ mod tests {
     use crate::layers::LossKind;
     use crate::networks::Network;
     use crate::objective::Objective;
+    use crate::ops::ConvolutionShape;
 
     #[test]
     fn some_images_at_a_time_are_all_at_once() {
         // Of the first layer's images six or two go together, of the last one's all.
-        const IMAGES: usize = 20;
-        for downsample in [Downsample::Stride, Downsample::MaxPool] {
-            let config = Conv4Config { filters: 24, downsample, features: Features::Flatten };
-            let shape = Shape::Image { height: 28, width: 28, channels: 1 };
-            let network =
-                Network::new(&NetworkConfig::Conv4(config), shape, Head::Linear(4)).unwrap();
-            let parameters = network.layout().len();
-            let theta: Vec<f32> = numbers(1, parameters).iter().map(|x| 0.3 * x).collect();
-            let batch = Batch {
-                inputs: numbers(2, IMAGES * shape.len()),
-                targets: (0..4 * IMAGES).map(|at| f32::from(at % 4 == at / 4 % 4)).collect(),
-            };
-            for set in InstructionSet::available() {
-                let [together, some] = [0..parameters, 0..0].map(|adapted| {
-                    let kind = LossKind::CrossEntropy;
-                    let objective = Objective::<f32>::new(&network, kind, IMAGES, adapted, set);
-                    let mut frame = objective.frame();
-                    objective.load(&mut frame, &batch);
-                    objective.set_parameters(&mut frame, &theta);
-                    objective.gradient(&mut frame);
-                    let outputs = objective.outputs_of(&frame).to_vec();
-                    (outputs, objective.gradient_of(&frame).to_vec(), objective.frame_bytes())
-                });
-                for (some, together) in [(&some.0, &together.0), (&some.1, &together.1)] {
-                    let apart = |(a, b): (&f32, &f32)| f64::from(a - b).powi(2);
-                    let error: f64 = some.iter().zip(together).map(apart).sum();
-                    let norm: f64 = together.iter().map(|&x| f64::from(x).powi(2)).sum();
-                    assert!(error.sqrt() < 1e-5 * norm.sqrt(), "{set}: {error} of {norm}");
-                }
-                assert!(some.2 < together.2, "less is kept");
+        check(Downsample::Stride, (24, 20), InstructionSet::available());
+        check(Downsample::MaxPool, (24, 20), InstructionSet::available());
+    }
+
+    #[test]
+    fn maps_that_are_computed_again_are_those_that_are_kept() {
+        let (filters, images) = (64, 86);
+        let shape = ConvolutionShape {
+            images,
+            height: 28,
+            width: 28,
+            inputs: 1,
+            outputs: filters,
+            stride: 1,
+        };
+        assert!(shape.is_sooner_computed_than_read());
+        check(Downsample::MaxPool, (filters, images), [InstructionSet::best()].into_iter());
+    }
+
+    /// The gradient of blocks that go through images some at a time is that of blocks that keep all for tangents.
+    fn check(
+        downsample: Downsample,
+        (filters, images): (usize, usize),
+        sets: impl Iterator<Item = InstructionSet>,
+    ) {
+        let config = Conv4Config { filters, downsample, features: Features::Flatten };
+        let shape = Shape::Image { height: 28, width: 28, channels: 1 };
+        let network = Network::new(&NetworkConfig::Conv4(config), shape, Head::Linear(4)).unwrap();
+        let parameters = network.layout().len();
+        let theta: Vec<f32> = numbers(1, parameters).iter().map(|x| 0.3 * x).collect();
+        let batch = Batch {
+            inputs: numbers(2, images * shape.len()),
+            targets: (0..4 * images).map(|at| f32::from(at % 4 == at / 4 % 4)).collect(),
+        };
+        for set in sets {
+            let [together, some] = [0..parameters, 0..0].map(|adapted| {
+                let kind = LossKind::CrossEntropy;
+                let objective = Objective::<f32>::new(&network, kind, images, adapted, set);
+                let mut frame = objective.frame();
+                objective.load(&mut frame, &batch);
+                objective.set_parameters(&mut frame, &theta);
+                objective.gradient(&mut frame);
+                let outputs = objective.outputs_of(&frame).to_vec();
+                (outputs, objective.gradient_of(&frame).to_vec(), objective.frame_bytes())
+            });
+            for (some, together) in [(&some.0, &together.0), (&some.1, &together.1)] {
+                let apart = |(a, b): (&f32, &f32)| f64::from(a - b).powi(2);
+                let error: f64 = some.iter().zip(together).map(apart).sum();
+                let norm: f64 = together.iter().map(|&x| f64::from(x).powi(2)).sum();
+                assert!(error.sqrt() < 1e-5 * norm.sqrt(), "{set}: {error} of {norm}");
             }
+            assert!(some.2 < together.2, "less is kept");
         }
     }
 }

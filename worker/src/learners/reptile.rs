@@ -29,7 +29,6 @@ pub(super) struct Reptile<T> {
     evaluation: Stage<T>,
     evaluation_batch: Arc<Objective<T>>,
     parameters: usize,
-    carries_squares: bool,
 }
 
 /// One thread's frames and vectors.
@@ -69,7 +68,6 @@ impl<T: Real> Reptile<T> {
             training,
             evaluation,
             parameters,
-            carries_squares: config.carry_squares,
         }
     }
 
@@ -78,7 +76,6 @@ impl<T: Real> Reptile<T> {
         let (theta, carried) = meta.split_at(self.parameters);
         inner.theta.copy_from_slice(theta);
         let carried = carried.split_last().map(|(&weight, squares)| (squares, weight));
-        debug_assert_eq!(carried.is_some(), self.carries_squares, "as the layout says");
         (theta, carried)
     }
 
