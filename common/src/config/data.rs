@@ -1,10 +1,11 @@
 //! Where episodes come from.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
+use super::idx_folder::idx_files;
 
 /// A data set, or a distribution of functions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -79,7 +80,7 @@ impl DataConfig {
     }
 
     /// Says where the data lies: Omniglot's folder (and its `splits/vinyals`, where the lists are read from there), the
-    /// folder of class folders, or that of IDX files with MNIST's names.
+    /// folder of class folders, or that of IDX files named as MNIST's are.
     ///
     /// # Errors
     /// Where this kind of data is in no folder.
@@ -151,26 +152,6 @@ impl DataConfig {
     pub fn is_classification(&self) -> bool {
         !matches!(self, Self::Sinusoid(_) | Self::Quadratics(_))
     }
-}
-
-/// The images and labels of a folder with MNIST's names: those of training, or where there are none those of the test.
-fn idx_files(folder: &Path) -> Result<(PathBuf, PathBuf), ConfigError> {
-    let there = |name: &str| {
-        let names = [name.to_owned(), format!("{name}.gz")];
-        names.map(|name| folder.join(name)).into_iter().find(|path| path.is_file())
-    };
-    let set = |set: &str| {
-        let images = there(&format!("{set}-images-idx3-ubyte"))?;
-        Some((images, there(&format!("{set}-labels-idx1-ubyte"))?))
-    };
-    set("train").or_else(|| set("t10k")).ok_or_else(|| {
-        let problem = format!(
-            "{} has neither train- nor t10k-images-idx3-ubyte and -labels-idx1-ubyte, gzipped or not; \
-             set images_path and labels_path, file by file",
-            folder.display()
-        );
-        ConfigError::new("data.idx", problem)
-    })
 }
 
 /// What all image sets have in common.

@@ -2,6 +2,7 @@
 
 mod data;
 mod farm;
+mod idx_folder;
 mod learner;
 mod load;
 mod meta_optimizer;
