@@ -144,6 +144,8 @@ fn config(
             evaluation_ways: None,
             evaluation_shots: None,
             evaluation_queries: None,
+            within_groups: 0.0,
+            distortion: None,
         },
         network,
         learner,

@@ -1,6 +1,7 @@
 //! A run's configuration: plain data, as it stands in a TOML file.
 
 mod data;
+mod distortion;
 mod farm;
 mod idx_folder;
 mod learner;
@@ -16,6 +17,7 @@ pub use data::{
     DataConfig, FolderConfig, GlyphsConfig, IdxConfig, ImageOptions, OmniglotConfig, OmniglotSplit,
     QuadraticsConfig, Shape, SinusoidConfig,
 };
+pub use distortion::DistortionConfig;
 pub use farm::FarmConfig;
 pub use learner::*;
 pub use load::{LoadError, load, load_data, parse};

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{DataConfig, FarmConfig, LearnerConfig, MetaOptimizerConfig, NetworkConfig, Published};
+use super::{
+    DataConfig, DistortionConfig, FarmConfig, LearnerConfig, MetaOptimizerConfig, NetworkConfig,
+    Published,
+};
 
 /// All that a run is determined by. The same configuration gives the same bits on any number of workers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -72,6 +75,18 @@ pub struct EpisodeConfig {
     /// Query examples a class in validation and test.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evaluation_queries: Option<usize>,
+    /// The share of training episodes all of whose classes are of one group, turned alike: of one of Omniglot's alphabets,
+    /// which are harder to tell apart than characters of several.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub within_groups: f32,
+    /// How training images are distorted; those of validation and test never are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distortion: Option<DistortionConfig>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference over")]
+fn is_zero(share: &f32) -> bool {
+    *share == 0.0
 }
 
 impl EpisodeConfig {

@@ -4,7 +4,8 @@ mod data;
 mod meta_optimizer;
 
 use super::{
-    ConfigError, EpisodeConfig, FarmConfig, LearnerConfig, NetworkConfig, RunConfig, TrainingConfig,
+    ConfigError, DataConfig, EpisodeConfig, FarmConfig, LearnerConfig, NetworkConfig, RunConfig,
+    TrainingConfig,
 };
 use crate::model::{ModelError, run_layout};
 
@@ -28,6 +29,7 @@ impl RunConfig {
         within("seed", self.seed, 0, i64::MAX as u64)?;
         self.data.validate()?;
         self.episode.validate(self.data.is_classification(), &self.learner)?;
+        self.episode.validate_images(&self.data, &self.learner)?;
         self.network.validate()?;
         self.learner.validate(self)?;
         self.data.validate_episode(&self.episode, &self.learner, &self.training)?;
@@ -105,6 +107,32 @@ impl EpisodeConfig {
         within("episode.queries", self.queries, 1, MANY)?;
         within("episode.evaluation_shots", self.shots_in_evaluation(), 1, MANY)?;
         within("episode.evaluation_queries", self.queries_in_evaluation(), 1, MANY)
+    }
+}
+
+impl EpisodeConfig {
+    /// What only episodes of images have.
+    fn validate_images(
+        &self,
+        data: &DataConfig,
+        learner: &LearnerConfig,
+    ) -> Result<(), ConfigError> {
+        within("episode.within_groups", self.within_groups, 0.0, 1.0)?;
+        if let Some(distortion) = &self.distortion {
+            distortion.validate()?;
+        }
+        let learns_optimizer = matches!(learner, LearnerConfig::LearnedOptimizer(_));
+        if data.is_classification() && !learns_optimizer {
+            return Ok(());
+        }
+        let key = if self.distortion.is_some() {
+            "episode.distortion"
+        } else if self.within_groups > 0.0 {
+            "episode.within_groups"
+        } else {
+            return Ok(());
+        };
+        Err(ConfigError::new(key, "this run's episodes are not made of classes of images"))
     }
 }
 
@@ -194,6 +222,20 @@ mod tests {
             (&["episode.evaluation_queries=0"], "episode.evaluation_queries"),
             (&["episode.evaluation_shots=0"], "episode.evaluation_shots"),
             (&["episode.evaluation_ways=4"], "episode.evaluation_ways"),
+            (&["episode.within_groups=1.5"], "episode.within_groups"),
+            (&["episode.distortion.probability=1.5"], "episode.distortion.probability"),
+            (&["episode.distortion.scale=[0,1]"], "episode.distortion.scale"),
+            (&["episode.distortion.scale=[1.2,0.8]"], "episode.distortion.scale"),
+            (&["episode.distortion.rotation=-1"], "episode.distortion.rotation"),
+            (
+                &[
+                    "data.sinusoid={}",
+                    "episode.ways=1",
+                    "network.mlp={hidden=[9], activation='relu'}",
+                    "episode.distortion={}",
+                ],
+                "episode.distortion",
+            ),
             (
                 &["data.sinusoid={}", "episode.ways=1", "episode.evaluation_ways=2"],
                 "episode.evaluation_ways",

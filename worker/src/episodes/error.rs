@@ -52,6 +52,16 @@ pub enum EpisodeError {
         /// Classes that there are, each of a character's rotations counted.
         classes: usize,
     },
+    /// More ways than classes of any group.
+    #[error(
+        "episode.within_groups: no group of the {split} split (an alphabet, the part of a class's name before its last `/`) has {ways} classes"
+    )]
+    TooSmallGroups {
+        /// The split.
+        split: Split,
+        /// Ways asked for.
+        ways: usize,
+    },
     /// A class has fewer images than an episode takes of it.
     #[error(
         "class {class} of the {split} split has {images} images, and an episode takes {shots} shots + {queries} queries"

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use lyceum_common::config::Shape;
+use lyceum_common::config::{DistortionConfig, Shape};
 use lyceum_common::ids::Split;
 use lyceum_common::pack::{Class, Pack};
-use lyceum_common::seed::{OfEpisode, Purpose, Seed};
+use lyceum_common::seed::{Generator, OfEpisode, Purpose, Seed};
 
+use super::distortion::Distortion;
+use super::groups::Groups;
 use super::rotation::Rotation;
 use super::{Batch, Episode, EpisodeError, EpisodeSize, EpisodeSource};
 
@@ -33,8 +35,14 @@ pub(super) struct Way<'d> {
 /// 1. Stream `Classes`: the ways are `choose(C, ways)`; the order drawn is the order of the labels, from 0. With
 ///    rotations it is `choose(4 C, ways)` instead, and `d` stands for class `d / 4` turned counter-clockwise by
 ///    `d mod 4` quarters, as NumPy's `rot90(image, d mod 4)` does. Two rotations of one class may meet in an episode.
+///
+///    Where some training episodes stay within a group, `unit() < share` is drawn first. If it holds, the group is
+///    `below(groups)` of those with as many classes as there are ways, the largest first, and of a size in the order of
+///    their first classes; with rotations its quarters are `below(4)` then, for all its classes; and the ways are `choose(classes of the group, ways)`.
 /// 2. Stream `Images`: way after way, in the order of the labels, `choose(images of its class, shots + queries)`; the
 ///    first `shots` of these are support, the rest query.
+/// 3. Stream `Augmentation`, where training images are distorted: one [`Distortion`] after the other for the images of a
+///    way, way after way.
 ///
 /// Examples stand in the order of the labels, and within a label in the order drawn. A pixel's value is its byte / 255
 /// in f32; targets are one-hot.
@@ -42,6 +50,9 @@ pub(super) struct Way<'d> {
 pub struct FewShotSource {
     pack: Arc<Pack>,
     rotations: bool,
+    distortion: Option<DistortionConfig>,
+    /// What training episodes stay within, and what share of them.
+    within_groups: Option<(Groups, f32)>,
     /// Rows, columns, channels.
     shape: [usize; 3],
 }
@@ -60,7 +71,20 @@ impl FewShotSource {
         if rotations && rows != columns {
             return Err(EpisodeError::NotSquare { rows, columns });
         }
-        Ok(Self { pack, rotations, shape })
+        Ok(Self { pack, rotations, distortion: None, within_groups: None, shape })
+    }
+
+    /// Distorts the images of training episodes like this.
+    #[must_use]
+    pub fn distorting(self, distortion: Option<DistortionConfig>) -> Self {
+        Self { distortion, ..self }
+    }
+
+    /// Keeps this share of the training episodes within a group each.
+    #[must_use]
+    pub fn within_groups(self, share: f32) -> Self {
+        let groups = || (Groups::of(self.pack.classes(Split::Train)), share);
+        Self { within_groups: (share > 0.0).then(groups), ..self }
     }
 
     /// The data set.
@@ -89,7 +113,7 @@ impl FewShotSource {
         let classes = self.pack.classes(split);
         let (mut ways, mut images) = ([0; LIMIT], [0; LIMIT]);
         let (ways, images) = (&mut ways[..size.ways], &mut images[..size.examples_a_class()]);
-        seed.stream(Purpose::Classes).choose(classes.len() as u32 * self.turns(), ways);
+        self.choose_ways(&mut seed.stream(Purpose::Classes), split, ways);
         let mut generator = seed.stream(Purpose::Images);
         for (label, &drawn) in ways.iter().enumerate() {
             let (class, quarters) = (drawn / self.turns(), drawn % self.turns());
@@ -98,7 +122,27 @@ impl FewShotSource {
         }
     }
 
-    /// Writes the examples of a way of `split` behind those of the ways before it.
+    /// Chooses the classes of an episode: `class × turns + quarters` each.
+    fn choose_ways(&self, generator: &mut Generator, split: Split, ways: &mut [u32]) {
+        let turns = self.turns();
+        if let Some((groups, share)) = &self.within_groups
+            && split == Split::Train
+            && generator.unit() < *share
+        {
+            let groups = groups.of_at_least(ways.len());
+            let group = &groups[generator.below(groups.len() as u32) as usize];
+            let quarters = if turns > 1 { generator.below(turns) } else { 0 };
+            generator.choose(group.len() as u32, ways);
+            for way in ways {
+                *way = group[*way as usize] * turns + quarters;
+            }
+        } else {
+            let classes = self.pack.classes(split).len() as u32;
+            generator.choose(classes * turns, ways);
+        }
+    }
+
+    /// Writes the examples of a way of `split` behind those of the ways before it, as they are.
     pub(super) fn push(
         &self,
         split: Split,
@@ -106,10 +150,28 @@ impl FewShotSource {
         way: Way<'_>,
         episode: &mut Episode,
     ) {
+        self.push_distorted(split, size, way, episode, || None);
+    }
+
+    /// The same, each example as it is distorted next.
+    fn push_distorted(
+        &self,
+        split: Split,
+        size: EpisodeSize,
+        way: Way<'_>,
+        episode: &mut Episode,
+        mut next: impl FnMut() -> Option<Distortion>,
+    ) {
         let class = &self.pack.classes(split)[way.class as usize];
         for (place, &image) in way.images.iter().enumerate() {
             let batch = if place < size.shots { &mut episode.support } else { &mut episode.query };
-            self.write(self.pack.image(class, image), Rotation::of(way.quarters), batch);
+            let (image, rotation) = (self.pack.image(class, image), Rotation::of(way.quarters));
+            match next() {
+                Some(distortion) => {
+                    distortion.write(image, self.shape, rotation, &mut batch.inputs);
+                }
+                None => self.write(image, rotation, batch),
+            }
             let target = |way, label| if way == label { 1.0 } else { 0.0 };
             batch.targets.extend((0..size.ways).map(|other| target(other, way.label)));
         }
@@ -122,7 +184,7 @@ impl FewShotSource {
             let [rows, columns, channels] = self.shape;
             for row in 0..rows {
                 for column in 0..columns {
-                    let (from_row, from_column) = rotation.source(row, column, rows);
+                    let (from_row, from_column) = rotation.source(row, column, rows - 1);
                     let at = (from_row * columns + from_column) * channels;
                     let pixel = &image[at..at + channels];
                     batch.inputs.extend(pixel.iter().map(|&byte| intensity(byte)));
@@ -145,7 +207,13 @@ impl EpisodeSource for FewShotSource {
         episode: &mut Episode,
     ) {
         episode.clear();
-        self.draw(seed, split, size, |way| self.push(split, size, way, episode));
+        let distortion = self.distortion.as_ref().filter(|_| split == Split::Train);
+        let mut draws = distortion.map(|config| (config, seed.stream(Purpose::Augmentation)));
+        let mut next =
+            || draws.as_mut().map(|(config, generator)| Distortion::draw(config, generator));
+        self.draw(seed, split, size, |way| {
+            self.push_distorted(split, size, way, episode, &mut next);
+        });
     }
 
     fn check(&self, split: Split, size: EpisodeSize) -> Result<(), EpisodeError> {
@@ -165,6 +233,12 @@ impl EpisodeSource for FewShotSource {
         let count = classes.len() * self.turns() as usize;
         if ways > count {
             return Err(EpisodeError::TooFewClasses { split, ways, classes: count });
+        }
+        if let Some((groups, _)) = &self.within_groups
+            && split == Split::Train
+            && groups.of_at_least(ways).is_empty()
+        {
+            return Err(EpisodeError::TooSmallGroups { split, ways });
         }
         let images = |class: &Class| class.images() as usize;
         match classes.iter().find(|class| images(class) < examples) {

@@ -1,7 +1,9 @@
 //! Episodes: where they come from, and the buffers they are drawn into.
 
+mod distortion;
 mod error;
 mod few_shot;
+mod groups;
 mod lake_runs;
 mod list;
 mod listed;
@@ -196,7 +198,9 @@ pub fn few_shot(
     }
     let pack = pack.ok_or(EpisodeError::NoPack)?;
     check_shape(config, &pack)?;
-    FewShotSource::new(pack, config.data.rotations())
+    let source = FewShotSource::new(pack, config.data.rotations())?;
+    let EpisodeConfig { within_groups, distortion, .. } = config.episode;
+    Ok(source.within_groups(within_groups).distorting(distortion))
 }
 
 /// Whether the run's episodes can be drawn, of whatever kind its learner takes.

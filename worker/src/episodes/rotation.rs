@@ -1,5 +1,7 @@
 //! Turning images by quarters.
 
+use std::ops::Sub;
+
 /// A multiple of 90°, counter-clockwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Rotation {
@@ -17,10 +19,12 @@ impl Rotation {
         Self { quarters: quarters % Self::COUNT }
     }
 
-    /// Where pixel `(row, column)` of the turned image lies in the image itself, both square and of `size` rows: a quarter
-    /// brings the right edge to the top.
-    pub(super) fn source(self, row: usize, column: usize, size: usize) -> (usize, usize) {
-        let last = size - 1;
+    /// Where `(row, column)` of the turned image lies in the image itself, both square with a row `last`: a quarter brings
+    /// the right edge to the top. No turn is for any shape.
+    pub(super) fn source<T>(self, row: T, column: T, last: T) -> (T, T)
+    where
+        T: Copy + Sub<Output = T>,
+    {
         match self.quarters {
             0 => (row, column),
             1 => (column, last - row),
@@ -38,7 +42,7 @@ mod tests {
         let mut turned = [[0; 3]; 3];
         for (row, pixels) in turned.iter_mut().enumerate() {
             for (column, pixel) in pixels.iter_mut().enumerate() {
-                let (from_row, from_column) = Rotation::of(quarters).source(row, column, 3);
+                let (from_row, from_column) = Rotation::of(quarters).source(row, column, 2);
                 *pixel = image[from_row][from_column];
             }
         }

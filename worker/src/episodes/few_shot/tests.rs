@@ -35,7 +35,7 @@ fn examples(batch: &Batch) -> Vec<(u8, u8, u32)> {
             .find_map(|quarters| {
                 let back = Rotation::of(4 - quarters);
                 let at = |row, column| {
-                    let (row, column) = back.source(row, column, SIDE);
+                    let (row, column) = back.source(row, column, SIDE - 1);
                     bytes[row * SIDE + column]
                 };
                 (at(1, 0) == 254 && at(1, 1) == 255).then(|| (at(0, 0), at(0, 1), quarters))
@@ -75,6 +75,68 @@ fn only_square_images_turn() {
     let error = FewShotSource::new(Arc::clone(&pack), true).unwrap_err();
     assert_eq!(error, EpisodeError::NotSquare { rows: 1, columns: 2 });
     assert!(FewShotSource::new(pack, false).is_ok());
+}
+
+/// Two groups of six classes, one of two.
+fn grouped() -> Arc<Pack> {
+    let mut builder = PackBuilder::new(SIDE as u32, SIDE as u32, 1);
+    for class in 0..14_u8 {
+        let images = (0..10).flat_map(|image| [class, image, 254, 255]).collect();
+        let group = (usize::from(class) % 7).div_ceil(3);
+        for split in Split::ALL {
+            builder.class(
+                split,
+                format!("group{}/{class:02}{split}", group.min(2)),
+                Vec::clone(&images),
+            );
+        }
+    }
+    Arc::new(builder.in_memory().unwrap())
+}
+
+#[test]
+fn so_many_training_episodes_stay_within_a_group() {
+    let size = EpisodeSize { ways: 3, shots: 1, queries: 1 };
+    let share_within = |split: Split| {
+        let source = FewShotSource::new(grouped(), true).unwrap().within_groups(0.5);
+        let within = (0..400).filter(|&index| {
+            let mut episode = Episode::default();
+            source.sample(seed(0, index), split, size, &mut episode);
+            let classes = examples(&episode.support);
+            let group = |class: u8| (usize::from(class) % 7).div_ceil(3).min(2);
+            let (first, _, turned) = classes[0];
+            classes
+                .iter()
+                .all(|&(class, _, quarters)| (group(class), quarters) == (group(first), turned))
+        });
+        within.count()
+    };
+    assert!((150..260).contains(&share_within(Split::Train)));
+    // By chance about one of fifty.
+    assert!(share_within(Split::Test) < 40);
+    let source = FewShotSource::new(grouped(), true).unwrap().within_groups(0.5);
+    let too_many = EpisodeSize { ways: 7, ..size };
+    assert!(matches!(
+        source.check(Split::Train, too_many),
+        Err(EpisodeError::TooSmallGroups { ways: 7, .. })
+    ));
+    assert_eq!(source.check(Split::Test, too_many), Ok(()));
+}
+
+#[test]
+fn training_images_are_distorted_and_no_others() {
+    let size = EpisodeSize { ways: 3, shots: 1, queries: 2 };
+    let config = DistortionConfig { scale: [0.5, 0.6], ..DistortionConfig::default() };
+    let plain = FewShotSource::new(grouped(), true).unwrap();
+    let distorting = FewShotSource::new(grouped(), true).unwrap().distorting(Some(config));
+    for split in Split::ALL {
+        let [mut as_it_is, mut distorted] = [Episode::default(), Episode::default()];
+        plain.sample(seed(0, 0), split, size, &mut as_it_is);
+        distorting.sample(seed(0, 0), split, size, &mut distorted);
+        assert_eq!(as_it_is.query.targets, distorted.query.targets);
+        assert_eq!(as_it_is.query.inputs.len(), distorted.query.inputs.len());
+        assert_eq!(as_it_is == distorted, split != Split::Train);
+    }
 }
 
 #[test]

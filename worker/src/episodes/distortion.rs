@@ -1,0 +1,263 @@
+//! Affine distortions of images.
+
+use lyceum_common::config::DistortionConfig;
+use lyceum_common::seed::Generator;
+
+use super::rotation::Rotation;
+
+/// Where a pixel of a distorted image comes from: an affine map about the image's centre.
+///
+/// # Derivation
+///
+/// `angle`, two shears `ρx`, `ρy`, two scales `sx`, `sy` and two shifts `tx`, `ty` are drawn in this order: each by
+/// `unit() < probability` and a `uniform` in its range, both of which are drawn whether or not the first holds; where it
+/// does not, the number is that of no distortion. All but sine and cosine, which are rounded from f64, is in f32:
+///
+/// `(x', y') = R(angle) · [1 ρx; ρy 1] · (sx x, sy y) + (columns tx, rows ty)`, x and y being offsets from the centre.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Distortion {
+    /// By rows: what x' and y' take from x and y.
+    map: [[f32; 2]; 2],
+    /// In shares of columns and rows.
+    shift: [f32; 2],
+}
+
+impl Distortion {
+    /// Draws one.
+    pub(super) fn draw(config: &DistortionConfig, generator: &mut Generator) -> Self {
+        let mut draw = |low: f32, high: f32, none: f32| {
+            let happens = generator.unit() < config.probability;
+            let value = generator.uniform(low, high);
+            if happens { value } else { none }
+        };
+        let mut about = |limit: f32| draw(-limit, limit, 0.0);
+        let angle = f64::from(about(config.rotation)).to_radians();
+        let [rho_x, rho_y] = [about(config.shear), about(config.shear)];
+        let [low, high] = config.scale;
+        let [scale_x, scale_y] = [draw(low, high, 1.0), draw(low, high, 1.0)];
+        let mut about = |limit: f32| draw(-limit, limit, 0.0);
+        let shift = [about(config.shift), about(config.shift)];
+        let (sine, cosine) = (libm::sin(angle) as f32, libm::cos(angle) as f32);
+        let [x, y] = [[scale_x, rho_y * scale_x], [rho_x * scale_y, scale_y]];
+        let turn = |[x, y]: [f32; 2]| [cosine * x - sine * y, sine * x + cosine * y];
+        let ([xx, yx], [xy, yy]) = (turn(x), turn(y));
+        Self { map: [[xx, xy], [yx, yy]], shift }
+    }
+
+    /// Appends the image, of bytes in `[rows, columns, channels]`, turned by `rotation` and then distorted: the cubic
+    /// interpolation of Catmull and Rom, kept within 0 and 1. What lies beyond the image's border is 0.
+    pub(super) fn write(
+        &self,
+        image: &[u8],
+        [rows, columns, channels]: [usize; 3],
+        rotation: Rotation,
+        to: &mut Vec<f32>,
+    ) {
+        let last = [rows as f32 - 1.0, columns as f32 - 1.0];
+        let [middle_row, middle_column] = last.map(|last| last / 2.0);
+        let [[xx, xy], [yx, yy]] = self.map;
+        let [shift_x, shift_y] = self.shift;
+        for row in 0..rows {
+            let y = row as f32 - middle_row;
+            for column in 0..columns {
+                let x = column as f32 - middle_column;
+                let from_column = xx * x + xy * y + (columns as f32 * shift_x + middle_column);
+                let from_row = yx * x + yy * y + (rows as f32 * shift_y + middle_row);
+                let place = rotation.source(from_row, from_column, last[0]);
+                for channel in 0..channels {
+                    let value = between(image, [rows, columns, channels], place, channel);
+                    to.push((value / 255.0).clamp(0.0, 1.0));
+                }
+            }
+        }
+    }
+}
+
+/// The value of a channel of an image between its pixels, at `(row, column)`.
+fn between(
+    image: &[u8],
+    [rows, columns, channels]: [usize; 3],
+    (row, column): (f32, f32),
+    channel: usize,
+) -> f32 {
+    let (first_row, first_column) = (row.floor() - 1.0, column.floor() - 1.0);
+    let by_row = catmull_rom(row - row.floor());
+    let by_column = catmull_rom(column - column.floor());
+    let mut value = 0.0;
+    for (i, by_row) in by_row.into_iter().enumerate() {
+        let Some(row) = inside(first_row + i as f32, rows) else { continue };
+        for (j, by_column) in by_column.into_iter().enumerate() {
+            let Some(column) = inside(first_column + j as f32, columns) else { continue };
+            let pixel = image[(row * columns + column) * channels + channel];
+            value += by_row * by_column * f32::from(pixel);
+        }
+    }
+    value
+}
+
+fn inside(place: f32, size: usize) -> Option<usize> {
+    (place >= 0.0 && place < size as f32).then_some(place as usize)
+}
+
+/// The weights of the four pixels around a place that lies `t` of the way from the second to the third (Keys 1981, with
+/// a = −1/2).
+fn catmull_rom(t: f32) -> [f32; 4] {
+    [
+        0.5 * t * (t * (2.0 - t) - 1.0),
+        0.5 * (t * t * (3.0 * t - 5.0) + 2.0),
+        0.5 * t * (t * (4.0 - 3.0 * t) + 1.0),
+        0.5 * t * t * (t - 1.0),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use lyceum_common::ids::{EpisodeIndex, MetaStep};
+    use lyceum_common::seed::{Purpose, Seed};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NONE: DistortionConfig = DistortionConfig {
+        rotation: 0.0,
+        shear: 0.0,
+        scale: [1.0, 1.0],
+        shift: 0.0,
+        probability: 1.0,
+    };
+
+    fn drawn(config: &DistortionConfig, seed: u64) -> Distortion {
+        let episode = Seed::of_run(seed).step(MetaStep(0)).episode(EpisodeIndex(0));
+        Distortion::draw(config, &mut episode.stream(Purpose::Augmentation))
+    }
+
+    fn written(distortion: Distortion, image: &[u8], shape: [usize; 3], quarters: u32) -> Vec<f32> {
+        let mut to = Vec::new();
+        distortion.write(image, shape, Rotation::of(quarters), &mut to);
+        to
+    }
+
+    /// A blob in a dark image: the share of ink, and its centre of mass as (x, y) from the image's.
+    fn centre(image: &[f32], size: usize) -> [f32; 2] {
+        let middle = (size as f32 - 1.0) / 2.0;
+        let mut moments = [0.0; 3];
+        for (place, &ink) in image.iter().enumerate() {
+            let (x, y) = ((place % size) as f32 - middle, (place / size) as f32 - middle);
+            for (moment, by) in moments.iter_mut().zip([1.0, x, y]) {
+                *moment += ink * by;
+            }
+        }
+        [moments[1] / moments[0], moments[2] / moments[0]]
+    }
+
+    /// The image of a blob whose centre lies 6 pixels to the right of the middle of 21 × 21.
+    fn blob() -> Vec<u8> {
+        let ink = |place: usize| {
+            let (x, y) = ((place % 21) as f32 - 16.0, (place / 21) as f32 - 10.0);
+            (255.0 * (-(x * x + y * y) / 4.0).exp()) as u8
+        };
+        (0..21 * 21).map(ink).collect()
+    }
+
+    fn fixed(change: impl FnOnce(&mut DistortionConfig)) -> [f32; 2] {
+        let mut config = NONE;
+        change(&mut config);
+        centre(&written(drawn(&config, 1), &blob(), [21, 21, 1], 0), 21)
+    }
+
+    fn close(at: [f32; 2], expected: [f32; 2]) {
+        let near = at.iter().zip(expected).all(|(at, expected)| (at - expected).abs() < 0.05);
+        assert!(near, "{at:?} {expected:?}");
+    }
+
+    #[test]
+    fn each_number_moves_what_is_drawn_as_it_says() {
+        close(fixed(|_| ()), [6.0, 0.0]);
+        // A pixel comes from twice as far away: things are half as large.
+        close(fixed(|config| config.scale = [2.0, 2.0]), [3.0, 0.0]);
+        // The angle is between −90° and 90°, and whatever it is the distance stays.
+        let [x, y] = fixed(|config| config.rotation = 90.0);
+        assert!((libm::hypotf(x, y) - 6.0).abs() < 0.05 && y.abs() > 0.5, "{x} {y}");
+        let [x, y] = fixed(|config| config.shift = 0.2);
+        assert!((x - 6.0).abs() > 0.1 && (x - 6.0).abs() < 4.2 && y.abs() > 0.1 && y.abs() < 4.2);
+        let [x, y] = fixed(|config| config.shear = 0.3);
+        // With ρx and ρy the blob's place solves x + ρx y = 6 and y + ρy x = 0.
+        let rho_y = -y / x;
+        assert!(rho_y.abs() > 0.01 && rho_y.abs() < 0.31, "{x} {y}");
+        assert!(((6.0 - x) / y).abs() < 0.31, "{x} {y}");
+    }
+
+    type Matrix = [[f64; 2]; 2];
+
+    fn product(a: Matrix, b: Matrix) -> Matrix {
+        std::array::from_fn(|i| std::array::from_fn(|j| a[i][0] * b[0][j] + a[i][1] * b[1][j]))
+    }
+
+    #[test]
+    fn it_is_made_up_of_what_is_drawn_in_the_order_that_is_written() {
+        let config = DistortionConfig { probability: 0.7, ..DistortionConfig::default() };
+        let mut generator = Seed::of_run(7)
+            .step(MetaStep(0))
+            .episode(EpisodeIndex(0))
+            .stream(Purpose::Augmentation);
+        let mut again = generator.clone();
+        for _ in 0..50 {
+            let Distortion { map, shift } = Distortion::draw(&config, &mut generator);
+            let mut next = |low: f32, high, none| {
+                let (share, value) = (again.unit(), again.uniform(low, high));
+                f64::from(if share < 0.7 { value } else { none })
+            };
+            let angle = next(-10.0, 10.0, 0.0).to_radians();
+            let [rho_x, rho_y] = [next(-0.3, 0.3, 0.0), next(-0.3, 0.3, 0.0)];
+            let scale = [[next(0.8, 1.2, 1.0), 0.0], [0.0, next(0.8, 1.2, 1.0)]];
+            let expected_shift = [next(-0.019, 0.019, 0.0), next(-0.019, 0.019, 0.0)];
+            let turn = [[angle.cos(), -angle.sin()], [angle.sin(), angle.cos()]];
+            let expected = product(turn, product([[1.0, rho_x], [rho_y, 1.0]], scale));
+            for (value, expected) in map.as_flattened().iter().zip(expected.as_flattened()) {
+                assert!((f64::from(*value) - expected).abs() < 1e-6, "{map:?} {expected:?}");
+            }
+            assert_eq!(shift.map(f64::from), expected_shift);
+        }
+    }
+
+    #[test]
+    fn beyond_the_border_there_is_nothing() {
+        let config = DistortionConfig { scale: [3.0, 3.0], ..NONE };
+        let image = written(drawn(&config, 1), &[255; 81], [9, 9, 1], 0);
+        let dark = |place: usize| {
+            let (x, y) = (place % 9, place / 9);
+            x.min(y) < 2 || x.max(y) > 6
+        };
+        assert!(image.iter().enumerate().all(|(place, &ink)| !dark(place) || ink == 0.0));
+        assert_eq!(image[40], 1.0);
+    }
+
+    proptest! {
+        #[test]
+        fn none_gives_the_image_turned(
+            image in proptest::collection::vec(any::<u8>(), 6 * 6 * 3), seed: u64, quarters in 0_u32..4
+        ) {
+            let turned = written(drawn(&NONE, seed), &image, [6, 6, 3], quarters);
+            for (place, &value) in turned.iter().enumerate() {
+                let (pixel, channel) = (place / 3, place % 3);
+                let (row, column) = Rotation::of(quarters).source(pixel / 6, pixel % 6, 5);
+                prop_assert_eq!(value, super::super::few_shot::intensity(image[(row * 6 + column) * 3 + channel]));
+            }
+        }
+
+        #[test]
+        fn weights_are_one_together_and_reproduce_straight_lines(t in 0.0_f32..1.0) {
+            let weights = catmull_rom(t);
+            prop_assert!((weights.iter().sum::<f32>() - 1.0).abs() < 1e-6);
+            let place = (-1..3).zip(weights).map(|(place, weight)| place as f32 * weight).sum::<f32>();
+            prop_assert!((place - t).abs() < 1e-6);
+        }
+
+        #[test]
+        fn values_stay_within_0_and_1(image in proptest::collection::vec(any::<u8>(), 7 * 5), seed: u64) {
+            let config = DistortionConfig { probability: 1.0, shift: 0.5, ..DistortionConfig::default() };
+            let image = written(drawn(&config, seed), &image, [7, 5, 1], 0);
+            prop_assert!(image.iter().all(|value| (0.0..=1.0).contains(value)));
+        }
+    }
+}
