@@ -30,6 +30,8 @@ presets!(
     "omniglot-matching-5w1s",
     "omniglot-relation-5w1s",
     "omniglot-siamese-5w1s",
+    "omniglot-lake-prototypical",
+    "quickdraw-prototypical-5w1s",
     "quadratics-learned-optimizer",
     "mnist-learned-optimizer",
 );
