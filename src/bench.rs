@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use lyceum_common::config::{FarmConfig, RunConfig};
+use lyceum_common::config::{FarmConfig, Precision, RunConfig};
 use lyceum_common::ids::{EpisodeIndex, MetaStep};
 use lyceum_common::layout::Layout;
 use lyceum_common::model::run_layout;
@@ -42,12 +42,31 @@ pub(crate) struct Bench {
     /// avx512, avx2, neon or portable; the fastest that the machine has where absent.
     #[arg(long, value_name = "NAME")]
     instruction_set: Option<InstructionSet>,
+    /// What convolutions multiply; shares stay those of the peak of float32.
+    #[arg(long, value_enum, default_value = "float32")]
+    precision: PrecisionName,
     /// Where an episode's time goes instead: each op of each layer, on one thread.
     #[arg(long)]
     profile: bool,
     /// One JSON object a line.
     #[arg(long)]
     json: bool,
+}
+
+/// [`Precision`], on the command line.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum PrecisionName {
+    Float32,
+    Bfloat16,
+}
+
+impl From<PrecisionName> for Precision {
+    fn from(name: PrecisionName) -> Self {
+        match name {
+            PrecisionName::Float32 => Self::Float32,
+            PrecisionName::Bfloat16 => Self::Bfloat16,
+        }
+    }
 }
 
 /// One line of results.
@@ -92,7 +111,10 @@ impl Bench {
                 return Ok(());
             }
         }
-        let workloads = workload::named(&others)?;
+        let mut workloads = workload::named(&others)?;
+        for workload in &mut workloads {
+            workload.set_precision(self.precision.into());
+        }
         if self.profile {
             return workloads.iter().try_for_each(|workload| self.profile(workload));
         }

@@ -3,7 +3,7 @@
 use lyceum_common::config::{
     Activation, AdamConfig, Conv4Config, DataConfig, Distance, Downsample, EpisodeConfig,
     Estimator, FarmConfig, Features, GlyphsConfig, InnerOptimizer, LearnedOptimizerConfig,
-    LearnerConfig, MamlConfig, MetaOptimizerConfig, MlpConfig, NetworkConfig, Order,
+    LearnerConfig, MamlConfig, MetaOptimizerConfig, MlpConfig, NetworkConfig, Order, Precision,
     PrototypicalConfig, ReptileConfig, Rule, RunConfig, Schedule, SinusoidConfig, TrainingConfig,
 };
 
@@ -11,6 +11,15 @@ use lyceum_common::config::{
 pub(super) struct Workload {
     pub(super) name: &'static str,
     pub(super) task: Task,
+}
+
+impl Workload {
+    /// Makes its convolutions multiply such numbers.
+    pub(super) fn set_precision(&mut self, precision: Precision) {
+        if let Task::Run(config) = &mut self.task {
+            config.training.precision = precision;
+        }
+    }
 }
 
 /// What is timed.
@@ -164,6 +173,7 @@ fn config(
             test_episodes: 0,
             checkpoint_every: 0,
             report_every: 0,
+            precision: Precision::Float32,
         },
         farm: FarmConfig::default(),
         published: Vec::new(),

@@ -91,7 +91,9 @@ impl<T: Real> Objective<T> {
         let mut planner = Planner::new(network.layout().trained().len() * abreast, has_tangents);
         let inputs = planner.slot(examples * network.input_len() * abreast, false);
         let layers = Vec::new();
-        let mut plan = Plan { planner: &mut planner, examples, abreast, adapted, layers };
+        let precision = network.precision();
+        let mut plan =
+            Plan { planner: &mut planner, examples, abreast, adapted, precision, layers };
         let loss = program(&mut plan, Feature { value: inputs, cotangent: None });
         let layers = plan.layers;
         let (plane, parameters, gradient, statistics) = planner.finish();

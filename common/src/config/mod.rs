@@ -26,7 +26,7 @@ pub use network::{
     Activation, Conv4Config, Downsample, Features, LinearConfig, MlpConfig, NetworkConfig,
 };
 pub use published::Published;
-pub use run::{EpisodeConfig, RunConfig, TrainingConfig};
+pub use run::{EpisodeConfig, Precision, RunConfig, TrainingConfig};
 
 /// Why a configuration cannot be run: the key, and what is wrong with its value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -109,6 +109,23 @@ impl EpisodeConfig {
     }
 }
 
+/// What the numbers are that training multiplies. Sums are f32, and so are parameters, gradients and all that evaluation
+/// computes, whatever it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// f32.
+    #[default]
+    Float32,
+    /// bfloat16, in convolutions between maps of which there are multiples of sixteen.
+    Bfloat16,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference over")]
+fn is_default(precision: &Precision) -> bool {
+    *precision == Precision::default()
+}
+
 /// How long a run lasts and when it looks up.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -132,6 +149,9 @@ pub struct TrainingConfig {
     /// Meta-steps between lines of metrics.
     #[serde(default = "report_every")]
     pub report_every: u64,
+    /// What meta-gradients are computed with.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub precision: Precision,
 }
 
 fn validation_episodes() -> u64 {

@@ -70,6 +70,7 @@ pub(crate) struct Gather {
     width: usize,
     input_len: usize,
     output_len: usize,
+    rounding: bool,
 }
 
 impl Gather {
@@ -81,8 +82,17 @@ impl Gather {
         blocks: Blocks,
         (taps, depth, width): (usize, usize, usize),
     ) -> Self {
-        let mut gather =
-            Self { block, rest, blocks, taps, depth, width, input_len: 0, output_len: 0 };
+        let mut gather = Self {
+            block,
+            rest,
+            blocks,
+            taps,
+            depth,
+            width,
+            input_len: 0,
+            output_len: 0,
+            rounding: false,
+        };
         let (mut input_len, mut output_len) = (0, 0);
         for part in gather.parts() {
             for group in part.groups {
@@ -106,8 +116,32 @@ impl Gather {
             |row: usize| GatherRow { input: offset(row * depth), output: offset(row * width) };
         let group =
             Group { taps: vec![Tap { input: 0, index: 0 }], rows: (0..rows).map(row).collect() };
-        let blocks = Blocks { whole: 1, input: 0, output: 0 };
+        let blocks = Blocks { whole: 1, input: rows * depth, output: rows * width };
         Self::new(vec![group], Vec::new(), blocks, (1, depth, width))
+    }
+
+    /// The same, of numbers that are rounded to bfloat16 where `rounding` asks for it and whole vectors of them meet; sums
+    /// stay as they are.
+    pub(crate) fn rounding(self, rounding: bool) -> Self {
+        let whole = self.depth.is_multiple_of(LANES) && self.width.is_multiple_of(LANES);
+        let is_even = |group: &Group| {
+            let taps = group.taps.iter().map(|tap| tap.input);
+            group.rows.iter().map(|row| row.input).chain(taps).all(|place| place.is_multiple_of(2))
+        };
+        let furthest = |group: &Group| {
+            let tap = group.taps.iter().map(|tap| tap.input as usize).max().unwrap_or(0);
+            group.rows.iter().map(|row| row.input as usize).max().unwrap_or(0) + tap + self.depth
+        };
+        // Pairs begin at even places, and are rounded block by block.
+        let in_pairs = self.kinds().into_iter().flatten().all(is_even);
+        let apart = self.block.iter().all(|group| furthest(group) <= self.blocks.input);
+        let apart = apart || self.blocks.whole == 0;
+        Self { rounding: rounding && whole && in_pairs && apart, ..self }
+    }
+
+    /// Whether its numbers are rounded.
+    pub(super) fn is_rounding(&self) -> bool {
+        self.rounding
     }
 
     /// All parts, in order.
@@ -119,6 +153,12 @@ impl Gather {
             output: block * output,
             last: block == whole,
         })
+    }
+
+    /// The inputs of a part.
+    pub(super) fn inputs_of(&self, part: &Part<'_>) -> Range<usize> {
+        let end = if part.last { self.input_len } else { part.input + self.blocks.input };
+        part.input.min(self.input_len)..end.min(self.input_len)
     }
 
     /// The inputs of the part behind `part`; none behind the last one.

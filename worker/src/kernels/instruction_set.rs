@@ -82,6 +82,15 @@ impl InstructionSet {
         }
     }
 
+    /// Whether it multiplies pairs of bfloat16 at once.
+    #[cfg(target_arch = "x86_64")]
+    #[inline]
+    pub(super) fn has_bfloat16(self) -> bool {
+        self.0 == Kind::Avx512
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512bf16")
+    }
+
     /// Runs a kernel on f32.
     #[inline]
     pub(super) fn run_f32<K: Kernel<f32>>(self, kernel: K) -> K::Output {

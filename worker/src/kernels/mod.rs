@@ -7,6 +7,7 @@
 //! | `portable`, `x86_64`, `aarch64` | its implementations |
 //! | `instruction_set` | choosing one, and running a kernel with it |
 //! | `gather`, `product`, `outer` | convolutions and matrix products, and their gradients by the weights |
+//! | `bfloat16` | numbers rounded for such products, and sums of products of pairs of them |
 //! | `prefetch`, `pages` | asking for numbers ahead of time, and for large pages; waiting for what went past the caches |
 //! | `places`, `formula`, `sweep` | a formula swept over the places of a batch, or over the windows that are pooled |
 //! | `statistics`, `normalisation` | batch norm with ReLU and max pool, backward and tangents |
@@ -29,6 +30,7 @@
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
+mod bfloat16;
 mod channels;
 mod formula;
 mod gather;

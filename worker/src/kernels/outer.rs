@@ -18,6 +18,7 @@
 
 mod packed;
 mod plan;
+mod rounded;
 mod tile;
 
 pub(crate) use plan::Outer;
@@ -25,6 +26,7 @@ pub(crate) use plan::Outer;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
+use super::bfloat16::{as_f32, as_f32_mut};
 use super::gather::{Part, evenly};
 use super::lanes::{LANES, Lanes};
 use super::prefetch::Ahead;
@@ -72,6 +74,17 @@ fn sum_up<T: Real>(
 ) {
     for (input, cotangent) in terms {
         outer.gather.check(input.len(), output.len(), cotangent.len());
+    }
+    if outer.gather.is_rounding()
+        && let Some(output) = as_f32_mut(output)
+    {
+        let operands = |&(a, b): &(_, _)| Some((as_f32(a)?, as_f32(b)?));
+        let (count, terms): (_, [_; 2]) = (
+            terms.len(),
+            std::array::from_fn(|i| terms.get(i).and_then(operands).unwrap_or_default()),
+        );
+        let target = Target::new(outer, output, is_blank);
+        return Product { instruction_set, outer, terms: &terms[..count], target }.rounded();
     }
     let target = Target::new(outer, output, is_blank);
     let product = Product { instruction_set, outer, terms, target };

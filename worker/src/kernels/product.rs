@@ -14,11 +14,14 @@
 //! rows of a group while a slice of the panel's weights stays in the first-level cache; sums wait in the output for the
 //! next slice, which rounds nothing.
 
+use super::bfloat16::{as_f32, as_f32_mut};
 use super::gather::{Part, tiles};
 use super::lanes::{LANES, Lanes, load, store};
 use super::prefetch::Ahead;
 use super::real::Real;
 use super::{Gather, GatherRow, InstructionSet, Kernel, Tap};
+
+mod rounded;
 
 /// Numbers of the depth that a loop takes at a time.
 const UNROLL: usize = 4;
@@ -48,6 +51,17 @@ pub(crate) fn product<T: Real>(
     }
     if let Some(start) = start {
         assert!(start.len() >= gather.width(), "the sums start from a row of outputs");
+    }
+    if gather.is_rounding()
+        && let Some(output) = as_f32_mut(output)
+    {
+        let operands = |&(a, b): &(_, _)| Some((as_f32(a)?, as_f32(b)?));
+        let (count, terms): (_, [_; 2]) = (
+            terms.len(),
+            std::array::from_fn(|i| terms.get(i).and_then(operands).unwrap_or_default()),
+        );
+        let start = start.and_then(as_f32);
+        return rounded::product(instruction_set, gather, start, &terms[..count], output);
     }
     let output = output.as_mut_ptr();
     for part in gather.parts() {

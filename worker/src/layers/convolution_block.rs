@@ -215,7 +215,9 @@ impl<T: Real> Layer<T> for ConvolutionBlock {
 
 #[cfg(test)]
 mod tests {
-    use lyceum_common::config::{Conv4Config, Downsample, Features, NetworkConfig, Shape};
+    use lyceum_common::config::{
+        Conv4Config, Downsample, Features, NetworkConfig, Precision, Shape,
+    };
     use lyceum_common::model::Head;
 
     use crate::episodes::Batch;
@@ -243,6 +245,7 @@ mod tests {
             inputs: 1,
             outputs: filters,
             stride: 1,
+            precision: Precision::Float32,
         };
         assert!(shape.is_sooner_computed_than_read());
         check(Downsample::MaxPool, (filters, images), [InstructionSet::best()].into_iter());

@@ -3,13 +3,14 @@
 
 use std::sync::Arc;
 
+use lyceum_common::config::Precision;
 use lyceum_common::seed::{OfEpisode, Seed};
 
 use super::{Learner, Setting, running};
 use crate::episodes::{Episode, EpisodeSize};
 use crate::kernels::Real;
 use crate::layers::{Feature, Loss};
-use crate::networks::Plan;
+use crate::networks::{Network, Plan};
 use crate::objective::{Frame, Objective};
 use crate::profile::{Examples, Share};
 use crate::reports::Reports;
@@ -51,7 +52,7 @@ impl<T: Real> Metric<T> {
     ) -> Self {
         let network = setting.network;
         let trained = network.layout().trained().len();
-        let objective = |size: EpisodeSize| {
+        let objective = |network: &Network, size: EpisodeSize| {
             let (supports, examples) = (size.support(), size.support() + size.query());
             let program = |plan: &mut Plan<'_, T>, images: Feature| {
                 let z = network.plan(plan, images);
@@ -62,11 +63,12 @@ impl<T: Real> Metric<T> {
             let set = setting.instruction_set;
             Arc::new(Objective::of_program(network, examples, 0..0, set, program))
         };
-        let training = objective(setting.training);
-        let evaluation = if setting.evaluation == setting.training {
+        let training = objective(network, setting.training);
+        let is_exact = network.precision() == Precision::Float32;
+        let evaluation = if is_exact && setting.evaluation == setting.training {
             Arc::clone(&training)
         } else {
-            objective(setting.evaluation)
+            objective(&setting.evaluated_network(), setting.evaluation)
         };
         let parameters = network.layout().len();
         Self { training, evaluation, transductive: setting.transductive, trained, parameters }

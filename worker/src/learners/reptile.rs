@@ -56,15 +56,20 @@ impl<T: Real> Reptile<T> {
         let parameters = setting.network.layout().len();
         let steps = (config.inner_steps, config.evaluation_steps);
         let (training, evaluation) = Stage::both(setting, steps, &(0..0));
-        let batch = |stage: &Stage<T>, size: Option<usize>| match size {
-            Some(size) if size < stage.support.examples() => setting.objective(size, 0..0),
-            _ => Arc::clone(&stage.support),
-        };
+        let is_smaller = |stage: &Stage<T>, size: &usize| *size < stage.support.examples();
+        let training_batch = config.inner_batch.filter(|size| is_smaller(&training, size));
+        let evaluation_batch = config.evaluation_batch.filter(|size| is_smaller(&evaluation, size));
         Self {
             optimizer: config.inner_optimizer,
             rate: T::from_f64(f64::from(config.inner_rate)),
-            training_batch: batch(&training, config.inner_batch),
-            evaluation_batch: batch(&evaluation, config.evaluation_batch),
+            training_batch: training_batch.map_or_else(
+                || Arc::clone(&training.support),
+                |size| setting.objective(size, 0..0),
+            ),
+            evaluation_batch: evaluation_batch.map_or_else(
+                || Arc::clone(&evaluation.support),
+                |size| setting.evaluation_objective(size),
+            ),
             training,
             evaluation,
             parameters,

@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use lyceum_common::config::Precision;
+
 use crate::episodes::{Episode, EpisodeSize};
 use crate::kernels::InstructionSet;
 use crate::kernels::Real;
@@ -30,14 +32,33 @@ pub(crate) struct Setting<'n> {
 }
 
 impl Setting<'_> {
-    /// The objective on `examples` examples, whose Hessian is multiplied along the `adapted` parameters.
+    /// The objective of training on `examples` examples, whose Hessian is multiplied along the `adapted` parameters.
     pub(crate) fn objective<T: Real>(
         &self,
         examples: usize,
         adapted: Range<usize>,
     ) -> Arc<Objective<T>> {
+        self.objective_of(self.network, examples, adapted)
+    }
+
+    /// That of evaluation, whatever training multiplies: nothing takes its Hessian.
+    pub(crate) fn evaluation_objective<T: Real>(&self, examples: usize) -> Arc<Objective<T>> {
+        self.objective_of(&self.evaluated_network(), examples, 0..0)
+    }
+
+    /// The network as evaluation computes it.
+    pub(crate) fn evaluated_network(&self) -> Network {
+        self.network.in_precision(Precision::Float32)
+    }
+
+    fn objective_of<T: Real>(
+        &self,
+        network: &Network,
+        examples: usize,
+        adapted: Range<usize>,
+    ) -> Arc<Objective<T>> {
         Arc::new(Objective::side_by_side(
-            self.network,
+            network,
             self.loss,
             (examples, self.abreast),
             adapted,
@@ -68,27 +89,24 @@ impl<T: Real> Stage<T> {
         steps: (usize, usize),
         adapted: &Range<usize>,
     ) -> (Self, Self) {
-        let support = |examples: usize| setting.objective(examples, adapted.clone());
-        // Nothing takes the query loss's Hessian.
-        let query = |examples: usize| setting.objective(examples, 0..0);
         let training = Self {
-            support: support(setting.training.support()),
-            query: query(setting.training.query()),
+            support: setting.objective(setting.training.support(), adapted.clone()),
+            // Nothing takes the query loss's Hessian.
+            query: setting.objective(setting.training.query(), 0..0),
             steps: steps.0,
             transductive: true,
         };
-        let (training_size, evaluation_size) = (setting.training, setting.evaluation);
+        let is_exact = setting.network.precision() == Precision::Float32;
+        let shared = |objective: &Arc<Objective<T>>, examples: usize| {
+            if is_exact && objective.examples() == examples {
+                Arc::clone(objective)
+            } else {
+                setting.evaluation_objective(examples)
+            }
+        };
         let evaluation = Self {
-            support: if training_size.support() == evaluation_size.support() {
-                Arc::clone(&training.support)
-            } else {
-                query(evaluation_size.support())
-            },
-            query: if training_size.query() == evaluation_size.query() {
-                Arc::clone(&training.query)
-            } else {
-                query(evaluation_size.query())
-            },
+            support: shared(&training.support, setting.evaluation.support()),
+            query: shared(&training.query, setting.evaluation.query()),
             steps: steps.1,
             transductive: setting.transductive,
         };

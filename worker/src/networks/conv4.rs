@@ -82,6 +82,7 @@ fn block<T: Real>(
         inputs: channels,
         outputs: filters,
         stride: if downsample == Some(Downsample::Stride) { 2 } else { 1 },
+        precision: plan.precision,
     };
     let (height, width) = shape.output_extent();
     let pools = matches!(downsample, Some(Downsample::MaxPool | Downsample::MaxPoolTwice));

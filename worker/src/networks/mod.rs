@@ -5,7 +5,7 @@ mod linear;
 mod mlp;
 mod relation;
 
-use lyceum_common::config::{NetworkConfig, Shape};
+use lyceum_common::config::{NetworkConfig, Precision, Shape};
 use lyceum_common::layout::{Entry, Layout};
 use lyceum_common::model::{Head, ModelError, encoder_map, network_layout};
 
@@ -21,6 +21,7 @@ pub(crate) struct Network {
     shape: Shape,
     head: Head,
     layout: Layout,
+    precision: Precision,
 }
 
 /// What a network is planned into, and which of its parameters move in the inner loop.
@@ -30,6 +31,8 @@ pub(crate) struct Plan<'p, T> {
     /// Problems side by side: one, or as many as there are lanes.
     pub(crate) abreast: usize,
     pub(crate) adapted: std::ops::Range<usize>,
+    /// What convolutions multiply.
+    pub(crate) precision: Precision,
     pub(crate) layers: Vec<Box<dyn Layer<T>>>,
 }
 
@@ -51,7 +54,18 @@ impl Network {
         head: Head,
     ) -> Result<Self, ModelError> {
         let layout = network_layout(config, shape, head)?;
-        Ok(Self { config: config.clone(), shape, head, layout })
+        let precision = Precision::Float32;
+        Ok(Self { config: config.clone(), shape, head, layout, precision })
+    }
+
+    /// The same, multiplying such numbers.
+    pub(crate) fn in_precision(&self, precision: Precision) -> Self {
+        Self { precision, ..self.clone() }
+    }
+
+    /// What it multiplies.
+    pub(crate) fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// The same without what stands behind its features.
@@ -59,7 +73,7 @@ impl Network {
     /// # Errors
     /// Where it has no encoder.
     pub(crate) fn encoder(&self) -> Result<Self, ModelError> {
-        Self::new(&self.config, self.shape, Head::Features)
+        Ok(Self::new(&self.config, self.shape, Head::Features)?.in_precision(self.precision))
     }
 
     /// Names and shapes of its parameters, as PyTorch has them.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use lyceum_common::config::Precision;
+
 use crate::kernels::{Blocks, Gather, GatherRow, Group, Tap, offset};
 
 /// Rows and columns of the filter.
@@ -17,6 +19,8 @@ pub(crate) struct ConvolutionShape {
     pub(crate) inputs: usize,
     pub(crate) outputs: usize,
     pub(crate) stride: usize,
+    /// Of the numbers that are multiplied.
+    pub(crate) precision: Precision,
 }
 
 impl ConvolutionShape {
@@ -125,7 +129,8 @@ impl ConvolutionShape {
             output: images * written.len(),
         };
         let extents = (FILTER * FILTER, read.channels, written.channels);
-        Gather::new(groups(images), groups(self.images % images), blocks, extents)
+        let gather = Gather::new(groups(images), groups(self.images % images), blocks, extents);
+        gather.rounding(self.precision == Precision::Bfloat16)
     }
 }
 
@@ -202,7 +207,7 @@ mod tests {
 
     #[test]
     fn forward_is_a_convolution_and_both_gradients_are_its_transposes() {
-        for (height, width, inputs, outputs, stride) in [
+        let shapes = [
             (5, 4, 3, 7, 1),
             (7, 7, 2, 20, 2),
             (6, 5, 8, 16, 2),
@@ -211,8 +216,20 @@ mod tests {
             // Of these a block holds three images, and one.
             (23, 23, 32, 64, 2),
             (40, 40, 18, 33, 1),
-        ] {
-            let shape = ConvolutionShape { images: 4, height, width, inputs, outputs, stride };
+            (14, 14, 16, 48, 1),
+        ];
+        let of_both = [Precision::Float32, Precision::Bfloat16];
+        let cases =
+            of_both.into_iter().flat_map(|precision| shapes.map(|shape| (precision, shape)));
+        for (precision, (height, width, inputs, outputs, stride)) in cases {
+            let images = 4;
+            let shape =
+                ConvolutionShape { images, height, width, inputs, outputs, stride, precision };
+            // Numbers that rounding to bfloat16 leaves as they are.
+            let numbers = |salt, count| {
+                let upper = |x: f32| f32::from_bits(x.to_bits() & 0xffff_0000);
+                numbers(salt, count).into_iter().map(upper).collect::<Vec<f32>>()
+            };
             let x = numbers(1, 4 * height * width * inputs);
             let w = numbers(2, shape.weights());
             let dy = numbers(3, shape.output_len());

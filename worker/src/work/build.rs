@@ -86,7 +86,7 @@ fn assemble(
     source: &dyn Fn() -> Result<Arc<dyn EpisodeSource>, EpisodeError>,
     options: BuildOptions,
 ) -> Result<Arc<dyn Work>, BuildError> {
-    let network = network(config)?;
+    let network = network(config)?.in_precision(config.training.precision);
     let setting = setting(config, &network, options);
     Ok(match learner(&config.learner, &setting) {
         Registered::OfEpisodes(learner) => {

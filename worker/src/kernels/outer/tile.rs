@@ -74,6 +74,16 @@ impl<T: Copy> Target<T> {
         Self { output: output.as_mut_ptr(), rows, is_blank }
     }
 
+    /// Where the sums of a panel begin whose first column this is.
+    pub(super) fn panel(self, column: usize) -> *mut T {
+        self.output.wrapping_add(column * self.rows)
+    }
+
+    /// Whether sums are written rather than added.
+    pub(super) fn is_blank(self) -> bool {
+        self.is_blank
+    }
+
     /// The same once so many sums were written.
     pub(super) fn after(self, sums: usize) -> Self {
         Self { is_blank: self.is_blank && sums == 0, ..self }

@@ -89,7 +89,10 @@ impl<T: Real> Maml<T> {
             norms: StepNorms::new(config, layout),
             multi_step_loss: config.multi_step_loss,
             heads: given.then(|| {
-                [setting.training, setting.evaluation].map(|size| PrototypeHead::new(setting, size))
+                [
+                    PrototypeHead::new(setting, setting.network, setting.training),
+                    PrototypeHead::new(setting, &setting.evaluated_network(), setting.evaluation),
+                ]
             }),
             clip: config.inner_clip.map(|clip| T::from_f64(f64::from(clip.value))),
             order: config.order,

@@ -24,8 +24,8 @@ pub(super) struct PrototypeHead<T> {
 }
 
 impl<T: Real> PrototypeHead<T> {
-    pub(super) fn new(setting: &Setting<'_>, size: EpisodeSize) -> Self {
-        let network = setting.network;
+    /// Of `network`, which is the setting's of training or of evaluation.
+    pub(super) fn new(setting: &Setting<'_>, network: &Network, size: EpisodeSize) -> Self {
         let encoder = network.encoder().expect("a checked run has an encoder to take means of");
         let head = network.head();
         let (weights, biases) = (head.start..head.end - size.ways, head.end - size.ways..head.end);

@@ -1,0 +1,55 @@
+//! What training multiplies in bfloat16: nearly the meta-gradient, the same on every instruction set, and evaluation as it is.
+
+use lyceum_common::config::{
+    Adapt, Conv4Config, Distance, Downsample, Features, LearnerConfig, NetworkConfig, Order,
+    Precision, PrototypicalConfig, Shape,
+};
+use lyceum_common::model::Head;
+
+use super::{Setting, WAYS, episode, maml, parameters, registered, seed, setting};
+use crate::kernels::InstructionSet;
+use crate::kernels::test_support::same_bits;
+use crate::layers::LossKind;
+use crate::networks::Network;
+
+/// The meta-gradient, and what evaluation says.
+fn compute(config: &LearnerConfig, setting: &Setting<'_>) -> (Vec<f32>, f64) {
+    let network = setting.network;
+    let theta = parameters::<f32>(config.layout(network.layout()).len());
+    let mut learner = registered::<f32>(config, setting);
+    let mut gradient = vec![0.0; theta.len()];
+    let episode = episode(network);
+    learner.meta_gradient(&theta, &episode, seed(), &mut gradient);
+    (gradient, learner.evaluate(&theta, &episode, seed()).alone().loss)
+}
+
+#[test]
+fn rounded_operands_move_the_meta_gradient_a_little_and_evaluation_not_at_all() {
+    let prototypical =
+        LearnerConfig::Prototypical(PrototypicalConfig { distance: Distance::default() });
+    for (config, head) in
+        [(maml(Order::Second, Adapt::All, 2), Head::Linear(WAYS)), (prototypical, Head::Features)]
+    {
+        let (downsample, features) = (Downsample::Stride, Features::Flatten);
+        let conv4 = NetworkConfig::Conv4(Conv4Config { filters: 32, downsample, features });
+        let shape = Shape::Image { height: 40, width: 40, channels: 1 };
+        let exact = Network::new(&conv4, shape, head).unwrap();
+        let rounding = exact.in_precision(Precision::Bfloat16);
+        let of = |network: &Network, set| {
+            compute(&config, &setting(network, LossKind::CrossEntropy, set, 1 << 24))
+        };
+        let (gradient, evaluated) = of(&exact, InstructionSet::best());
+        let (rounded, evaluated_too) = of(&rounding, InstructionSet::best());
+        assert_eq!(evaluated.to_bits(), evaluated_too.to_bits(), "{config:?}");
+
+        let square = |x: f32| f64::from(x).powi(2);
+        let apart: f64 = gradient.iter().zip(&rounded).map(|(a, b)| square(a - b)).sum();
+        let norm: f64 = gradient.iter().map(|&x| square(x)).sum();
+        let error = (apart / norm).sqrt();
+        // Six images of noise: some ReLUs and the few numbers of a norm make more of an error of 2⁻⁹.
+        assert!((1e-4..0.3).contains(&error), "{error}: {config:?}");
+        for set in InstructionSet::available() {
+            assert!(same_bits(&of(&rounding, set).0, &rounded), "{set}: {config:?}");
+        }
+    }
+}
