@@ -13,7 +13,7 @@ use crate::layers::{
 use crate::networks::Plan;
 
 /// p(k | x) = Σ a(x, xᵢ) over the support examples xᵢ of class k, with a the softmax over all of them of
-/// cos(f(x), g(xᵢ)); the loss is −ln p of the right class. f and g are the encoder, or read the whole support set.
+/// s cos(f(x), g(xᵢ)), where s is 1 in the paper; the loss is −ln p of the right class. f and g are the encoder, or read the whole support set.
 pub(super) fn learner<T: Real>(config: &MatchingConfig, setting: &Setting<'_>) -> Metric<T> {
     let config = *config;
     Metric::new(setting, move |plan, embedded| {
@@ -22,8 +22,9 @@ pub(super) fn learner<T: Real>(config: &MatchingConfig, setting: &Setting<'_>) -
             Some(context) => in_context(context, plan, embedded),
             None => [embedded.queries, embedded.supports],
         };
-        let [queries, supports] = compared.map(|x| {
-            let unit = UnitRows::plan(plan.planner, width, x);
+        let [queries, supports] = compared;
+        let [queries, supports] = [(queries, config.scale), (supports, 1.0)].map(|(x, scale)| {
+            let unit = UnitRows::plan(plan.planner, width, scale, x);
             let y = unit.y;
             plan.layers.push(Box::new(unit));
             y

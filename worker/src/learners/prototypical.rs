@@ -27,7 +27,7 @@ pub(super) fn learner<T: Real>(config: &PrototypicalConfig, setting: &Setting<'_
             // d = 1 − cos, and the softmax does not see the one.
             Distance::Cosine => {
                 let [queries, prototypes] = [queries, prototypes].map(|x| {
-                    let unit = UnitRows::plan(plan.planner, width, x);
+                    let unit = UnitRows::plan(plan.planner, width, 1.0, x);
                     let y = unit.y;
                     plan.layers.push(Box::new(unit));
                     y

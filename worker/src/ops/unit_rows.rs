@@ -1,4 +1,4 @@
-//! Rows scaled to length one: their products are cosines.
+//! Rows scaled to the same length: products of rows of length one are cosines.
 
 use super::dot_product::dot;
 use super::{Nonlinear, inputs};
@@ -7,16 +7,18 @@ use crate::kernels::{InstructionSet, Real};
 /// No row is divided by less than this.
 const SHORTEST: f64 = 1e-8;
 
-/// xᵢ → xᵢ / max(‖xᵢ‖, 10⁻⁸), over rows of `width` numbers.
+/// xᵢ → s xᵢ / max(‖xᵢ‖, 10⁻⁸), over rows of `width` numbers.
 pub(crate) struct UnitRow {
     pub(crate) width: usize,
+    /// s.
+    pub(crate) scale: f32,
 }
 
 impl<T: Real> Nonlinear<T> for UnitRow {
     fn value(&self, _: InstructionSet, x: &[&[T]], out: &mut [T]) {
-        let [x] = inputs(x);
+        let ([x], scale) = (inputs(x), T::from_f64(f64::from(self.scale)));
         for (x, out) in x.chunks_exact(self.width).zip(out.chunks_exact_mut(self.width)) {
-            let share = T::ONE / length(x).max(T::from_f64(SHORTEST));
+            let share = scale / length(x).max(T::from_f64(SHORTEST));
             for (out, &x) in out.iter_mut().zip(x) {
                 *out = x * share;
             }
@@ -24,21 +26,23 @@ impl<T: Real> Nonlinear<T> for UnitRow {
     }
 }
 
-/// (x, y, ∂y) → ∂xᵢ = (∂yᵢ − yᵢ (yᵢ · ∂yᵢ)) / ‖xᵢ‖; ∂yᵢ / 10⁻⁸ for the shortest, whose divisor is constant.
+/// (x, y, ∂y) → ∂xᵢ = (s ∂yᵢ − yᵢ (yᵢ · ∂yᵢ) / s) / ‖xᵢ‖; s ∂yᵢ / 10⁻⁸ for the shortest, whose divisor is constant.
 pub(crate) struct UnitRowBackward {
     pub(crate) width: usize,
+    /// s.
+    pub(crate) scale: f32,
 }
 
 impl<T: Real> Nonlinear<T> for UnitRowBackward {
     fn value(&self, _: InstructionSet, x: &[&[T]], out: &mut [T]) {
-        let width = self.width;
+        let (width, scale) = (self.width, T::from_f64(f64::from(self.scale)));
         let [x, y, dy] = inputs(x).map(|plane: &[T]| plane.chunks_exact(width));
         for (((x, y), dy), out) in x.zip(y).zip(dy).zip(out.chunks_exact_mut(width)) {
             let (length, shortest) = (length(x), T::from_f64(SHORTEST));
-            let along = if length > shortest { dot(y, dy) } else { T::ZERO };
+            let along = if length > shortest { dot(y, dy) / scale } else { T::ZERO };
             let share = T::ONE / length.max(shortest);
             for ((out, &y), &dy) in out.iter_mut().zip(y).zip(dy) {
-                *out = (dy - y * along) * share;
+                *out = (scale * dy - y * along) * share;
             }
         }
     }

@@ -3,17 +3,26 @@
 use serde::{Deserialize, Serialize};
 
 use super::Definition;
-use crate::config::validate::within;
+use crate::config::validate::{positive, within};
 use crate::config::{ConfigError, RunConfig};
 use crate::model::Head;
 
 /// Matching networks (Vinyals et al. 2016): attention over the support examples.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct MatchingConfig {
+    /// What cosines are multiplied by ahead of the softmax: 1 in the paper, where no attention is above e² times another;
+    /// Chen et al. (2019) take 100.
+    pub scale: f32,
     /// Full-context embeddings, where they are wanted: LSTMs embed each example in the eyes of the whole support set.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub full_context: Option<FullContext>,
+}
+
+impl Default for MatchingConfig {
+    fn default() -> Self {
+        Self { scale: 1.0, full_context: None }
+    }
 }
 
 /// Full-context embeddings (Vinyals et al. 2016, appendix A).
@@ -31,6 +40,7 @@ fn processing_steps() -> usize {
 
 impl Definition for MatchingConfig {
     fn validate(&self, _: &RunConfig) -> Result<(), ConfigError> {
+        positive("learner.matching.scale", self.scale)?;
         let key = "learner.matching.full_context.processing_steps";
         self.full_context.map_or(Ok(()), |context| within(key, context.processing_steps, 1, 100))
     }
