@@ -4,8 +4,8 @@ mod data;
 mod meta_optimizer;
 
 use super::{
-    ConfigError, DataConfig, EpisodeConfig, FarmConfig, LearnerConfig, NetworkConfig, RunConfig,
-    TrainingConfig,
+    ConfigError, DataConfig, EpisodeConfig, FarmConfig, LearnerConfig, NetworkConfig, Precision,
+    RunConfig, TrainingConfig,
 };
 use crate::model::{ModelError, run_layout};
 
@@ -36,7 +36,22 @@ impl RunConfig {
         self.meta_optimizer.validate()?;
         self.training.validate()?;
         self.farm.validate()?;
+        self.validate_precision()?;
         self.validate_network_reads_data()
+    }
+
+    /// Refuses a precision that nothing in the run would have.
+    fn validate_precision(&self) -> Result<(), ConfigError> {
+        if self.training.precision == Precision::Float32 {
+            return Ok(());
+        }
+        let problem = match (&self.learner, &self.network) {
+            (LearnerConfig::LearnedOptimizer(_), _) => "an optimizer is learned in float32",
+            (_, NetworkConfig::Conv4(conv4)) if conv4.filters.is_multiple_of(16) => return Ok(()),
+            (_, NetworkConfig::Conv4(_)) => "needs a multiple of 16 as network.conv4.filters",
+            _ => "only convolutions multiply bfloat16: use network.conv4",
+        };
+        Err(ConfigError::new("training.precision", problem))
     }
 
     fn validate_network_reads_data(&self) -> Result<(), ConfigError> {
@@ -258,6 +273,7 @@ mod tests {
             ),
             (&["learner.prototypical={}", "episode.evaluation_ways=51"], "episode.evaluation_ways"),
             (&["learner.relation={}"], "network.conv4.downsample"),
+            (&["learner.matching.scale=0"], "learner.matching.scale"),
             (&["data.sinusoid.domain=[1,0]"], "data.sinusoid.domain"),
             (&["data.folder={path='x', held_out=[0.5,0.6]}"], "data.folder.held_out"),
             (&["data.folder={path='x', held_out=[-0.1,0.5]}"], "data.folder.held_out"),
@@ -328,6 +344,7 @@ mod tests {
             (&["training.meta_batch=0"], "training.meta_batch"),
             (&["training.test_episodes=0"], "training.test_episodes"),
             (&["training.report_every=0"], "training.report_every"),
+            (&["training.precision=bfloat16", "network.conv4.filters=24"], "training.precision"),
             (&["farm.audit=1.5"], "farm.audit"),
             (&["farm.lease_seconds=0"], "farm.lease_seconds"),
         ] {
