@@ -20,15 +20,18 @@ pub enum Initialisation {
     Uniform(f32, f32),
     /// Normal with mean zero and this standard deviation.
     Normal(f32),
+    /// The identity matrix of so many rows.
+    Identity(usize),
 }
 
 impl Initialisation {
     fn fill(self, generator: &mut Generator, values: &mut [f32]) {
-        for value in values {
+        for (place, value) in values.iter_mut().enumerate() {
             *value = match self {
                 Self::Constant(constant) => constant,
                 Self::Uniform(low, high) => generator.uniform(low, high),
                 Self::Normal(deviation) => deviation * generator.normal(),
+                Self::Identity(rows) => f32::from(place.is_multiple_of(rows + 1)),
             };
         }
     }

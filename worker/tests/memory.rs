@@ -32,7 +32,8 @@ fn seed(episode: u64) -> Seed<OfEpisode> {
 
 #[test]
 fn a_thread_allocates_nothing_after_its_first_episode() {
-    let learners: [&[&str]; 16] = [
+    let learners: [&[&str]; 17] = [
+        &["learner.meta_curvature={ inner_rate = 0.1, inner_steps = 2, evaluation_steps = 2 }"],
         &["training.precision=bfloat16", "learner.maml.inner_steps=2"],
         &["episode.distortion={}"],
         &["learner.maml.inner_steps=3"],

@@ -20,6 +20,7 @@ presets!(
     "omniglot-anil-5w1s",
     "omniglot-reptile-5w1s",
     "omniglot-metasgd-5w1s",
+    "omniglot-metacurvature-5w1s",
     "omniglot-mamlpp-5w1s",
     "omniglot-protomaml-5w1s",
     "omniglot-imaml-5w1s",

@@ -85,6 +85,7 @@ async fn three_workers_come_to_the_bits_of_one_with_every_kin_of_maml() {
     for learner in [
         &plus_plus[..],
         &["learner.maml.initial_head=prototypes"],
+        &["learner.meta_curvature={ inner_rate = 0.1, inner_steps = 2, evaluation_steps = 2 }"],
         &["learner.imaml={ inner_rate = 0.1, inner_steps = 3, evaluation_steps = 2 }"],
     ] {
         let episode = "episode={ ways = 4, shots = 2, queries = 2 }";

@@ -5,6 +5,7 @@ mod imaml;
 mod learned_optimizer;
 mod maml;
 mod matching;
+mod meta_curvature;
 mod meta_sgd;
 mod metric;
 mod optimizee;
@@ -95,6 +96,9 @@ pub(crate) fn learner<'c, T: Real>(
         LearnerConfig::Maml(config) => Arc::new(maml::Maml::new(config, setting)),
         LearnerConfig::Imaml(config) => Arc::new(imaml::Imaml::new(config, setting)),
         LearnerConfig::MetaSgd(config) => Arc::new(meta_sgd::MetaSgd::new(config, setting)),
+        LearnerConfig::MetaCurvature(config) => {
+            Arc::new(meta_curvature::MetaCurvature::new(config, setting))
+        }
         LearnerConfig::Reptile(config) => Arc::new(reptile::Reptile::new(config, setting)),
         LearnerConfig::Prototypical(config) => Arc::new(prototypical::learner(config, setting)),
         LearnerConfig::Matching(config) => Arc::new(matching::learner(config, setting)),

@@ -6,9 +6,9 @@ mod side_by_side;
 
 use lyceum_common::config::{
     Activation, Adapt, Conv4Config, Definition, Distance, Downsample, Features, FullContext,
-    ImamlConfig, InitialHead, InnerClip, LearnerConfig, MamlConfig, MatchingConfig, MetaSgdConfig,
-    MlpConfig, MultiStepLoss, NetworkConfig, Order, PairSampling, PrototypicalConfig,
-    RelationConfig, Shape, SiameseConfig,
+    ImamlConfig, InitialHead, InnerClip, LearnerConfig, MamlConfig, MatchingConfig,
+    MetaCurvatureConfig, MetaSgdConfig, MlpConfig, MultiStepLoss, NetworkConfig, Order,
+    PairSampling, PrototypicalConfig, RelationConfig, Shape, SiameseConfig,
 };
 use lyceum_common::ids::{EpisodeIndex, MetaStep};
 use lyceum_common::layout::Role;
@@ -266,6 +266,25 @@ fn the_implicit_gradient_is_the_derivative_of_the_loss_at_the_inner_optimum() {
 }
 
 #[test]
+fn meta_curvature_differentiates_the_initialisation_and_the_matrices() {
+    let config = LearnerConfig::MetaCurvature(MetaCurvatureConfig {
+        inner_rate: 0.1,
+        inner_steps: 2,
+        evaluation_steps: 2,
+    });
+    for network in [
+        conv4(Downsample::Stride, Features::Flatten, 33),
+        conv4(Downsample::MaxPool, Features::SpatialMean, 33),
+        mlp(Activation::Tanh),
+    ] {
+        for kept_bytes in [0, 1 << 24] {
+            let loss = LossKind::CrossEntropy;
+            check(&config, &setting(&network, loss, InstructionSet::best(), kept_bytes));
+        }
+    }
+}
+
+#[test]
 fn meta_sgd_differentiates_the_initialisation_and_the_rates() {
     let config = LearnerConfig::MetaSgd(MetaSgdConfig {
         initial_rates: [0.0, 0.1],
@@ -343,11 +362,15 @@ fn prototypical_networks_differentiate_and_give_the_same_bits() {
 
 #[test]
 fn matching_networks_differentiate_and_give_the_same_bits() {
-    let network = images(Downsample::MaxPool, Features::Flatten, 33, Head::Features);
-    check_everywhere(&LearnerConfig::Matching(MatchingConfig::default()), &network);
-    let network = images(Downsample::MaxPool, Features::Flatten, 33, Head::FullContext);
     let full_context = Some(FullContext { processing_steps: 3 });
-    check_everywhere(&LearnerConfig::Matching(MatchingConfig { full_context }), &network);
+    for (config, head) in [
+        (MatchingConfig::default(), Head::Features),
+        (MatchingConfig { scale: 7.0, ..MatchingConfig::default() }, Head::Features),
+        (MatchingConfig { full_context, ..MatchingConfig::default() }, Head::FullContext),
+    ] {
+        let network = images(Downsample::MaxPool, Features::Flatten, 33, head);
+        check_everywhere(&LearnerConfig::Matching(config), &network);
+    }
 }
 
 #[test]

@@ -146,7 +146,20 @@ impl Network {
         for entry in layout.entries() {
             let at = |place: usize| crate::kernels::offset(entry.offset + place);
             let Some(own) = self.counterpart(entry) else {
-                order.extend((0..entry.len()).map(at));
+                let inputs = entry.name.strip_suffix(".curvature_in");
+                let channels = inputs.and_then(|own| self.flattened_channels(own));
+                if let Some(channels) = channels {
+                    let extent = entry.shape[0];
+                    // A matrix of inputs, which are there channels last.
+                    let own =
+                        |input: usize| input % channels * (extent / channels) + input / channels;
+                    order.extend(
+                        (0..entry.len())
+                            .map(|place| at(own(place / extent) * extent + own(place % extent))),
+                    );
+                } else {
+                    order.extend((0..entry.len()).map(at));
+                }
                 continue;
             };
             match *own.shape {
@@ -192,6 +205,41 @@ impl Network {
                 Some(channels)
             }
             _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lyceum_common::config::{
+        Conv4Config, Definition as _, Downsample, Features, MetaCurvatureConfig,
+    };
+
+    use super::*;
+
+    #[test]
+    fn matrices_of_inputs_follow_the_inputs() {
+        let (downsample, features) = (Downsample::Stride, Features::Flatten);
+        let conv4 = NetworkConfig::Conv4(Conv4Config { filters: 3, downsample, features });
+        let shape = Shape::Image { height: 33, width: 33, channels: 1 };
+        let network = Network::new(&conv4, shape, Head::Linear(2)).unwrap();
+        let config = MetaCurvatureConfig { inner_rate: 0.1, inner_steps: 1, evaluation_steps: 1 };
+        let layout = config.layout(network.layout());
+        let order = network.order(&layout);
+        let mut places = order.clone();
+        places.sort_unstable();
+        assert!(places.into_iter().eq(0..layout.len() as u32), "each place once");
+
+        let of = |name: &str| layout.get(name).unwrap().range();
+        let (weight, matrix) = (of("head.weight"), of("head.weight.curvature_in"));
+        let inputs = weight.len() / 2;
+        assert!(inputs > 3, "the map has several places");
+        // The worker's inputs in the layout's order, told by the first output's weights.
+        let input = |i: usize| (order[weight.start + 2 * i] as usize - weight.start) % inputs;
+        for place in 0..matrix.len() {
+            let (row, column) = (place / inputs, place % inputs);
+            let expected = matrix.start + input(row) * inputs + input(column);
+            assert_eq!(order[matrix.start + place] as usize, expected, "{row}, {column}");
         }
     }
 }

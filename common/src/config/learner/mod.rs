@@ -4,6 +4,7 @@ mod imaml;
 mod learned_optimizer;
 mod maml;
 mod matching;
+mod meta_curvature;
 mod meta_sgd;
 mod prototypical;
 mod relation;
@@ -79,6 +80,8 @@ learners! {
     Imaml(imaml::ImamlConfig),
     /// Meta-SGD: a rate per parameter is learned as well.
     MetaSgd(meta_sgd::MetaSgdConfig),
+    /// Meta-curvature: matrices that transform gradients are learned as well.
+    MetaCurvature(meta_curvature::MetaCurvatureConfig),
     /// Reptile.
     Reptile(reptile::ReptileConfig),
     /// Prototypical networks.
