@@ -84,7 +84,7 @@ pub struct EpisodeConfig {
     pub distortion: Option<DistortionConfig>,
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference over")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference over")]
 fn is_zero(share: &f32) -> bool {
     *share == 0.0
 }
@@ -121,7 +121,7 @@ pub enum Precision {
     Bfloat16,
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference over")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference over")]
 fn is_default(precision: &Precision) -> bool {
     *precision == Precision::default()
 }
