@@ -41,8 +41,8 @@ pub(super) struct Way<'d> {
 ///    their first classes; with rotations its quarters are `below(4)` then, for all its classes; and the ways are `choose(classes of the group, ways)`.
 /// 2. Stream `Images`: way after way, in the order of the labels, `choose(images of its class, shots + queries)`; the
 ///    first `shots` of these are support, the rest query.
-/// 3. Stream `Augmentation`, where training images are distorted: one [`Distortion`] after the other for the images of a
-///    way, way after way.
+/// 3. Stream `Augmentation`, where training images are distorted: one after the other for the images of a way, way
+///    after way, of numbers in the order that `episodes/distortion.rs` says.
 ///
 /// Examples stand in the order of the labels, and within a label in the order drawn. A pixel's value is its byte / 255
 /// in f32; targets are one-hot.
