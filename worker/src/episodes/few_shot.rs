@@ -38,7 +38,8 @@ pub(super) struct Way<'d> {
 ///
 ///    Where some training episodes stay within a group, `unit() < share` is drawn first. If it holds, the group is
 ///    `below(groups)` of those with as many classes as there are ways, the largest first, and of a size in the order of
-///    their first classes; with rotations its quarters are `below(4)` then, for all its classes; and the ways are `choose(classes of the group, ways)`.
+///    their first classes; with rotations its quarters are `below(4)` then, for all its classes; and the ways are
+///    `choose(classes of the group, ways)`.
 /// 2. Stream `Images`: way after way, in the order of the labels, `choose(images of its class, shots + queries)`; the
 ///    first `shots` of these are support, the rest query.
 /// 3. Stream `Augmentation`, where training images are distorted: one after the other for the images of a way, way

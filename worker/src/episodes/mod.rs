@@ -174,7 +174,11 @@ pub fn source(
             | DataConfig::Folder(_)
             | DataConfig::Idx(_),
             pack,
-        ) => Box::new(few_shot(config, pack)?),
+        ) => {
+            let EpisodeConfig { within_groups, distortion, .. } = config.episode;
+            let source = few_shot(config, pack)?;
+            Box::new(source.within_groups(within_groups).distorting(distortion))
+        }
     };
     for split in used_splits(config) {
         source.check(split, EpisodeSize::of(config, split))?;
@@ -182,7 +186,7 @@ pub fn source(
     Ok(source)
 }
 
-/// The source of a run's classification episodes; no size is checked.
+/// The source of a run's classification episodes as they are evaluated, on training classes too; no size is checked.
 ///
 /// # Errors
 /// Where the learner takes no such episodes, the data has no classes, or the pack is not that of the configuration.
@@ -198,9 +202,7 @@ pub fn few_shot(
     }
     let pack = pack.ok_or(EpisodeError::NoPack)?;
     check_shape(config, &pack)?;
-    let source = FewShotSource::new(pack, config.data.rotations())?;
-    let EpisodeConfig { within_groups, distortion, .. } = config.episode;
-    Ok(source.within_groups(within_groups).distorting(distortion))
+    FewShotSource::new(pack, config.data.rotations())
 }
 
 /// Whether the run's episodes can be drawn, of whatever kind its learner takes.
@@ -228,4 +230,36 @@ fn used_splits(config: &RunConfig) -> impl Iterator<Item = Split> {
     let tests = config.training.test_episodes > 0;
     let used = Split::ALL.into_iter().zip([true, validates, tests]);
     used.filter(|(_, used)| *used).map(|(split, _)| split)
+}
+
+#[cfg(test)]
+mod tests {
+    use lyceum_common::config::load;
+    use lyceum_common::ids::{EpisodeIndex, MetaStep};
+
+    use super::*;
+
+    #[test]
+    fn only_training_distorts_and_evaluating_training_classes_does_not() {
+        let overrides = ["data.glyphs.classes=[8, 6, 6]", "episode.distortion={}"];
+        let config = load("glyphs-maml", &overrides.map(str::to_owned)).unwrap();
+        let cache = tempfile::tempdir().unwrap();
+        let pack = lyceum_common::data::prepare(&config.data, cache.path()).unwrap();
+        let [training, evaluation]: [Box<dyn EpisodeSource>; 2] = [
+            source(&config, pack.clone()).unwrap(),
+            Box::new(few_shot(&config, pack.clone()).unwrap()),
+        ];
+        let plain = FewShotSource::new(pack.unwrap(), config.data.rotations()).unwrap();
+        let seed = Seed::of_run(0).step(MetaStep(0)).episode(EpisodeIndex(0));
+        for split in Split::ALL {
+            let [trained, evaluated, expected] =
+                [&*training, &*evaluation, &plain as &dyn EpisodeSource].map(|source| {
+                    let mut episode = Episode::default();
+                    source.sample(seed, split, EpisodeSize::of(&config, split), &mut episode);
+                    episode
+                });
+            assert_eq!(evaluated, expected);
+            assert_eq!(trained == expected, split != Split::Train);
+        }
+    }
 }
