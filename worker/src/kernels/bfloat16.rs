@@ -130,6 +130,14 @@ pub(super) fn as_f32_mut<T: Real>(numbers: &mut [T]) -> Option<&mut [f32]> {
     is_f32.then(|| unsafe { std::slice::from_raw_parts_mut(start, len) })
 }
 
+/// The operands of a sum's terms, of which there are two at most, likewise: none where they are not f32.
+pub(super) fn terms_as_f32<'a, T: Real>(
+    terms: &[(&'a [T], &'a [T])],
+) -> [(&'a [f32], &'a [f32]); 2] {
+    let term = |&(a, b): &(&'a [T], &'a [T])| Some((as_f32(a)?, as_f32(b)?));
+    std::array::from_fn(|i| terms.get(i).and_then(term).unwrap_or_default())
+}
+
 /// Rounds a number; gives the bits of its upper half.
 #[inline(always)]
 pub(super) fn round(number: f32) -> u16 {

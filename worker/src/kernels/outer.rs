@@ -26,7 +26,7 @@ pub(crate) use plan::Outer;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-use super::bfloat16::{as_f32, as_f32_mut};
+use super::bfloat16::{as_f32_mut, terms_as_f32};
 use super::gather::{Part, evenly};
 use super::lanes::{LANES, Lanes};
 use super::prefetch::Ahead;
@@ -78,11 +78,7 @@ fn sum_up<T: Real>(
     if outer.gather.is_rounding()
         && let Some(output) = as_f32_mut(output)
     {
-        let operands = |&(a, b): &(_, _)| Some((as_f32(a)?, as_f32(b)?));
-        let (count, terms): (_, [_; 2]) = (
-            terms.len(),
-            std::array::from_fn(|i| terms.get(i).and_then(operands).unwrap_or_default()),
-        );
+        let (count, terms) = (terms.len(), terms_as_f32(terms));
         let target = Target::new(outer, output, is_blank);
         return Product { instruction_set, outer, terms: &terms[..count], target }.rounded();
     }

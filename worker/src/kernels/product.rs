@@ -14,7 +14,7 @@
 //! rows of a group while a slice of the panel's weights stays in the first-level cache; sums wait in the output for the
 //! next slice, which rounds nothing.
 
-use super::bfloat16::{as_f32, as_f32_mut};
+use super::bfloat16::{as_f32, as_f32_mut, terms_as_f32};
 use super::gather::{Part, tiles};
 use super::lanes::{LANES, Lanes, load, store};
 use super::prefetch::Ahead;
@@ -55,11 +55,7 @@ pub(crate) fn product<T: Real>(
     if gather.is_rounding()
         && let Some(output) = as_f32_mut(output)
     {
-        let operands = |&(a, b): &(_, _)| Some((as_f32(a)?, as_f32(b)?));
-        let (count, terms): (_, [_; 2]) = (
-            terms.len(),
-            std::array::from_fn(|i| terms.get(i).and_then(operands).unwrap_or_default()),
-        );
+        let (count, terms) = (terms.len(), terms_as_f32(terms));
         let start = start.and_then(as_f32);
         return rounded::product(instruction_set, gather, start, &terms[..count], output);
     }
