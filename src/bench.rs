@@ -106,15 +106,16 @@ impl Bench {
         let is_step = |name: &&String| step::NAMES.contains(&name.as_str());
         let (steps, others): (Vec<_>, Vec<_>) = self.workloads.iter().partition(is_step);
         if !steps.is_empty() {
+            anyhow::ensure!(
+                matches!(self.precision, PrecisionName::Float32),
+                "--precision: a step of a farm that computes nothing has no convolutions"
+            );
             self.steps(&steps)?;
             if others.is_empty() {
                 return Ok(());
             }
         }
-        let mut workloads = workload::named(&others)?;
-        for workload in &mut workloads {
-            workload.set_precision(self.precision.into());
-        }
+        let workloads = self.workloads_of(&others)?;
         if self.profile {
             return workloads.iter().try_for_each(|workload| self.profile(workload));
         }
@@ -129,6 +130,22 @@ impl Bench {
             print(&if self.json { serde_json::to_string(&line)? } else { line.row() })?;
         }
         Ok(())
+    }
+
+    /// Those of these names; all of which the precision is one where there are none.
+    fn workloads_of(&self, names: &[&String]) -> anyhow::Result<Vec<Workload>> {
+        let mut workloads = Vec::new();
+        for workload in workload::named(names)? {
+            let name = workload.name;
+            match workload.in_precision(self.precision.into()) {
+                Some(workload) => workloads.push(workload),
+                None if names.is_empty() => {}
+                None => anyhow::bail!(
+                    "--precision: {name} has no convolutions, and only they multiply bfloat16"
+                ),
+            }
+        }
+        Ok(workloads)
     }
 
     /// Times steps of a farm that computes nothing.

@@ -14,10 +14,17 @@ pub(super) struct Workload {
 }
 
 impl Workload {
-    /// Makes its convolutions multiply such numbers.
-    pub(super) fn set_precision(&mut self, precision: Precision) {
-        if let Task::Run(config) = &mut self.task {
-            config.training.precision = precision;
+    /// The same, its convolutions multiplying such numbers; none where it has no convolutions, which alone do.
+    pub(super) fn in_precision(mut self, precision: Precision) -> Option<Self> {
+        if precision == Precision::Float32 {
+            return Some(self);
+        }
+        match &mut self.task {
+            Task::Run(config) if matches!(config.network, NetworkConfig::Conv4(_)) => {
+                config.training.precision = precision;
+                Some(self)
+            }
+            Task::Run(_) | Task::Lstm => None,
         }
     }
 }

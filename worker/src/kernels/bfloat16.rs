@@ -11,8 +11,9 @@ mod native;
 
 use std::cell::RefCell;
 
-use super::lanes::{LANES, Lanes};
+use super::lanes::Lanes;
 use super::real::Real;
+use super::scratch::Scratch;
 use super::{InstructionSet, Kernel};
 use emulated::Emulated;
 
@@ -76,34 +77,13 @@ impl<K: PairKernel> Kernel<f32> for InSteps<K> {
     }
 }
 
-/// Pairs in cache lines of their own.
-#[derive(Debug, Default)]
-pub(super) struct PairBuffer(Vec<Line>);
-
-#[derive(Clone, Copy, Debug)]
-#[repr(align(64))]
-struct Line {
-    _pairs: [u32; LANES],
-}
-
-impl PairBuffer {
-    /// Where to write `count` pairs: whatever was there may be gone.
-    pub(super) fn room(&mut self, count: usize) -> *mut u32 {
-        let lines = count.div_ceil(LANES);
-        if self.0.len() < lines {
-            self.0.resize(lines, Line { _pairs: [0; LANES] });
-        }
-        self.0.as_mut_ptr().cast()
-    }
-}
-
 /// What a thread rounds operands into: as large as the largest layer's so far.
 #[derive(Debug, Default)]
 pub(super) struct Rounded {
     /// Inputs of the terms of a sum, of which there are two at most.
-    pub(super) inputs: [PairBuffer; 2],
+    pub(super) inputs: [Scratch; 2],
     /// Weights, or cotangents.
-    pub(super) weights: [PairBuffer; 2],
+    pub(super) weights: [Scratch; 2],
 }
 
 thread_local! {

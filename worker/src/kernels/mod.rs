@@ -7,6 +7,7 @@
 //! | `portable`, `x86_64`, `aarch64` | its implementations |
 //! | `instruction_set` | choosing one, and running a kernel with it |
 //! | `gather`, `product`, `outer` | convolutions and matrix products, and their gradients by the weights |
+//! | `winograd` | convolutions of stride one with fewer products |
 //! | `bfloat16` | numbers rounded for such products, and sums of products of pairs of them |
 //! | `prefetch`, `pages` | asking for numbers ahead of time, and for large pages; waiting for what went past the caches |
 //! | `places`, `formula`, `sweep` | a formula swept over the places of a batch, or over the windows that are pooled |
@@ -16,6 +17,7 @@
 //! | `lane_product`, `lstm`, `log_and_sign` | products whose batch is the lanes; LSTM cells; a gradient as their input |
 //! | `side_by_side`, `lane_tree` | products of sixteen problems, one in each lane; sums over them |
 //! | `pointwise`, `transcendental`, `softmax` | the rest |
+//! | `scratch` | room that a thread computes in |
 //! | `samples` | fixed calls, to time and to count |
 //!
 //! This is the one folder with `unsafe`: behind safe functions that check lengths once.
@@ -51,6 +53,7 @@ mod prefetch;
 mod product;
 mod real;
 mod samples;
+mod scratch;
 mod side_by_side;
 mod softmax;
 pub(crate) mod statistics;
@@ -59,6 +62,7 @@ mod sweep;
 pub(crate) mod test_support;
 mod transcendental;
 mod transpose;
+mod winograd;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
@@ -82,3 +86,6 @@ pub(crate) use side_by_side::{Gate, Origin, Outcome, SideBySide, side_by_side};
 pub(crate) use softmax::{log_sum_exp, softmax};
 pub(crate) use statistics::SomeRows;
 pub(crate) use transpose::transpose_taps;
+pub(crate) use winograd::{
+    Filters, Winograd, filter_gradient, transform_filters, winograd_gradient, winograd_product,
+};

@@ -31,10 +31,11 @@ use super::gather::{Part, evenly};
 use super::lanes::{LANES, Lanes};
 use super::prefetch::Ahead;
 use super::real::Real;
-use super::{InstructionSet, Kernel, Tap};
+use super::{InstructionSet, Kernel};
 use packed::{PackCotangents, PackInputs, Packed};
 use plan::{Block, Chunk, ROWS};
-use tile::{Columns, Operands, Sums, TILE, Target};
+use tile::TILE;
+pub(super) use tile::{Columns, ONE_TAP, Operands, Sums, Target};
 
 /// `output = Σ over terms of inputᵀ · cotangent`, tap by tap, in panels as the weights are. Each term is
 /// `(input, cotangent)`.
@@ -79,10 +80,10 @@ fn sum_up<T: Real>(
         && let Some(output) = as_f32_mut(output)
     {
         let (count, terms) = (terms.len(), terms_as_f32(terms));
-        let target = Target::new(outer, output, is_blank);
+        let target = Target::new(outer.rows(), output, is_blank);
         return Product { instruction_set, outer, terms: &terms[..count], target }.rounded();
     }
-    let target = Target::new(outer, output, is_blank);
+    let target = Target::new(outer.rows(), output, is_blank);
     let product = Product { instruction_set, outer, terms, target };
     if outer.is_shallow() {
         product.of_shallow();
@@ -111,9 +112,6 @@ struct Product<'a, T> {
     terms: &'a [(&'a [T], &'a [T])],
     target: Target<T>,
 }
-
-/// The one tap of a chunk's columns.
-const ONE_TAP: &[Tap] = &[Tap { input: 0, index: 0 }];
 
 impl<T: Real> Product<'_, T> {
     /// Group by group: all taps of a block's rows at once.

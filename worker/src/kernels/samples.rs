@@ -1,7 +1,10 @@
 //! Fixed calls of kernels, each beside its naive twin: for benchmarks, and for counting instructions.
 
 use super::pointwise::{add_scaled, tanh_of};
-use super::{Gather, InstructionSet, Outer, outer_product, panels, product, softmax};
+use super::{
+    Filters, Gather, InstructionSet, Outer, Winograd, outer_product, panels, product, softmax,
+    transform_filters, winograd_product,
+};
 
 type Call = Box<dyn Fn(InstructionSet, &mut [f32])>;
 type Naive = Box<dyn Fn(&mut [f32])>;
@@ -42,6 +45,7 @@ impl Sample {
         vec![
             matrix_product(),
             weight_gradient(),
+            convolution(),
             sum_of_vectors(),
             hyperbolic_tangents(),
             probabilities(),
@@ -97,6 +101,49 @@ fn weight_gradient() -> Sample {
                 *out = 0.0;
                 for row in 0..ROWS {
                     *out = input[row * DEPTH + c].mul_add(cotangent[row * WIDTH + n], *out);
+                }
+            }
+        }),
+    }
+}
+
+const EXTENT: usize = 14;
+const CHANNELS: usize = 64;
+
+fn convolution() -> Sample {
+    const TAPS: usize = 9;
+    let filters = Filters { inputs: CHANNELS, outputs: CHANNELS, turned: false };
+    let images: Vec<f32> =
+        numbers(EXTENT * EXTENT * CHANNELS).into_iter().map(|x| x / 16.0).collect();
+    let weight = numbers(TAPS * CHANNELS * CHANNELS);
+    let mut in_panels = weight.clone();
+    for (place, plain) in in_panels.iter_mut().zip(panels(TAPS * CHANNELS, CHANNELS)) {
+        *place = weight[plain];
+    }
+    let mut transformed = vec![0.0; filters.transformed_len()];
+    transform_filters(InstructionSet::PORTABLE, filters, &in_panels, &mut transformed);
+    let winograd = Winograd::new([1, EXTENT, EXTENT], (CHANNELS, CHANNELS));
+    let image = images.clone();
+    Sample {
+        name: "convolution of 14x14x64 with 64 filters",
+        work: EXTENT * EXTENT * TAPS * CHANNELS * CHANNELS,
+        output: vec![0.0; EXTENT * EXTENT * CHANNELS],
+        call: Box::new(move |set, out| {
+            winograd_product(set, &winograd, None, &[(&image, &transformed)], out);
+        }),
+        naive: Box::new(move |out| {
+            for (at, out) in out.iter_mut().enumerate() {
+                let (place, n) = (at / CHANNELS, at % CHANNELS);
+                *out = 0.0;
+                for tap in 0..TAPS {
+                    let row = (place / EXTENT + tap / 3).wrapping_sub(1);
+                    let column = (place % EXTENT + tap % 3).wrapping_sub(1);
+                    if row < EXTENT && column < EXTENT {
+                        let x = &images[(row * EXTENT + column) * CHANNELS..][..CHANNELS];
+                        for (c, &x) in x.iter().enumerate() {
+                            *out = x.mul_add(weight[(tap * CHANNELS + c) * CHANNELS + n], *out);
+                        }
+                    }
                 }
             }
         }),

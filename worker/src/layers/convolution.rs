@@ -3,8 +3,11 @@
 use std::ops::Range;
 
 use super::{Feature, Parameter, Products};
-use crate::kernels::{Gather, Outer, Real};
-use crate::ops::{ConvolutionShape, FurtherOuter, Pass, Planner, Slot, TransposeTaps};
+use crate::kernels::{Filters, Real};
+use crate::ops::{
+    ConvolutionShape, Convolve, ConvolveGradient, FilterGradient, FurtherGradient, Pass, Planner,
+    Slot, TransformFilters, TransposeTaps,
+};
 
 /// y = x * W + b. Images are channels last; W is `[3, 3, inputs, outputs]`, in panels.
 ///
@@ -15,22 +18,33 @@ pub(super) struct Convolution {
     input: Option<InputGradient>,
     x: Feature,
     weight: Parameter,
-    bias: Parameter,
+    /// W as products are taken with it, where that is not W itself.
+    transformed: Option<Transformed>,
+    /// Absent where another one's y has it, to which this one's y is added.
+    bias: Option<Slot>,
     /// Whether y moves with a parameter.
     pub(super) y_moves: bool,
+}
+
+/// W transformed, and the loss's gradient by that.
+struct Transformed {
+    filters: Filters,
+    factor: Parameter,
 }
 
 /// What the input's cotangent is computed with.
 struct InputGradient {
     transpose: TransposeTaps,
     transposed: Slot,
+    /// That transformed in its turn.
+    transformed: Option<(Filters, Slot)>,
     dx: Slot,
 }
 
-/// Where some images are read and written on the way back.
-pub(super) struct Gathers {
-    weight_gradient: Outer,
-    input_gradient: Option<Gather>,
+/// The products of some images on the way back.
+pub(super) struct BackwardProducts {
+    weight_gradient: ConvolveGradient,
+    input_gradient: Option<Convolve>,
 }
 
 impl Convolution {
@@ -41,17 +55,47 @@ impl Convolution {
         moves: bool,
     ) -> Self {
         let weight = Parameter::plan(planner, shape.weights(), moves);
-        let bias = Parameter::plan(planner, shape.outputs, moves);
+        let bias = Parameter::plan(planner, shape.outputs, moves).value;
+        Self::of(planner, shape, x, (weight, Some(bias)), moves)
+    }
+
+    /// The one with another share of the same filters, whose y is to be added to this one's; it goes back after this one.
+    pub(super) fn sibling(
+        &self,
+        planner: &mut Planner,
+        shape: ConvolutionShape,
+        x: Feature,
+        moves: bool,
+    ) -> Self {
+        Self::of(planner, shape, x, (self.weight, None), moves)
+    }
+
+    fn of(
+        planner: &mut Planner,
+        shape: ConvolutionShape,
+        x: Feature,
+        (weight, bias): (Parameter, Option<Slot>),
+        moves: bool,
+    ) -> Self {
+        let filters = shape.winograd_filters();
+        let transformed = filters.map(|filters| {
+            let len = filters.transformed_len();
+            let (value, gradient) = (planner.slot(len, moves), planner.slot(len, true));
+            Transformed { filters, factor: Parameter { value, gradient } }
+        });
         let input = x.cotangent.map(|dx| InputGradient {
             transpose: TransposeTaps {
-                taps: ConvolutionShape::taps(),
+                taps: shape.taps(),
                 rows: shape.inputs,
                 columns: shape.outputs,
             },
             transposed: planner.slot(shape.weights(), moves),
+            transformed: filters
+                .map(|filters| (filters.back(), planner.slot(filters.transformed_len(), moves))),
             dx,
         });
-        Self { shape, input, x, weight, bias, y_moves: moves || x.value.moves() }
+        let y_moves = moves || x.value.moves();
+        Self { shape, input, x, weight, transformed, bias, y_moves }
     }
 
     /// Numbers of an image's y.
@@ -59,17 +103,24 @@ impl Convolution {
         self.shape.output_len() / self.shape.images
     }
 
-    /// The way forward of so many images.
-    pub(super) fn forward_gather(&self, images: usize) -> Gather {
+    /// The product forward, of so many images.
+    pub(super) fn forward_product(&self, images: usize) -> Convolve {
         ConvolutionShape { images, ..self.shape }.forward()
     }
 
-    /// The way back of so many images.
-    pub(super) fn gathers(&self, images: usize) -> Gathers {
+    /// The products back, of so many images.
+    pub(super) fn backward_products(&self, images: usize) -> BackwardProducts {
         let shape = ConvolutionShape { images, ..self.shape };
-        Gathers {
-            weight_gradient: Outer::of(&shape.forward()),
+        BackwardProducts {
+            weight_gradient: shape.weight_gradient(),
             input_gradient: self.input.as_ref().map(|_| shape.input_gradient()),
+        }
+    }
+
+    /// What the way forward of all images needs.
+    pub(super) fn prepare_forward<T: Real>(&self, pass: &mut dyn Pass<T>) {
+        if let Some(Transformed { filters, factor }) = &self.transformed {
+            pass.linear(&TransformFilters(*filters), self.weight.value, factor.value);
         }
     }
 
@@ -78,17 +129,20 @@ impl Convolution {
         &self,
         pass: &mut dyn Pass<T>,
         images: &Range<usize>,
-        gather: &Gather,
+        product: &Convolve,
         y: Slot,
     ) {
         let x = self.part(self.x.value, images);
-        pass.bilinear(gather, Some(self.bias.value), x, self.weight.value, y);
+        pass.bilinear(product, self.bias, x, self.factor().value, y);
     }
 
     /// What the way back of all images needs.
     pub(super) fn prepare_backward<T: Real>(&self, pass: &mut dyn Pass<T>) {
-        if let Some(input) = &self.input {
-            pass.linear(&input.transpose, self.weight.value, input.transposed);
+        if let Some(InputGradient { transpose, transposed, transformed, .. }) = &self.input {
+            pass.linear(transpose, self.weight.value, *transposed);
+            if let Some((filters, to)) = transformed {
+                pass.linear(&TransformFilters(*filters), *transposed, *to);
+            }
         }
     }
 
@@ -97,19 +151,36 @@ impl Convolution {
         &self,
         pass: &mut dyn Pass<T>,
         images: &Range<usize>,
-        gathers: &Gathers,
+        products: &BackwardProducts,
         dy: Slot,
     ) {
-        let (x, gradient) = (self.part(self.x.value, images), self.weight.gradient);
-        if images.start == 0 {
-            pass.bilinear(&gathers.weight_gradient, None, x, dy, gradient);
+        let (x, gradient) = (self.part(self.x.value, images), self.factor().gradient);
+        if images.start == 0 && self.bias.is_some() {
+            pass.bilinear(&products.weight_gradient, None, x, dy, gradient);
         } else {
-            pass.bilinear(&FurtherOuter(&gathers.weight_gradient), None, x, dy, gradient);
+            pass.bilinear(&FurtherGradient(&products.weight_gradient), None, x, dy, gradient);
         }
-        if let (Some(input), Some(gather)) = (&self.input, &gathers.input_gradient) {
-            let dx = self.part(input.dx, images);
-            pass.bilinear(gather, None, dy, input.transposed, dx);
+        if let (Some(input), Some(product)) = (&self.input, &products.input_gradient) {
+            let factor = input.transformed.map_or(input.transposed, |(_, transformed)| transformed);
+            pass.bilinear(product, None, dy, factor, self.part(input.dx, images));
         }
+    }
+
+    /// What is left once all images went back.
+    pub(super) fn finish_backward<T: Real>(&self, pass: &mut dyn Pass<T>) {
+        if let Some(Transformed { filters, factor }) = &self.transformed {
+            pass.linear(&FilterGradient(*filters), factor.gradient, self.weight.gradient);
+        }
+    }
+
+    /// What products are taken with.
+    fn factor(&self) -> Parameter {
+        self.transformed.as_ref().map_or(self.weight, |transformed| transformed.factor)
+    }
+
+    /// All images.
+    pub(super) fn all_images(&self) -> Range<usize> {
+        0..self.shape.images
     }
 
     /// What is some images' in a slot of all.
@@ -119,7 +190,6 @@ impl Convolution {
     }
 
     pub(super) fn products(&self) -> Products {
-        let nominal = self.shape.output_len() * ConvolutionShape::taps() * self.shape.inputs;
-        Products { nominal, input_gradient: self.input.is_some() }
+        Products { nominal: self.shape.nominal_products(), input_gradient: self.input.is_some() }
     }
 }

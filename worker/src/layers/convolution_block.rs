@@ -4,10 +4,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::batch_norm::BatchNormRelu;
-use super::convolution::{Convolution, Gathers};
+use super::convolution::{BackwardProducts, Convolution};
 use super::{Feature, Layer, Products};
-use crate::kernels::{Gather, Places, Real};
-use crate::ops::{ConvolutionShape, Pass, Planner, Slot};
+use crate::kernels::{Places, Real};
+use crate::ops::{ConvolutionShape, Convolve, Pass, Planner, Slot};
 
 /// Only the statistics of a batch norm, and on the way back its sums, are over all images. Between them images go some at
 /// a time, through the norm before, the convolution, back, and into the sums of the norm before, so that what one op writes
@@ -17,14 +17,16 @@ use crate::ops::{ConvolutionShape, Pass, Planner, Slot};
 pub(crate) struct ConvolutionBlock {
     before: Option<Before>,
     convolution: Arc<Convolution>,
-    /// The convolution's output.
+    forward: Forward,
+    /// The convolution's output, and where others find it.
     maps: Maps,
+    source: Source,
     norm: Arc<BatchNormRelu>,
     /// ∂ of the convolution's output, of as many images as go together.
     cotangent: Slot,
     parts: Vec<Part>,
     /// Of all parts but the last, smaller one; and of that.
-    gathers: [Gathers; 2],
+    backward: [BackwardProducts; 2],
 }
 
 /// Images that go together.
@@ -39,49 +41,65 @@ struct Before {
     norm: Arc<BatchNormRelu>,
 }
 
+/// A convolution on its way forward.
+struct Forward {
+    convolution: Arc<Convolution>,
+    /// As [`ConvolutionBlock::backward`].
+    products: [Convolve; 2],
+}
+
+impl Forward {
+    fn new(convolution: &Arc<Convolution>, sizes: [usize; 2]) -> Self {
+        let products = sizes.map(|images| convolution.forward_product(images));
+        Self { convolution: Arc::clone(convolution), products }
+    }
+
+    /// Of some images.
+    fn run<T: Real>(&self, pass: &mut dyn Pass<T>, Part { images, is_rest }: &Part, y: Slot) {
+        self.convolution.forward(pass, images, &self.products[usize::from(*is_rest)], y);
+    }
+}
+
 /// A convolution's output: kept; or computed again for some images, in one place for all, wherever it is read.
 struct Maps {
-    convolution: Arc<Convolution>,
     place: Slot,
-    is_kept: bool,
-    /// As [`ConvolutionBlock::gathers`].
-    gathers: [Gather; 2],
+    /// Numbers of an image.
+    plane: usize,
+    again: Option<Forward>,
+}
+
+/// Where a convolution's output comes from.
+#[derive(Clone)]
+enum Source {
+    Kept(Slot),
+    Again(Arc<Convolution>),
 }
 
 impl Maps {
-    /// Of an output that is kept at `kept`, for readers of `together` images.
-    fn new(
-        planner: &mut Planner,
-        convolution: &Arc<Convolution>,
-        kept: Option<Slot>,
-        [together, rest]: [usize; 2],
-    ) -> Self {
-        let again = || planner.slot(together * convolution.output_plane(), true);
-        Self {
-            place: kept.unwrap_or_else(again),
-            is_kept: kept.is_some(),
-            gathers: [together, rest].map(|images| convolution.forward_gather(images)),
-            convolution: Arc::clone(convolution),
+    /// For readers of as many images as `sizes` says.
+    fn new(planner: &mut Planner, plane: usize, source: &Source, sizes: [usize; 2]) -> Self {
+        match source {
+            Source::Kept(place) => Self { place: *place, plane, again: None },
+            Source::Again(convolution) => {
+                let place = planner.slot(sizes[0] * plane, true);
+                Self { place, plane, again: Some(Forward::new(convolution, sizes)) }
+            }
         }
     }
 
     /// The place of some images'.
     fn of(&self, images: &Range<usize>) -> Slot {
-        let plane = self.convolution.output_plane();
-        let first = if self.is_kept { images.start } else { 0 };
-        self.place.part(first * plane..(first + images.len()) * plane)
-    }
-
-    /// Computes those of some images.
-    fn compute<T: Real>(&self, pass: &mut dyn Pass<T>, Part { images, is_rest }: &Part) -> Slot {
-        let maps = self.of(images);
-        self.convolution.forward(pass, images, &self.gathers[usize::from(*is_rest)], maps);
-        maps
+        let first = if self.again.is_none() { images.start } else { 0 };
+        self.place.part(first * self.plane..(first + images.len()) * self.plane)
     }
 
     /// Those of some images, which were computed before.
     fn get<T: Real>(&self, pass: &mut dyn Pass<T>, part: &Part) -> Slot {
-        if self.is_kept { self.of(&part.images) } else { self.compute(pass, part) }
+        let maps = self.of(&part.images);
+        if let Some(again) = &self.again {
+            again.run(pass, part, maps);
+        }
+        maps
     }
 }
 
@@ -91,10 +109,10 @@ pub(crate) struct BlockInput {
     before: Option<Unnormalised>,
 }
 
-/// A convolution's output, and where it is kept, if it is.
+/// A convolution's output, with `plane` numbers of an image.
 struct Unnormalised {
-    convolution: Arc<Convolution>,
-    kept: Option<Slot>,
+    source: Source,
+    plane: usize,
     norm: Arc<BatchNormRelu>,
 }
 
@@ -105,11 +123,17 @@ impl From<Feature> for BlockInput {
 }
 
 impl BlockInput {
+    /// Maps of `plane` numbers each that are kept, and are to be normalised.
+    pub(super) fn kept(maps: Slot, plane: usize, norm: &Arc<BatchNormRelu>) -> Self {
+        let (source, norm) = (Source::Kept(maps), Arc::clone(norm));
+        Self { x: norm.y, before: Some(Unnormalised { source, plane, norm }) }
+    }
+
     /// Behind the last block: a feature, and the layer that normalises it.
     pub(crate) fn close(self) -> (Feature, Option<LastNorm>) {
-        let last = |Unnormalised { kept, norm, .. }| {
-            let maps = kept.expect("the last block's output is kept");
-            LastNorm { maps, norm }
+        let last = |Unnormalised { source, norm, .. }| match source {
+            Source::Kept(maps) => LastNorm { maps, norm },
+            Source::Again(_) => unreachable!("the last block's output is kept"),
         };
         (self.x, self.before.map(last))
     }
@@ -151,16 +175,20 @@ impl ConvolutionBlock {
             let images = start..shape.images.min(start + together);
             Part { is_rest: images.len() < together, images }
         });
-        let before = input.before.map(|Unnormalised { convolution, kept, norm }| Before {
-            maps: Maps::new(planner, &convolution, kept, sizes),
+        let before = input.before.map(|Unnormalised { source, plane, norm }| Before {
+            maps: Maps::new(planner, plane, &source, sizes),
             norm,
         });
+        let source = kept.map_or_else(|| Source::Again(Arc::clone(&convolution)), Source::Kept);
+        let plane = convolution.output_plane();
         Self {
             before,
-            maps: Maps::new(planner, &convolution, kept, sizes),
-            cotangent: planner.slot(convolution.output_plane() * together, true),
+            forward: Forward::new(&convolution, sizes),
+            maps: Maps::new(planner, plane, &source, sizes),
+            source,
+            cotangent: planner.slot(plane * together, true),
             parts: parts.collect(),
-            gathers: sizes.map(|images| convolution.gathers(images)),
+            backward: sizes.map(|images| convolution.backward_products(images)),
             convolution,
             norm: Arc::new(norm),
         }
@@ -168,11 +196,8 @@ impl ConvolutionBlock {
 
     /// What the next block reads.
     pub(crate) fn output(&self) -> BlockInput {
-        let before = Unnormalised {
-            convolution: Arc::clone(&self.convolution),
-            kept: self.maps.is_kept.then_some(self.maps.place),
-            norm: Arc::clone(&self.norm),
-        };
+        let (source, plane) = (self.source.clone(), self.maps.plane);
+        let before = Unnormalised { source, plane, norm: Arc::clone(&self.norm) };
         BlockInput { x: self.norm.y, before: Some(before) }
     }
 }
@@ -180,12 +205,14 @@ impl ConvolutionBlock {
 impl<T: Real> Layer<T> for ConvolutionBlock {
     fn forward(&self, pass: &mut dyn Pass<T>) {
         let is_given = pass.given_statistics(self.norm.statistics);
+        self.convolution.prepare_forward(pass);
         for part in &self.parts {
             if let Some(Before { maps, norm }) = &self.before {
                 let x = maps.get(pass, part);
                 norm.forward(pass, &part.images, x);
             }
-            let x = self.maps.compute(pass, part);
+            let x = self.maps.of(&part.images);
+            self.forward.run(pass, part, x);
             if !is_given {
                 self.norm.statistics(pass, &part.images, x);
             }
@@ -196,16 +223,17 @@ impl<T: Real> Layer<T> for ConvolutionBlock {
         self.convolution.prepare_backward(pass);
         for part in &self.parts {
             let Part { images, is_rest } = part;
-            let cotangent = self.cotangent.part(0..images.len() * self.convolution.output_plane());
+            let cotangent = self.cotangent.part(0..images.len() * self.maps.plane);
             let x = self.maps.get(pass, part);
             self.norm.backward(pass, images, [x, cotangent]);
-            let gathers = &self.gathers[usize::from(*is_rest)];
-            self.convolution.backward(pass, images, gathers, cotangent);
+            let products = &self.backward[usize::from(*is_rest)];
+            self.convolution.backward(pass, images, products, cotangent);
             if let Some(Before { maps, norm }) = &self.before {
                 let x = maps.get(pass, part);
                 norm.sums(pass, images, x);
             }
         }
+        self.convolution.finish_backward(pass);
     }
 
     fn products(&self) -> Products {
@@ -226,7 +254,7 @@ mod tests {
     use crate::layers::LossKind;
     use crate::networks::Network;
     use crate::objective::Objective;
-    use crate::ops::ConvolutionShape;
+    use crate::ops::{ConvolutionShape, Share};
 
     #[test]
     fn some_images_at_a_time_are_all_at_once() {
@@ -245,6 +273,7 @@ mod tests {
             inputs: 1,
             outputs: filters,
             stride: 1,
+            share: Share::ALL,
             precision: Precision::Float32,
         };
         assert!(shape.is_sooner_computed_than_read());

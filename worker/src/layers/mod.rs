@@ -12,7 +12,7 @@ mod distance;
 mod full_context;
 mod group_sum;
 mod loss;
-mod pairs;
+mod pairs_block;
 mod similarity;
 
 pub(crate) use absolute_differences::AbsoluteDifferences;
@@ -25,7 +25,7 @@ pub(crate) use distance::NegativeSquaredDistances;
 pub(crate) use full_context::{AttendingLstm, BidirectionalLstm, Fork};
 pub(crate) use group_sum::GroupSum;
 pub(crate) use loss::{Loss, LossKind};
-pub(crate) use pairs::Pairs;
+pub(crate) use pairs_block::PairsBlock;
 pub(crate) use similarity::{Similarities, UnitRows};
 
 use std::ops::Range;

@@ -3,7 +3,7 @@
 use super::Setting;
 use super::metric::Metric;
 use crate::kernels::Real;
-use crate::layers::{GroupSum, Loss, LossKind, Pairs};
+use crate::layers::{GroupSum, Loss, LossKind};
 
 /// r(k, x) = g(C(Σ f(xᵢ), f(x))), with Σ over the support examples of class k, C stacking maps along their channels and g
 /// the relation module; the loss is the mean squared error of r against one for the right class and zero for others.
@@ -12,12 +12,10 @@ pub(super) fn learner<T: Real>(setting: &Setting<'_>) -> Metric<T> {
     Metric::new(setting, |plan, embedded| {
         let (size, map) = (embedded.size, embedded.width);
         let sum = GroupSum::sum(plan.planner, size.shots, map, embedded.supports);
-        let channels = network.channels();
-        let pairs = Pairs::plan(plan.planner, (map, channels), embedded.queries, sum.y);
-        let stacked = pairs.y;
+        let classes = sum.y;
         plan.layers.push(Box::new(sum));
-        plan.layers.push(Box::new(pairs));
-        let scores = network.plan_relation(plan, size.query() * size.ways, stacked);
+        let pairs = size.query() * size.ways;
+        let scores = network.plan_relation(plan, pairs, [classes, embedded.queries]);
         Loss::plan(plan.planner, LossKind::SquaredError, size.query(), scores)
     })
 }

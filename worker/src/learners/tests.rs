@@ -1,5 +1,6 @@
 //! Every learner against finite differences in f64, and the same bits on every instruction set.
 
+mod filtering;
 mod precision;
 mod reptile;
 mod side_by_side;

@@ -6,7 +6,7 @@ use lyceum_common::model::{CONV4_BLOCKS, Head};
 use super::Plan;
 use crate::kernels::{Grid, Places, Pool, Real};
 use crate::layers::{BlockInput, ConvolutionBlock, Dense, Feature, GroupSum, Layer};
-use crate::ops::ConvolutionShape;
+use crate::ops::{ConvolutionShape, Share};
 
 /// The extents of images, or of maps.
 #[derive(Clone, Copy)]
@@ -28,7 +28,7 @@ pub(super) fn plan<T: Real>(
     // Parameters are planned in the layout's order, so whether all of the encoder moves is decided by its first.
     let moves = plan.moves(0);
     let downsamples: [_; CONV4_BLOCKS] = std::array::from_fn(|n| config.downsample.in_block(n));
-    let (images, mut x) = blocks(images, config.filters, &downsamples, moves, plan, input);
+    let (images, mut x) = blocks(images, config.filters, &downsamples, moves, plan, input.into());
     if config.features == Features::SpatialMean {
         let positions = images.height * images.width;
         let mean = GroupSum::mean(plan.planner, positions, config.filters, x);
@@ -53,9 +53,8 @@ pub(super) fn blocks<T: Real>(
     downsamples: &[Option<Downsample>],
     moves: bool,
     plan: &mut Plan<'_, T>,
-    input: Feature,
+    mut x: BlockInput,
 ) -> (Images, Feature) {
-    let mut x = BlockInput::from(input);
     for (number, downsample) in downsamples.iter().enumerate() {
         let is_last = number + 1 == downsamples.len();
         (images, x) = block(images, filters, *downsample, (moves, is_last), plan, x);
@@ -82,6 +81,7 @@ fn block<T: Real>(
         inputs: channels,
         outputs: filters,
         stride: if downsample == Some(Downsample::Stride) { 2 } else { 1 },
+        share: Share::ALL,
         precision: plan.precision,
     };
     let (height, width) = shape.output_extent();

@@ -113,28 +113,20 @@ impl Network {
         }
     }
 
-    /// Channels of the maps that the encoder makes.
-    pub(crate) fn channels(&self) -> usize {
-        match &self.config {
-            NetworkConfig::Conv4(conv4) => conv4.filters,
-            NetworkConfig::Mlp(_) | NetworkConfig::Linear(_) => 1,
-        }
-    }
-
-    /// Appends a relation module on `count` pairs of maps, each two of the encoder's stacked along their channels.
+    /// Appends a relation module on `count` pairs of maps that the encoder makes: every row's with every column's, row by row.
     pub(crate) fn plan_relation<T: Real>(
         &self,
         plan: &mut Plan<'_, T>,
         count: usize,
-        pairs: Feature,
+        [columns, rows]: [Feature; 2],
     ) -> Feature {
         let NetworkConfig::Conv4(conv4) = &self.config else {
             unreachable!("a relation module's layout is made for maps alone")
         };
         let [height, width, channels] =
             encoder_map(conv4, self.shape).expect("the layout was made for these maps");
-        let maps = Images { count, height, width, channels: 2 * channels };
-        relation::plan(maps, conv4.filters, plan, pairs)
+        let maps = Images { count, height, width, channels };
+        relation::plan(maps, conv4.filters, plan, [columns, rows])
     }
 
     /// For each place of a vector of this layout that the worker computes with, its place in the layout. The network's

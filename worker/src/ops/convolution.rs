@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use lyceum_common::config::Precision;
 
-use crate::kernels::{Blocks, Gather, GatherRow, Group, Tap, offset};
+use super::{Convolve, ConvolveGradient};
+use crate::kernels::{Blocks, Filters, Gather, GatherRow, Group, Outer, Tap, Winograd, offset};
 
 /// Rows and columns of the filter.
 const FILTER: usize = 3;
@@ -19,8 +20,22 @@ pub(crate) struct ConvolutionShape {
     pub(crate) inputs: usize,
     pub(crate) outputs: usize,
     pub(crate) stride: usize,
+    /// Which of the filters' inputs the images have.
+    pub(crate) share: Share,
     /// Of the numbers that are multiplied.
     pub(crate) precision: Precision,
+}
+
+/// The `index`-th of `of` equal parts of the channels that filters read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Share {
+    pub(crate) index: usize,
+    pub(crate) of: usize,
+}
+
+impl Share {
+    /// All channels.
+    pub(crate) const ALL: Self = Self { index: 0, of: 1 };
 }
 
 impl ConvolutionShape {
@@ -43,21 +58,67 @@ impl ConvolutionShape {
     /// Whether it takes longer to write the output of all images to memory and to read it again than to compute it again: where
     /// it has little depth, and does not fit into a third-level cache.
     pub(crate) fn is_sooner_computed_than_read(&self) -> bool {
-        Self::taps() * self.inputs <= SHALLOW && self.output_len() > BEYOND_CACHES
+        FILTER * FILTER * self.inputs <= SHALLOW && self.output_len() > BEYOND_CACHES
     }
 
     /// Numbers in the weights.
     pub(crate) fn weights(&self) -> usize {
-        FILTER * FILTER * self.inputs * self.outputs
+        self.taps() * self.inputs * self.outputs
     }
 
-    /// Taps of the filter.
-    pub(crate) fn taps() -> usize {
-        FILTER * FILTER
+    /// Matrices from the images' channels to the outputs that the weights are: as many as the filter has places, of each share.
+    pub(crate) fn taps(&self) -> usize {
+        FILTER * FILTER * self.share.of
+    }
+
+    /// Products of all outputs, each with an addition, borders counted as if they were not zero.
+    pub(crate) fn nominal_products(&self) -> usize {
+        self.output_len() * FILTER * FILTER * self.inputs
+    }
+
+    /// The filters that Winograd's products are transformed for, where they are fewer by more than the transforms take: of
+    /// stride one, of many channels, and in maps that tiles fill. Pairs of bfloat16 halve the products of every shape.
+    pub(crate) fn winograd_filters(&self) -> Option<Filters> {
+        let Self { height, width, inputs, outputs, .. } = *self;
+        let tiles = Winograd::products_of(1, height, width);
+        let work = tiles * (inputs * outputs + TRANSFORMS * (inputs + outputs));
+        let at_border = |extent: usize| (FILTER * extent).saturating_sub(2);
+        let directly = at_border(height) * at_border(width) * inputs * outputs;
+        let is_less = self.stride == 1 && self.share.of == 1 && 10 * work < 9 * directly;
+        let filters = Filters { inputs, outputs, turned: false };
+        (is_less && self.precision == Precision::Float32).then_some(filters)
     }
 
     /// Images in, images out.
-    pub(crate) fn forward(&self) -> Gather {
+    pub(crate) fn forward(&self) -> Convolve {
+        self.convolve((self.inputs, self.outputs), Self::gather_forward)
+    }
+
+    /// The output's cotangent in, the input's out; weights are transposed tap by tap, `[3, 3, outputs, inputs]`, and turned where
+    /// they are transformed.
+    pub(crate) fn input_gradient(&self) -> Convolve {
+        self.convolve((self.outputs, self.inputs), Self::gather_back)
+    }
+
+    /// Images and the output's cotangent in, the weights' gradient out.
+    pub(crate) fn weight_gradient(&self) -> ConvolveGradient {
+        match self.forward() {
+            Convolve::Directly(gather) => ConvolveGradient::Directly(Outer::of(&gather)),
+            Convolve::Winograd(op) => ConvolveGradient::Winograd(op),
+        }
+    }
+
+    fn convolve(&self, channels: (usize, usize), gather: impl FnOnce(&Self) -> Gather) -> Convolve {
+        match self.winograd_filters() {
+            Some(_) => {
+                let extent = [self.images, self.height, self.width];
+                Convolve::Winograd(Winograd::new(extent, channels))
+            }
+            None => Convolve::Directly(gather(self)),
+        }
+    }
+
+    fn gather_forward(&self) -> Gather {
         let (height, width, stride) = (self.height, self.width, self.stride);
         self.gather(self.input_plane(), self.output_plane(), |(row, column), tap| {
             // The input that a tap of an output sees; none on the border.
@@ -68,8 +129,7 @@ impl ConvolutionShape {
         })
     }
 
-    /// The output's cotangent in, the input's out; weights are transposed tap by tap, `[3, 3, outputs, inputs]`.
-    pub(crate) fn input_gradient(&self) -> Gather {
+    fn gather_back(&self) -> Gather {
         let (output, stride) = (self.output_plane(), self.stride);
         self.gather(output, self.input_plane(), |(row, column), tap| {
             // The output that saw this input through the tap, if one did.
@@ -107,7 +167,8 @@ impl ConvolutionShape {
                     let mut taps = Vec::new();
                     for tap in 0..FILTER * FILTER {
                         if let Some(from) = seen(at, (tap / FILTER, tap % FILTER)) {
-                            taps.push((offset(read.place(image, from)), offset(tap)));
+                            let index = tap * self.share.of + self.share.index;
+                            taps.push((offset(read.place(image, from)), offset(index)));
                         }
                     }
                     let first = taps.iter().map(|tap| tap.0).min().unwrap_or(0);
@@ -128,11 +189,14 @@ impl ConvolutionShape {
             input: images * read.len(),
             output: images * written.len(),
         };
-        let extents = (FILTER * FILTER, read.channels, written.channels);
+        let extents = (self.taps(), read.channels, written.channels);
         let gather = Gather::new(groups(images), groups(self.images % images), blocks, extents);
         gather.rounding(self.precision == Precision::Bfloat16)
     }
 }
+
+/// What a channel's transforms cost a product of a tile, in products: its share of them, and of reading and writing.
+const TRANSFORMS: usize = 6;
 
 /// Numbers of a block of images, in and out: with the weights of a layer of 64 channels they fit into a second-level
 /// cache of half a megabyte.
@@ -172,8 +236,8 @@ impl Plane {
 mod tests {
     use super::*;
     use crate::kernels::test_support::numbers;
-    use crate::kernels::{InstructionSet, Outer, panels};
-    use crate::ops::{Bilinear, Linear, TransposeTaps};
+    use crate::kernels::{InstructionSet, panels};
+    use crate::ops::{Bilinear, FilterGradient, Linear, TransformFilters, TransposeTaps};
 
     /// A convolution as the textbook has it.
     fn naive(shape: &ConvolutionShape, x: &[f32], w: &[f32]) -> Vec<f64> {
@@ -223,8 +287,16 @@ mod tests {
             of_both.into_iter().flat_map(|precision| shapes.map(|shape| (precision, shape)));
         for (precision, (height, width, inputs, outputs, stride)) in cases {
             let images = 4;
-            let shape =
-                ConvolutionShape { images, height, width, inputs, outputs, stride, precision };
+            let shape = ConvolutionShape {
+                images,
+                height,
+                width,
+                inputs,
+                outputs,
+                stride,
+                share: Share::ALL,
+                precision,
+            };
             // Numbers that rounding to bfloat16 leaves as they are.
             let numbers = |salt, count| {
                 let upper = |x: f32| f32::from_bits(x.to_bits() & 0xffff_0000);
@@ -237,7 +309,16 @@ mod tests {
             let mut y = vec![0.0; shape.output_len()];
             let forward = shape.forward();
             let packed: Vec<f32> = panels(9 * inputs, outputs).map(|place| w[place]).collect();
-            forward.apply(set, None, &[(&x, &packed)], &mut y);
+            let filters = shape.winograd_filters();
+            let transformed = |filters: Option<Filters>, w: &[f32]| match filters {
+                Some(filters) => {
+                    let mut transformed = vec![f32::NAN; filters.transformed_len()];
+                    TransformFilters(filters).apply(set, w, &mut transformed);
+                    transformed
+                }
+                None => w.to_vec(),
+            };
+            forward.apply(set, None, &[(&x, &transformed(filters, &packed))], &mut y);
             for (y, expected) in y.iter().zip(naive(&shape, &x, &w)) {
                 assert!((f64::from(*y) - expected).abs() < 1e-4, "{y} is {expected}");
             }
@@ -246,11 +327,17 @@ mod tests {
             let transpose = TransposeTaps { taps: 9, rows: inputs, columns: outputs };
             transpose.apply(set, &packed, &mut transposed);
             let mut dx = vec![0.0; x.len()];
-            shape.input_gradient().apply(set, None, &[(&dy, &transposed)], &mut dx);
+            let back = filters.map(Filters::back);
+            let factors = transformed(back, &transposed);
+            shape.input_gradient().apply(set, None, &[(&dy, &factors)], &mut dx);
             assert!((dot(&y, &dy) - dot(&x, &dx)).abs() < 1e-3 * dot(&y, &y).sqrt());
 
-            let mut dw = vec![0.0; w.len()];
-            Outer::of(&forward).apply(set, None, &[(&x, &dy)], &mut dw);
+            let mut dw = transformed(filters, &packed);
+            shape.weight_gradient().apply(set, None, &[(&x, &dy)], &mut dw);
+            if let Some(filters) = filters {
+                let gradient = std::mem::replace(&mut dw, vec![f32::NAN; w.len()]);
+                FilterGradient(filters).apply(set, &gradient, &mut dw);
+            }
             assert!((dot(&y, &dy) - dot(&packed, &dw)).abs() < 1e-3 * dot(&y, &y).sqrt());
         }
     }

@@ -19,6 +19,7 @@ mod log_sum_exp;
 mod loss;
 mod lstm_cell;
 mod lstm_sequence;
+mod minimal_filtering;
 mod pairs;
 mod partial_sums;
 mod pass;
@@ -34,14 +35,17 @@ pub(crate) use batch_normalisation::{
     BatchStatistics, InputCotangent, NormaliseRectify, ParameterSums,
 };
 pub(crate) use binary_cross_entropy::{BinaryCrossEntropy, BinaryCrossEntropyBackward};
-pub(crate) use convolution::ConvolutionShape;
+pub(crate) use convolution::{ConvolutionShape, Share};
 pub(crate) use distance::{DistanceCotangent, NegativeSquaredDistance, Side};
 pub(crate) use dot_product::{DotProduct, DotProductCotangent};
 pub(crate) use linear::{SpreadOverGroup, SumOverGroup, SumRows, TransposeTaps};
 pub(crate) use log_sum_exp::{LogSoftmax, LogSoftmaxBackward, LogSumExp, LogSumExpBackward};
 pub(crate) use loss::{CrossEntropy, CrossEntropyBackward, SquaredError, SquaredErrorBackward};
 pub(crate) use lstm_sequence::{LstmSequence, LstmSequenceBackward, RowCotangent, SumOfThree};
-pub(crate) use pairs::{Pair, PairColumns, PairRows};
+pub(crate) use minimal_filtering::{
+    Convolve, ConvolveGradient, FilterGradient, FurtherGradient, TransformFilters,
+};
+pub(crate) use pairs::PairSums;
 pub(crate) use partial_sums::inner_product;
 pub(crate) use pass::{InductiveValues, Pass, Tangents, Values};
 pub(crate) use planes::{Aligned, Plane, Planner, Slot, Statistics};

@@ -62,6 +62,11 @@ impl Outer {
         self.gather.depth() < SHALLOW
     }
 
+    /// Rows of the weights, `[taps · depth]`.
+    pub(super) fn rows(&self) -> usize {
+        self.gather.taps() * self.gather.depth()
+    }
+
     /// Products, each with an addition; those with a border's zeros are not counted.
     pub(crate) fn products(&self) -> usize {
         self.gather.products()

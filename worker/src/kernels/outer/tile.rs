@@ -7,7 +7,6 @@ use super::super::lanes::{LANES, Lanes, load, store};
 use super::super::prefetch::Ahead;
 use super::super::real::Real;
 use super::super::{GatherRow, InstructionSet, Kernel, Tap};
-use super::Outer;
 
 /// Input columns of a tile.
 pub(super) const TILE: usize = 6;
@@ -25,24 +24,27 @@ pub(super) fn spans_panels<L: Lanes>() -> bool {
 
 /// Rows of two matrices: their numbers begin at `row.input` and at `row.output`.
 #[derive(Clone, Copy)]
-pub(super) struct Operands<'a, T> {
-    pub(super) input: *const T,
-    pub(super) cotangent: *const T,
-    pub(super) rows: &'a [GatherRow],
+pub(in crate::kernels) struct Operands<'a, T> {
+    pub(in crate::kernels) input: *const T,
+    pub(in crate::kernels) cotangent: *const T,
+    pub(in crate::kernels) rows: &'a [GatherRow],
     /// From one panel of cotangents to the next.
-    pub(super) panel: usize,
+    pub(in crate::kernels) panel: usize,
     /// Whether zeros fill a partial panel of cotangents.
-    pub(super) padded: bool,
+    pub(in crate::kernels) padded: bool,
 }
 
 /// The columns of the inputs: `depth` of each tap.
 #[derive(Clone, Copy)]
-pub(super) struct Columns<'a> {
-    pub(super) taps: &'a [Tap],
-    pub(super) depth: usize,
+pub(in crate::kernels) struct Columns<'a> {
+    pub(in crate::kernels) taps: &'a [Tap],
+    pub(in crate::kernels) depth: usize,
     /// The first one's place among the rows of the weights, `[taps · depth]`.
-    pub(super) weight: usize,
+    pub(in crate::kernels) weight: usize,
 }
+
+/// The one tap of columns that are all of one.
+pub(in crate::kernels) const ONE_TAP: &[Tap] = &[Tap { input: 0, index: 0 }];
 
 impl Columns<'_> {
     /// Where a column lies within a row of inputs, and its place among the rows of the weights.
@@ -60,7 +62,7 @@ impl Columns<'_> {
 
 /// The gradient of the weights, in panels.
 #[derive(Clone, Copy)]
-pub(super) struct Target<T> {
+pub(in crate::kernels) struct Target<T> {
     output: *mut T,
     /// Rows of the weights, `[taps · depth]`.
     rows: usize,
@@ -69,8 +71,8 @@ pub(super) struct Target<T> {
 }
 
 impl<T: Copy> Target<T> {
-    pub(super) fn new(outer: &Outer, output: &mut [T], is_blank: bool) -> Self {
-        let rows = outer.gather.taps() * outer.gather.depth();
+    /// Of so many rows of weights.
+    pub(in crate::kernels) fn new(rows: usize, output: &mut [T], is_blank: bool) -> Self {
         Self { output: output.as_mut_ptr(), rows, is_blank }
     }
 
@@ -85,22 +87,22 @@ impl<T: Copy> Target<T> {
     }
 
     /// The same once so many sums were written.
-    pub(super) fn after(self, sums: usize) -> Self {
+    pub(in crate::kernels) fn after(self, sums: usize) -> Self {
         Self { is_blank: self.is_blank && sums == 0, ..self }
     }
 }
 
 /// What the gradient consists of: the outer products of all rows.
-pub(super) struct Sums<'a, T> {
-    pub(super) operands: Operands<'a, T>,
-    pub(super) columns: Columns<'a>,
+pub(in crate::kernels) struct Sums<'a, T> {
+    pub(in crate::kernels) operands: Operands<'a, T>,
+    pub(in crate::kernels) columns: Columns<'a>,
     /// The columns of the cotangents; the operands begin with the first.
-    pub(super) width: Range<usize>,
-    pub(super) target: Target<T>,
+    pub(in crate::kernels) width: Range<usize>,
+    pub(in crate::kernels) target: Target<T>,
 }
 
 impl<T: Real> Sums<'_, T> {
-    pub(super) fn add(&self, instruction_set: InstructionSet, ahead: &Ahead<T>) {
+    pub(in crate::kernels) fn add(&self, instruction_set: InstructionSet, ahead: &Ahead<T>) {
         let neighbours = self.columns.taps.len() == 1;
         for (start, end, length) in tiles(self.columns.taps.len() * self.columns.depth, TILE) {
             let at = At { sums: self, columns: start..end, ahead };
