@@ -155,7 +155,8 @@ impl Convolution {
         dy: Slot,
     ) {
         let (x, gradient) = (self.part(self.x.value, images), self.factor().gradient);
-        if images.start == 0 && self.bias.is_some() {
+        let is_sibling = self.bias.is_none();
+        if images.start == 0 && !is_sibling {
             pass.bilinear(&products.weight_gradient, None, x, dy, gradient);
         } else {
             pass.bilinear(&FurtherGradient(&products.weight_gradient), None, x, dy, gradient);

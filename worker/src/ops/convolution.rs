@@ -1,4 +1,4 @@
-//! A 3×3 convolution with a border of one, and its two gradients, as gathered products.
+//! A 3×3 convolution with a border of one, and its two gradients, as gathered products or by Winograd's filtering.
 
 use std::collections::BTreeMap;
 
@@ -76,17 +76,22 @@ impl ConvolutionShape {
         self.output_len() * FILTER * FILTER * self.inputs
     }
 
-    /// The filters that Winograd's products are transformed for, where they are fewer by more than the transforms take: of
-    /// stride one, of many channels, and in maps that tiles fill. Pairs of bfloat16 halve the products of every shape.
+    /// The filters that Winograd's products are transformed for, where it has fewer by more than the transforms take: of stride
+    /// one, of many channels, and in maps that tiles fill. Pairs of bfloat16 halve the products of every shape.
     pub(crate) fn winograd_filters(&self) -> Option<Filters> {
         let Self { height, width, inputs, outputs, .. } = *self;
         let tiles = Winograd::products_of(1, height, width);
-        let work = tiles * (inputs * outputs + TRANSFORMS * (inputs + outputs));
-        let at_border = |extent: usize| (FILTER * extent).saturating_sub(2);
-        let directly = at_border(height) * at_border(width) * inputs * outputs;
-        let is_less = self.stride == 1 && self.share.of == 1 && 10 * work < 9 * directly;
-        let filters = Filters { inputs, outputs, turned: false };
-        (is_less && self.precision == Precision::Float32).then_some(filters)
+        let filtered = tiles * (inputs * outputs + TRANSFORMS * (inputs + outputs));
+        // The taps of a row or column that do not fall on the border.
+        let taps = |extent: usize| (FILTER * extent).saturating_sub(2);
+        let directly = taps(height) * taps(width) * inputs * outputs;
+        let applies =
+            self.stride == 1 && self.share == Share::ALL && self.precision == Precision::Float32;
+        (applies && 10 * filtered < 9 * directly).then_some(Filters {
+            inputs,
+            outputs,
+            turned: false,
+        })
     }
 
     /// Images in, images out.
@@ -195,7 +200,7 @@ impl ConvolutionShape {
     }
 }
 
-/// What a channel's transforms cost a product of a tile, in products: its share of them, and of reading and writing.
+/// What a channel's transforms take at each of a tile's places, in products: of 64 channels a sixth of the time, on AVX2.
 const TRANSFORMS: usize = 6;
 
 /// Numbers of a block of images, in and out: with the weights of a layer of 64 channels they fit into a second-level
