@@ -68,8 +68,7 @@ impl Winograd {
     ) -> Self {
         let x = Tiled { images, height, width, channels: inputs };
         let y = Tiled { channels: outputs, ..x };
-        let together = tiles_together(TOGETHER, x, y);
-        let [longer, shorter] = runs(x.tiles(), together).map(|(_, _, length)| length);
+        let [longer, shorter] = product_runs(x, y).map(|(_, _, length)| length);
         let row = |tile: usize| GatherRow {
             input: offset(tile * distance(inputs)),
             output: offset(tile * LANES),
@@ -110,6 +109,11 @@ impl Winograd {
 /// Tiles whose V and sums are so many numbers at a place.
 fn tiles_together(numbers: usize, x: Tiled, y: Tiled) -> usize {
     (numbers / (x.channels + y.channels).max(1)).max(1)
+}
+
+/// The runs of tiles that go together in a product.
+fn product_runs(x: Tiled, y: Tiled) -> [(usize, usize, usize); 2] {
+    runs(x.tiles(), tiles_together(TOGETHER, x, y))
 }
 
 /// From one tile's channels to the next one's: an odd number of cache lines, so that a channel's places do not compete for the
@@ -172,18 +176,15 @@ pub(crate) fn winograd_product<T: Real>(
     assert!((1..=2).contains(&terms.len()), "a tangent has two terms");
     terms.iter().for_each(|(x, _)| winograd.check(x, y));
     assert!(start.is_none_or(|start| start.len() >= winograd.y.channels), "a row to start from");
-    let most = tiles_together(TOGETHER, winograd.x, winograd.y);
-    let lengths = runs(winograd.x.tiles(), most);
-    let spread = |channels: usize| {
+    let lengths = product_runs(winograd.x, winograd.y);
+    let spread = |room: &mut Scratch, channels: usize| {
         let tile = distance(channels);
-        let place = place(lengths[0].2, tile);
-        Spread { start: std::ptr::null_mut(), place, tile, panel: LANES }
+        Spread::new(room, [place(lengths[0].2, tile), tile, LANES])
     };
-    let [seen, sums] = [winograd.x, winograd.y].map(|maps| spread(maps.channels));
     ROOM.with_borrow_mut(|room| {
         let zeros = room.zeros.room::<T>(winograd.x.channels).cast_const();
-        let seen = room.seen.each_mut().map(|room| seen.of(room));
-        let sums = sums.of(&mut room.others);
+        let seen = room.seen.each_mut().map(|room| spread(room, winograd.x.channels));
+        let sums = spread(&mut room.others, winograd.y.channels);
         for ((start_tile, end, length), products) in lengths.into_iter().zip(&winograd.products) {
             for first in (start_tile..end).step_by(length.max(1)) {
                 let tiles = first..first + length;
@@ -242,20 +243,15 @@ pub(crate) fn winograd_gradient<T: Real>(
     assert!(gradient.len() >= winograd.filters().transformed_len(), "sixteen numbers a filter");
     let (inputs, outputs) = (winograd.x.channels, winograd.y.channels);
     let most = winograd.rows.len();
-    let seen = Spread {
-        start: std::ptr::null_mut(),
-        place: place(most, distance(inputs)),
-        tile: distance(inputs),
-        panel: LANES,
-    };
-    let panel = most * LANES;
-    let place = place(most, outputs.next_multiple_of(LANES));
-    let returned = Spread { start: std::ptr::null_mut(), place, tile: LANES, panel };
     let rows = &winograd.rows;
+    let tile = distance(inputs);
+    let of_seen = [place(most, tile), tile, LANES];
+    let of_returned = [place(most, outputs.next_multiple_of(LANES)), LANES, most * LANES];
     let target = Target::new(PLACES * inputs, gradient, is_blank);
     ROOM.with_borrow_mut(|room| {
         let zeros = room.zeros.room::<T>(inputs.max(outputs)).cast_const();
-        let (seen, returned) = (seen.of(&mut room.seen[0]), returned.of(&mut room.others));
+        let seen = Spread::new(&mut room.seen[0], of_seen);
+        let returned = Spread::new(&mut room.others, of_returned);
         let mut target = target;
         for (start, end, length) in runs(winograd.x.tiles(), most) {
             for first in (start..end).step_by(length.max(1)) {

@@ -200,7 +200,7 @@ impl ConvolutionShape {
     }
 }
 
-/// What a channel's transforms take at each of a tile's places, in products: of 64 channels a sixth of the time, on AVX2.
+/// What the transforms of a channel take at each of a tile's places, in products.
 const TRANSFORMS: usize = 6;
 
 /// Numbers of a block of images, in and out: with the weights of a layer of 64 channels they fit into a second-level

@@ -12,6 +12,7 @@ mod balanced_pairs;
 mod batch_normalisation;
 mod binary_cross_entropy;
 mod convolution;
+mod convolve;
 mod distance;
 mod dot_product;
 mod linear;
@@ -19,7 +20,6 @@ mod log_sum_exp;
 mod loss;
 mod lstm_cell;
 mod lstm_sequence;
-mod minimal_filtering;
 mod pairs;
 mod partial_sums;
 mod pass;
@@ -36,15 +36,15 @@ pub(crate) use batch_normalisation::{
 };
 pub(crate) use binary_cross_entropy::{BinaryCrossEntropy, BinaryCrossEntropyBackward};
 pub(crate) use convolution::{ConvolutionShape, Share};
+pub(crate) use convolve::{
+    Convolve, ConvolveGradient, FilterGradient, FurtherGradient, TransformFilters,
+};
 pub(crate) use distance::{DistanceCotangent, NegativeSquaredDistance, Side};
 pub(crate) use dot_product::{DotProduct, DotProductCotangent};
 pub(crate) use linear::{SpreadOverGroup, SumOverGroup, SumRows, TransposeTaps};
 pub(crate) use log_sum_exp::{LogSoftmax, LogSoftmaxBackward, LogSumExp, LogSumExpBackward};
 pub(crate) use loss::{CrossEntropy, CrossEntropyBackward, SquaredError, SquaredErrorBackward};
 pub(crate) use lstm_sequence::{LstmSequence, LstmSequenceBackward, RowCotangent, SumOfThree};
-pub(crate) use minimal_filtering::{
-    Convolve, ConvolveGradient, FilterGradient, FurtherGradient, TransformFilters,
-};
 pub(crate) use pairs::PairSums;
 pub(crate) use partial_sums::inner_product;
 pub(crate) use pass::{InductiveValues, Pass, Tangents, Values};
@@ -53,8 +53,8 @@ pub(crate) use step::{From, Part, Step, take_step};
 pub(crate) use unit_rows::{UnitRow, UnitRowBackward};
 
 use crate::kernels::{
-    Gate, Gather, InstructionSet, Outcome, Outer, Real, SideBySide, add_outer_product,
-    outer_product, product, side_by_side,
+    Gate, Gather, InstructionSet, Outcome, Outer, Real, SideBySide, outer_product, product,
+    side_by_side,
 };
 
 /// out = A x.
@@ -172,30 +172,6 @@ impl<T: Real> Bilinear<T> for Outer {
 
     fn products(&self) -> usize {
         Self::products(self)
-    }
-}
-
-/// A gradient by weights that is added to that of the examples before: out = out + B(a, b).
-pub(crate) struct FurtherOuter<'o>(pub(crate) &'o Outer);
-
-impl<T: Real> Bilinear<T> for FurtherOuter<'_> {
-    fn apply(
-        &self,
-        instruction_set: InstructionSet,
-        start: Option<&[T]>,
-        terms: &[(&[T], &[T])],
-        out: &mut [T],
-    ) {
-        assert!(start.is_none(), "it starts from what is there");
-        add_outer_product(instruction_set, self.0, terms, out);
-    }
-
-    fn products(&self) -> usize {
-        self.0.products()
-    }
-
-    fn name(&self) -> &'static str {
-        std::any::type_name::<Outer>()
     }
 }
 

@@ -81,8 +81,8 @@ struct At {
     column: usize,
 }
 
-/// Where numbers of a row of places of tiles lie: `[places, tiles, channels]`, with `place` numbers from one place to the next and `tile` from one
-/// tile to the next.
+/// Where numbers of a row of places of tiles lie: `[places, tiles, channels]`, with `place` numbers from one place to the next
+/// and `tile` from one tile to the next.
 #[derive(Clone, Copy)]
 pub(super) struct Spread<T> {
     pub(super) start: *mut T,
@@ -93,9 +93,9 @@ pub(super) struct Spread<T> {
 }
 
 impl<T> Spread<T> {
-    /// In that room.
-    pub(super) fn of(self, room: &mut Scratch) -> Self {
-        Self { start: room.room(EDGE * self.place), ..self }
+    /// In that room, with `[place, tile, panel]` numbers from one to the next.
+    pub(super) fn new(room: &mut Scratch, [place, tile, panel]: [usize; 3]) -> Self {
+        Self { start: room.room(EDGE * place), place, tile, panel }
     }
 
     /// All numbers.

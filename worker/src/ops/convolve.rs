@@ -1,9 +1,9 @@
-//! A convolution's product and gradient, each product by itself or by Winograd's filtering.
+//! A convolution's product and its gradient by the weights, directly or by Winograd's filtering.
 
-use super::{Bilinear, FurtherOuter, Linear};
+use super::{Bilinear, Linear};
 use crate::kernels::{
-    Filters, Gather, InstructionSet, Outer, Real, Winograd, filter_gradient, transform_filters,
-    winograd_gradient, winograd_product,
+    Filters, Gather, InstructionSet, Outer, Real, Winograd, add_outer_product, filter_gradient,
+    outer_product, transform_filters, winograd_gradient, winograd_product,
 };
 
 /// y = start + x * w.
@@ -60,8 +60,8 @@ impl ConvolveGradient {
         (out, is_blank): (&mut [T], bool),
     ) {
         match self {
-            Self::Directly(outer) if is_blank => outer.apply(instruction_set, None, terms, out),
-            Self::Directly(outer) => FurtherOuter(outer).apply(instruction_set, None, terms, out),
+            Self::Directly(outer) if is_blank => outer_product(instruction_set, outer, terms, out),
+            Self::Directly(outer) => add_outer_product(instruction_set, outer, terms, out),
             Self::Winograd(op) => winograd_gradient(instruction_set, op, terms, (out, is_blank)),
         }
     }
