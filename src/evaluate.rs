@@ -15,7 +15,7 @@ use crate::episode_choice::EpisodeChoice;
 use crate::lake_runs;
 use crate::place::Places;
 use crate::summary::Summary;
-use crate::trained::{Mode, Trained};
+use crate::trained::{Mode, Trained, set_steps};
 
 /// Adapts the trained model to episodes of classes that it never saw, and tests it on their query sets.
 ///
@@ -90,8 +90,7 @@ impl Evaluate {
         }
         self.choice.resize(config)?;
         if let Some(steps) = self.steps {
-            let inner_steps = config.learner.evaluation_steps_mut();
-            *inner_steps.context("--steps: this learner takes no inner steps")? = steps;
+            set_steps(config, steps)?;
         }
         config.validate()?;
         let parameters = trained.parameters()?;

@@ -1,5 +1,6 @@
 //! The `lyceum` command: it composes the coordinator and the worker, and holds no logic of its own.
 
+mod adapt;
 mod bench;
 mod compare;
 mod comparison;
@@ -47,6 +48,8 @@ enum Command {
     Worker(worker::Worker),
     /// Tests a trained model on held-out classes
     Evaluate(evaluate::Evaluate),
+    /// Adapts a trained model to a few labelled images, and says what others show
+    Adapt(adapt::Adapt),
     /// Tests two trained models on the same episodes, and says whether they differ
     Compare(compare::Compare),
     /// Writes down the episodes that a run would be evaluated on
@@ -93,6 +96,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Coordinator(coordinator) => coordinator.run().await,
         Command::Worker(worker) => worker.run().await,
         Command::Evaluate(evaluate) => tokio::task::block_in_place(|| evaluate.run()),
+        Command::Adapt(adapt) => tokio::task::block_in_place(|| adapt.run()),
         Command::Compare(compare) => tokio::task::block_in_place(|| compare.run()),
         Command::Episodes(episodes) => tokio::task::block_in_place(|| episodes.run()),
         Command::Report(report) => report.run(),

@@ -78,6 +78,13 @@ impl Evaluated {
     }
 }
 
+/// Sets the inner steps that a model is evaluated with.
+pub(crate) fn set_steps(config: &mut RunConfig, steps: usize) -> anyhow::Result<()> {
+    let inner_steps = config.learner.evaluation_steps_mut();
+    *inner_steps.context("--steps: this learner takes no inner steps")? = steps;
+    Ok(())
+}
+
 impl Trained {
     /// The run in a folder, or of a name below that of runs; its data is in `data`, where that is another place.
     pub(crate) fn open(places: &Places, run: &Path, data: Option<&Path>) -> anyhow::Result<Self> {

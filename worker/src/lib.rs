@@ -12,10 +12,12 @@
 //! | `reports` | what episodes computed at once report |
 //! | [`profile`] | where an episode's time goes |
 //! | [`session`] | a worker's life with a coordinator |
+//! | [`adapt`] | a trained model at work: labelled examples in, predictions out |
 //! | [`comparison`] | a learned optimizer against hand-made ones |
 //! | [`case`] | one episode from a file, to compare with other frameworks |
 #![deny(unsafe_code)]
 
+pub mod adapt;
 pub mod case;
 pub mod comparison;
 pub mod episodes;

@@ -229,6 +229,22 @@ impl<T: Real> Objective<T> {
         &frame.plane[self.loss.outputs.value.range()]
     }
 
+    /// For every row the one of `ways` classes whose output is the largest.
+    pub(crate) fn classes(&self, frame: &Frame<T>, ways: usize) -> impl Iterator<Item = usize> {
+        let width = self.loss.width;
+        let rows = self.outputs_of(frame).chunks_exact(width);
+        rows.map(move |outputs| argmax(outputs) / (width / ways))
+    }
+
+    /// What speaks for each of `ways` classes, for every row one behind the other; of several outputs for a class, the
+    /// largest counts.
+    pub(crate) fn scores(&self, frame: &Frame<T>, ways: usize) -> Vec<f64> {
+        let mut outputs: Vec<f64> = self.outputs_of(frame).iter().map(|x| x.to_f64()).collect();
+        outputs.chunks_exact_mut(self.loss.width).for_each(|row| self.loss.score(row));
+        let largest = |of_class: &[f64]| of_class.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        outputs.chunks_exact(self.loss.width / ways).map(largest).collect()
+    }
+
     /// Every batch norm's (μ, r), and over how many numbers each of them was taken.
     pub(crate) fn statistics_of<'f>(
         &'f self,

@@ -61,6 +61,12 @@ pub enum DataError {
         /// The class's folder; in a zip, with the zip's name before it.
         class: String,
     },
+    /// A folder has no images.
+    #[error("{}: no PNG or JPEG files in it", path.display())]
+    NoImageFiles {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A data set has no classes.
     #[error("{}: no class folders with images in it", path.display())]
     NoClasses {

@@ -7,6 +7,7 @@
 //! | `lake_runs` | Lake's 20 runs of one-shot classification |
 //! | `folder`, `tree` | class folders of images, on disk or in a zip |
 //! | `idx` | IDX files |
+//! | `own_images` | images of one's own, like those of a data set |
 
 mod error;
 mod folder;
@@ -16,6 +17,7 @@ mod index;
 mod lake_runs;
 mod lists;
 mod omniglot;
+mod own_images;
 mod picture;
 mod split;
 mod tree;
@@ -25,6 +27,8 @@ use std::sync::Arc;
 
 pub use error::DataError;
 pub use lake_runs::{LAKE_RUNS, LAKE_WAYS, LakeError, check_lake_runs, lake_runs};
+pub use own_images::OwnImages;
+pub use tree::Classes;
 
 use crate::config::DataConfig;
 use crate::pack::{Pack, PackBuilder};

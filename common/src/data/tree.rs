@@ -23,7 +23,7 @@ pub(super) enum Tree {
 }
 
 /// Classes by their folder's name below the tree, and the pixels of their images in the order of the files' names.
-pub(super) type Classes = BTreeMap<String, Vec<u8>>;
+pub type Classes = BTreeMap<String, Vec<u8>>;
 
 impl Tree {
     /// The files that the tree is made of.
@@ -69,7 +69,8 @@ impl Tree {
     }
 }
 
-fn io(path: &Path) -> impl Fn(std::io::Error) -> DataError + '_ {
+/// An error of the file system at `path`.
+pub(super) fn io(path: &Path) -> impl Fn(std::io::Error) -> DataError + '_ {
     |source| DataError::Io { path: path.to_owned(), source }
 }
 
@@ -101,7 +102,8 @@ fn relative(path: &Path, root: &Path) -> Option<String> {
     parts.iter().all(|part| !part.starts_with('.')).then(|| parts.join("/"))
 }
 
-fn is_image(name: &str) -> bool {
+/// Whether a file of this name is an image.
+pub(super) fn is_image(name: &str) -> bool {
     let ending = name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
     matches!(ending.as_deref(), Some("png" | "jpg" | "jpeg"))
 }

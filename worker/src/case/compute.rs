@@ -6,10 +6,10 @@ use lyceum_common::seed::Seed;
 
 use super::description::LEARNED_OPTIMIZER;
 use super::read::{Case, CaseError, CaseResult};
-use crate::episodes::{Episode, EpisodeSize};
+use crate::episodes::Episode;
 use crate::kernels::{InstructionSet, offset};
 use crate::layers::LossKind;
-use crate::learners::{Registered, Setting, learner};
+use crate::learners::{Extent, Registered, Setting, learner};
 use crate::networks::Network;
 
 /// Loss, outputs and meta-gradient of a case.
@@ -26,10 +26,10 @@ pub fn compute(case: &Case, instruction_set: InstructionSet) -> Result<CaseResul
     let network = Network::new(&few_shot.network, few_shot.shape, head)
         .map_err(|source| CaseError::Model { path: case.path.with_extension("toml"), source })?;
     let ways = few_shot.classes.unwrap_or(1);
-    let examples = |inputs: &[f32]| inputs.len() / few_shot.shape.len() / ways;
-    let size = EpisodeSize {
+    let examples = |inputs: &[f32]| inputs.len() / few_shot.shape.len();
+    let extent = Extent {
         ways,
-        shots: examples(&few_shot.episode.support.inputs),
+        shots: examples(&few_shot.episode.support.inputs) / ways,
         queries: examples(&few_shot.episode.query.inputs),
     };
     let abreast = if few_shot.classes.is_some() {
@@ -44,8 +44,8 @@ pub fn compute(case: &Case, instruction_set: InstructionSet) -> Result<CaseResul
         } else {
             LossKind::SquaredError
         },
-        training: size,
-        evaluation: size,
+        training: extent,
+        evaluation: extent,
         abreast,
         instruction_set,
         kept_bytes: usize::MAX,

@@ -21,10 +21,10 @@ use lyceum_common::seed::{OfEpisode, Seed};
 
 use super::description::{Description, Hidden, needed};
 use super::read::{Case, CaseError, CaseResult, Tensor, one_hot};
-use crate::episodes::{Batch, EpisodeSize, OptimizeeSource};
+use crate::episodes::{Batch, OptimizeeSource};
 use crate::kernels::InstructionSet;
 use crate::layers::LossKind;
-use crate::learners::{LearnedOptimizer, Optimizees, Setting, Trainee};
+use crate::learners::{Extent, LearnedOptimizer, Optimizees, Setting, Trainee};
 use crate::networks::Network;
 
 /// Loss, the optimizee's losses and the meta-gradient.
@@ -41,7 +41,7 @@ pub(super) fn compute(
         let problem = format!("{} numbers are needed", network.layout().len());
         return Err(case.tensor_error("episode/theta0", problem));
     }
-    let size = EpisodeSize { ways: outputs, shots: 0, queries: 0 };
+    let size = Extent { ways: outputs, shots: 0, queries: 0 };
     let setting = Setting {
         network: &network,
         loss,

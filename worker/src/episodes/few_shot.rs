@@ -195,7 +195,9 @@ impl FewShotSource {
     }
 }
 
-pub(super) fn intensity(byte: u8) -> f32 {
+/// What a pixel's byte is to a network: its share of 255.
+#[must_use]
+pub fn intensity(byte: u8) -> f32 {
     f32::from(byte) / 255.0
 }
 

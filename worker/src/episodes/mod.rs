@@ -22,7 +22,7 @@ use lyceum_common::seed::{OfEpisode, Seed};
 use crate::kernels::LANES;
 
 pub use error::EpisodeError;
-pub use few_shot::FewShotSource;
+pub use few_shot::{FewShotSource, intensity};
 pub use lake_runs::lake_runs;
 pub use list::{EpisodeList, ListError, ListProblem, ListedWay};
 pub use listed::ListedSource;
@@ -73,16 +73,6 @@ impl EpisodeSize {
         episode.evaluation_ways = Some(self.ways);
         episode.evaluation_shots = Some(self.shots);
         episode.evaluation_queries = Some(self.queries);
-    }
-
-    /// Support examples.
-    pub(crate) fn support(self) -> usize {
-        self.ways * self.shots
-    }
-
-    /// Query examples.
-    pub(crate) fn query(self) -> usize {
-        self.ways * self.queries
     }
 
     /// Support and query examples a class.

@@ -87,6 +87,23 @@ impl Loss {
         if self.kind == LossKind::SumOfSquares { 1 } else { self.targets.len() / self.abreast }
     }
 
+    /// Turns a row's outputs into what speaks for each of them, from 0 to 1: probabilities, of a softmax or one by one; or
+    /// outputs that were to be 0 or 1.
+    pub(crate) fn score(&self, row: &mut [f64]) {
+        match self.kind {
+            LossKind::CrossEntropy => {
+                let largest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                row.iter_mut().for_each(|output| *output = libm::exp(*output - largest));
+                let total: f64 = row.iter().sum();
+                row.iter_mut().for_each(|output| *output /= total);
+            }
+            LossKind::BinaryCrossEntropy | LossKind::BalancedPairs { .. } => {
+                row.iter_mut().for_each(|output| *output = 1.0 / (1.0 + libm::exp(-*output)));
+            }
+            LossKind::SquaredError | LossKind::SumOfSquares => {}
+        }
+    }
+
     /// Whether a row's outputs stand for classes, one of which is right: not in regression, which has one output, nor in
     /// a quadratic.
     pub(crate) fn tells_apart(&self) -> bool {

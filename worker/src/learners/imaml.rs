@@ -9,7 +9,7 @@ use super::{Learner, Setting, Stage};
 use crate::episodes::{Batch, Episode};
 use crate::kernels::Real;
 use crate::kernels::pointwise::{add_scaled, scaled_sum, subtract};
-use crate::objective::{Frame, TangentPlane};
+use crate::objective::{Frame, Objective, TangentPlane};
 use crate::ops::inner_product;
 use crate::profile::Share;
 use crate::reports::Reports;
@@ -161,6 +161,10 @@ impl<T: Real> Learner<T> for Imaml<T> {
 
     fn outputs<'s>(&self, scratch: &'s Scratch<T>) -> &'s [T] {
         self.training.query.outputs_of(&scratch.training.query)
+    }
+
+    fn evaluated<'s>(&'s self, scratch: &'s Scratch<T>) -> (&'s Objective<T>, &'s Frame<T>) {
+        (&self.evaluation.query, &scratch.evaluation.query)
     }
 
     fn products(&self) -> usize {

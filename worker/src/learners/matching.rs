@@ -34,7 +34,7 @@ pub(super) fn learner<T: Real>(config: &MatchingConfig, setting: &Setting<'_>) -
         let scores = attention.y;
         plan.layers.push(Box::new(cosines));
         plan.layers.push(Box::new(attention));
-        Loss::plan(plan.planner, LossKind::CrossEntropy, size.query(), scores)
+        Loss::plan(plan.planner, LossKind::CrossEntropy, size.queries, scores)
     })
 }
 

@@ -8,7 +8,7 @@ use super::{Learner, Setting, Stage};
 use crate::episodes::Episode;
 use crate::kernels::Real;
 use crate::kernels::pointwise::{less_product, multiply, subtract_product};
-use crate::objective::{Frame, TangentPlane};
+use crate::objective::{Frame, Objective, TangentPlane};
 use crate::ops::From;
 use crate::profile::Share;
 use crate::reports::Reports;
@@ -117,6 +117,10 @@ impl<T: Real> Learner<T> for MetaSgd<T> {
 
     fn outputs<'s>(&self, scratch: &'s Scratch<T>) -> &'s [T] {
         self.training.query.outputs_of(&scratch.query)
+    }
+
+    fn evaluated<'s>(&'s self, scratch: &'s Scratch<T>) -> (&'s Objective<T>, &'s Frame<T>) {
+        (&self.evaluation.query, &scratch.evaluation.query)
     }
 
     fn products(&self) -> usize {

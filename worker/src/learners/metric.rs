@@ -6,8 +6,8 @@ use std::sync::Arc;
 use lyceum_common::config::Precision;
 use lyceum_common::seed::{OfEpisode, Seed};
 
-use super::{Learner, Setting, running};
-use crate::episodes::{Episode, EpisodeSize};
+use super::{Extent, Learner, Setting, running};
+use crate::episodes::Episode;
 use crate::kernels::Real;
 use crate::layers::{Feature, Loss};
 use crate::networks::{Network, Plan};
@@ -18,12 +18,12 @@ use crate::reports::Reports;
 /// An embedded episode: what there is to compare.
 #[derive(Clone, Copy)]
 pub(super) struct Embedded {
-    pub(super) size: EpisodeSize,
+    pub(super) size: Extent,
     /// Features an example.
     pub(super) width: usize,
     /// `[ways, shots, width]`.
     pub(super) supports: Feature,
-    /// `[ways · queries, width]`.
+    /// `[queries, width]`.
     pub(super) queries: Feature,
 }
 
@@ -52,8 +52,8 @@ impl<T: Real> Metric<T> {
     ) -> Self {
         let network = setting.network;
         let trained = network.layout().trained().len();
-        let objective = |network: &Network, size: EpisodeSize| {
-            let (supports, examples) = (size.support(), size.support() + size.query());
+        let objective = |network: &Network, size: Extent| {
+            let (supports, examples) = (size.support(), size.support() + size.queries);
             let program = |plan: &mut Plan<'_, T>, images: Feature| {
                 let z = network.plan(plan, images);
                 let (width, at) = (z.value.len() / examples, z.value.len() / examples * supports);
@@ -72,12 +72,6 @@ impl<T: Real> Metric<T> {
         };
         let parameters = network.layout().len();
         Self { training, evaluation, transductive: setting.transductive, trained, parameters }
-    }
-
-    /// The query set's outputs as the last evaluation left them.
-    #[cfg(test)]
-    pub(super) fn evaluated<'s>(&self, scratch: &'s Scratch<T>) -> &'s [T] {
-        self.evaluation.outputs_of(&scratch.evaluation)
     }
 }
 
@@ -133,6 +127,10 @@ impl<T: Real> Learner<T> for Metric<T> {
 
     fn outputs<'s>(&self, scratch: &'s Scratch<T>) -> &'s [T] {
         self.training.outputs_of(&scratch.training)
+    }
+
+    fn evaluated<'s>(&'s self, scratch: &'s Scratch<T>) -> (&'s Objective<T>, &'s Frame<T>) {
+        (&self.evaluation, &scratch.evaluation)
     }
 
     fn products(&self) -> usize {

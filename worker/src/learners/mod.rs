@@ -24,7 +24,7 @@ pub(crate) use hand_made::Steps;
 pub use learned_optimizer::LstmWorkload;
 pub(crate) use learned_optimizer::{LearnedOptimizer, Scratch as OptimizerScratch};
 pub(crate) use optimizee::{Optimizee, Optimizees, Trainee};
-pub(crate) use stage::{Setting, Stage};
+pub(crate) use stage::{Extent, Setting, Stage};
 pub(crate) use thread::{AnyLearner, LearnerThread};
 
 use std::sync::Arc;
@@ -34,6 +34,7 @@ use lyceum_common::seed::{OfEpisode, Seed};
 
 use crate::episodes::Episode;
 use crate::kernels::Real;
+use crate::objective::{Frame, Objective};
 use crate::profile::Share;
 use crate::reports::Reports;
 
@@ -69,6 +70,9 @@ pub(crate) trait Learner<T: Real>: Send + Sync {
 
     /// The query set's outputs as the last call of [`Learner::meta_gradient`] left them.
     fn outputs<'s>(&self, scratch: &'s Self::Scratch) -> &'s [T];
+
+    /// The query set's objective, and its frame as the last call of [`Learner::evaluate`] left it.
+    fn evaluated<'s>(&'s self, scratch: &'s Self::Scratch) -> (&'s Objective<T>, &'s Frame<T>);
 
     /// Products, each with an addition, of a meta-gradient.
     fn products(&self) -> usize;

@@ -38,6 +38,6 @@ pub(super) fn learner<T: Real>(config: &PrototypicalConfig, setting: &Setting<'_
                 y
             }
         };
-        Loss::plan(plan.planner, LossKind::CrossEntropy, embedded.size.query(), logits)
+        Loss::plan(plan.planner, LossKind::CrossEntropy, embedded.size.queries, logits)
     })
 }

@@ -14,8 +14,8 @@ pub(super) fn learner<T: Real>(setting: &Setting<'_>) -> Metric<T> {
         let sum = GroupSum::sum(plan.planner, size.shots, map, embedded.supports);
         let classes = sum.y;
         plan.layers.push(Box::new(sum));
-        let pairs = size.query() * size.ways;
+        let pairs = size.queries * size.ways;
         let scores = network.plan_relation(plan, pairs, [classes, embedded.queries]);
-        Loss::plan(plan.planner, LossKind::SquaredError, size.query(), scores)
+        Loss::plan(plan.planner, LossKind::SquaredError, size.queries, scores)
     })
 }

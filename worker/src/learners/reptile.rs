@@ -185,6 +185,10 @@ impl<T: Real> Learner<T> for Reptile<T> {
         self.training.query.outputs_of(&scratch.training.query)
     }
 
+    fn evaluated<'s>(&'s self, scratch: &'s Scratch<T>) -> (&'s Objective<T>, &'s Frame<T>) {
+        (&self.evaluation.query, &scratch.evaluation.query)
+    }
+
     fn products(&self) -> usize {
         self.training.steps * self.training_batch.products().0
     }

@@ -16,7 +16,7 @@ pub(super) fn learner<T: Real>(config: &SiameseConfig, setting: &Setting<'_>) ->
         let (size, width) = (embedded.size, embedded.width);
         let differences =
             AbsoluteDifferences::plan(plan.planner, width, embedded.queries, embedded.supports);
-        let pairs = size.query() * size.support();
+        let pairs = size.queries * size.support();
         let head = Dense::plan(plan.planner, pairs, 1, differences.y, true);
         let scores = head.y;
         plan.layers.push(Box::new(differences));
@@ -25,6 +25,6 @@ pub(super) fn learner<T: Real>(config: &SiameseConfig, setting: &Setting<'_>) ->
             PairSampling::Every => LossKind::BinaryCrossEntropy,
             PairSampling::Balanced => LossKind::BalancedPairs { examples: size.shots },
         };
-        Loss::plan(plan.planner, kind, size.query(), scores)
+        Loss::plan(plan.planner, kind, size.queries, scores)
     })
 }

@@ -14,12 +14,36 @@ use crate::objective::{Frame, Objective};
 use crate::profile::{Examples, Share};
 use crate::reports::Reports;
 
+/// How many examples learners are given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Extent {
+    /// Classes; one in regression.
+    pub(crate) ways: usize,
+    /// Support examples a class.
+    pub(crate) shots: usize,
+    /// Query examples, of whatever classes.
+    pub(crate) queries: usize,
+}
+
+impl Extent {
+    /// Support examples.
+    pub(crate) fn support(self) -> usize {
+        self.ways * self.shots
+    }
+}
+
+impl From<EpisodeSize> for Extent {
+    fn from(EpisodeSize { ways, shots, queries }: EpisodeSize) -> Self {
+        Self { ways, shots, queries: ways * queries }
+    }
+}
+
 /// What learners are built from.
 pub(crate) struct Setting<'n> {
     pub(crate) network: &'n Network,
     pub(crate) loss: LossKind,
-    pub(crate) training: EpisodeSize,
-    pub(crate) evaluation: EpisodeSize,
+    pub(crate) training: Extent,
+    pub(crate) evaluation: Extent,
     /// Episodes that are computed side by side: one, or as many as there are lanes. Every number that a
     /// learner computes is then there as often, one behind the other.
     pub(crate) abreast: usize,
@@ -92,7 +116,7 @@ impl<T: Real> Stage<T> {
         let training = Self {
             support: setting.objective(setting.training.support(), adapted.clone()),
             // Nothing takes the query loss's Hessian.
-            query: setting.objective(setting.training.query(), 0..0),
+            query: setting.objective(setting.training.queries, 0..0),
             steps: steps.0,
             transductive: true,
         };
@@ -106,7 +130,7 @@ impl<T: Real> Stage<T> {
         };
         let evaluation = Self {
             support: shared(&training.support, setting.evaluation.support()),
-            query: shared(&training.query, setting.evaluation.query()),
+            query: shared(&training.query, setting.evaluation.queries),
             steps: steps.1,
             transductive: setting.transductive,
         };

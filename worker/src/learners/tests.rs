@@ -48,12 +48,11 @@ fn setting(
     instruction_set: InstructionSet,
     kept_bytes: usize,
 ) -> Setting<'_> {
-    let (training, evaluation) = (SIZE, SIZE);
     Setting {
         network,
         loss,
-        training,
-        evaluation,
+        training: SIZE.into(),
+        evaluation: SIZE.into(),
         abreast: 1,
         instruction_set,
         kept_bytes,
@@ -392,7 +391,6 @@ fn relation_networks_differentiate_and_give_the_same_bits() {
 fn outputs_beside<L: Learner<f64>>(
     learner: &L,
     (network, parameter_count): (&Network, usize),
-    evaluated: impl Fn(&L, &L::Scratch) -> Vec<f64>,
     change: f32,
 ) -> Vec<f64> {
     let theta: Vec<f64> =
@@ -402,7 +400,8 @@ fn outputs_beside<L: Learner<f64>>(
     episode.query.inputs[last..].iter_mut().for_each(|pixel| *pixel += change);
     let mut scratch = learner.scratch();
     learner.evaluate(&theta, &episode, seed(), &mut scratch);
-    let outputs = evaluated(learner, &scratch);
+    let (objective, frame) = learner.evaluated(&scratch);
+    let outputs = objective.outputs_of(frame);
     outputs[..outputs.len() - WAYS].to_vec()
 }
 
@@ -417,14 +416,14 @@ fn running_statistics_keep_query_examples_from_seeing_one_another() {
     let metric = |transductive: bool, change: f32| {
         let learner = prototypical::learner::<f64>(&config, &set(&network, transductive));
         let of = (&network, network.layout().len());
-        outputs_beside(&learner, of, |learner, scratch| learner.evaluated(scratch).to_vec(), change)
+        outputs_beside(&learner, of, change)
     };
     let adapted = conv4(Downsample::Stride, Features::Flatten, 9);
     let config = MamlConfig { batch_norm_per_step: true, ..MamlConfig::plain(0.1, 2) };
     let maml = |transductive: bool, change: f32| {
         let learner = Maml::<f64>::new(&config, &set(&adapted, transductive));
         let of = (&adapted, config.layout(adapted.layout()).len());
-        outputs_beside(&learner, of, |learner, scratch| learner.evaluated(scratch).to_vec(), change)
+        outputs_beside(&learner, of, change)
     };
     for outputs in [&metric as &dyn Fn(bool, f32) -> Vec<f64>, &maml] {
         assert_eq!(outputs(false, 0.0), outputs(false, 0.5), "none sees the last one");

@@ -7,6 +7,7 @@ use lyceum_common::seed::{OfEpisode, Seed};
 use super::Learner;
 use crate::episodes::Episode;
 use crate::kernels::Real;
+use crate::objective::{Frame, Objective};
 use crate::profile::Share;
 use crate::reports::Reports;
 
@@ -38,6 +39,9 @@ pub(crate) trait LearnerThread<T: Real>: Send {
 
     /// As [`Learner::outputs`].
     fn outputs(&self) -> &[T];
+
+    /// As [`Learner::evaluated`].
+    fn evaluated(&self) -> (&Objective<T>, &Frame<T>);
 }
 
 impl<T: Real, L: Learner<T> + 'static> AnyLearner<T> for L {
@@ -76,5 +80,9 @@ impl<T: Real, L: Learner<T>> LearnerThread<T> for Bound<L, L::Scratch> {
 
     fn outputs(&self) -> &[T] {
         self.learner.outputs(&self.scratch)
+    }
+
+    fn evaluated(&self) -> (&Objective<T>, &Frame<T>) {
+        self.learner.evaluated(&self.scratch)
     }
 }

@@ -91,7 +91,8 @@ fn assemble(
     Ok(match learner(&config.learner, &setting) {
         Registered::OfEpisodes(learner) => {
             let layout = config.learner.layout(network.layout());
-            let (training, evaluation) = (setting.training, setting.evaluation);
+            let training = EpisodeSize::of_training(config);
+            let evaluation = EpisodeSize::of_evaluation(config);
             if setting.abreast == LANES {
                 return Ok(Arc::new(SideBySideProblem {
                     learner,
@@ -112,13 +113,13 @@ fn assemble(
 }
 
 /// The network of a run, which its learner adapts or trains.
-pub(super) fn network(config: &RunConfig) -> Result<Network, ModelError> {
+pub(crate) fn network(config: &RunConfig) -> Result<Network, ModelError> {
     let head = config.learner.head(config.outputs());
     Network::new(&config.network, config.data.shape(), head)
 }
 
 /// What the learner of a run is built from.
-pub(super) fn setting<'n>(
+pub(crate) fn setting<'n>(
     config: &RunConfig,
     network: &'n Network,
     options: BuildOptions,
@@ -126,8 +127,8 @@ pub(super) fn setting<'n>(
     Setting {
         network,
         loss: LossKind::of(&config.data),
-        training: EpisodeSize::of_training(config),
-        evaluation: EpisodeSize::of_evaluation(config),
+        training: EpisodeSize::of_training(config).into(),
+        evaluation: EpisodeSize::of_evaluation(config).into(),
         abreast: episodes_abreast(config),
         instruction_set: options.instruction_set,
         kept_bytes: config.farm.kept_values_megabytes << 20,

@@ -10,6 +10,7 @@ pub(crate) use optimizer_problem::OptimizerProblem;
 
 pub use crate::learners::LstmWorkload;
 pub use build::{BuildError, BuildOptions, build, build_listed};
+pub(crate) use build::{network, setting};
 
 use std::ops::Range;
 

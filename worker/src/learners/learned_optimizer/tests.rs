@@ -7,10 +7,10 @@ use lyceum_common::ids::{EpisodeIndex, MetaStep, Split};
 use lyceum_common::model::Head;
 
 use super::*;
-use crate::episodes::{EpisodeSize, optimizee_source};
+use crate::episodes::optimizee_source;
 use crate::kernels::test_support::{numbers, same_bits};
 use crate::layers::LossKind;
-use crate::learners::{Optimizees, Setting, Trainee};
+use crate::learners::{Extent, Optimizees, Setting, Trainee};
 use crate::networks::Network;
 
 fn seed() -> Seed<OfEpisode> {
@@ -44,7 +44,7 @@ fn optimizees<T: Real>(
     instruction_set: InstructionSet,
 ) -> Arc<Optimizees<T>> {
     let network = Network::new(&config.network, config.data.shape(), Head::Linear(1)).unwrap();
-    let size = EpisodeSize { ways: 1, shots: 0, queries: 0 };
+    let size = Extent { ways: 1, shots: 0, queries: 0 };
     let setting = Setting {
         network: &network,
         loss: LossKind::of(&config.data),

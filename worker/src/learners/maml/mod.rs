@@ -19,7 +19,7 @@ use super::{Learner, Setting, Stage, running};
 use crate::episodes::{Batch, Episode};
 use crate::kernels::Real;
 use crate::kernels::pointwise::clip;
-use crate::objective::{Frame, TangentPlane};
+use crate::objective::{Frame, Objective, TangentPlane};
 use crate::ops::From;
 use crate::profile::Share;
 use crate::reports::Reports;
@@ -132,12 +132,6 @@ impl<T: Real> Maml<T> {
                 }
             }
         }
-    }
-
-    /// The query set's outputs as the last evaluation left them.
-    #[cfg(test)]
-    pub(super) fn evaluated<'s>(&self, scratch: &'s Scratch<T>) -> &'s [T] {
-        self.evaluation.query.outputs_of(&scratch.evaluation.query)
     }
 }
 
@@ -282,6 +276,10 @@ impl<T: Real> Learner<T> for Maml<T> {
 
     fn outputs<'s>(&self, scratch: &'s Scratch<T>) -> &'s [T] {
         self.training.query.outputs_of(&scratch.query)
+    }
+
+    fn evaluated<'s>(&'s self, scratch: &'s Scratch<T>) -> (&'s Objective<T>, &'s Frame<T>) {
+        (&self.evaluation.query, &scratch.evaluation.query)
     }
 
     fn products(&self) -> usize {

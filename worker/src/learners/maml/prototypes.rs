@@ -4,10 +4,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::episodes::{Batch, EpisodeSize};
+use crate::episodes::Batch;
 use crate::kernels::{InstructionSet, Real, panels};
 use crate::layers::{GroupSum, Loss, LossKind};
-use crate::learners::Setting;
+use crate::learners::{Extent, Setting};
 use crate::networks::Network;
 use crate::objective::{Frame, Objective};
 use crate::ops::inner_product;
@@ -25,7 +25,7 @@ pub(super) struct PrototypeHead<T> {
 
 impl<T: Real> PrototypeHead<T> {
     /// Of `network`, which is the setting's of training or of evaluation.
-    pub(super) fn new(setting: &Setting<'_>, network: &Network, size: EpisodeSize) -> Self {
+    pub(super) fn new(setting: &Setting<'_>, network: &Network, size: Extent) -> Self {
         let encoder = network.encoder().expect("a checked run has an encoder to take means of");
         let head = network.head();
         let (weights, biases) = (head.start..head.end - size.ways, head.end - size.ways..head.end);
@@ -86,7 +86,7 @@ impl<T: Real> PrototypeHead<T> {
 
 fn prototypes<T: Real>(
     encoder: &Network,
-    size: EpisodeSize,
+    size: Extent,
     width: usize,
     set: InstructionSet,
 ) -> Objective<T> {

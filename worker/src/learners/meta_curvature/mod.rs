@@ -13,7 +13,7 @@ use super::{Learner, Setting, Stage};
 use crate::episodes::Episode;
 use crate::kernels::pointwise::{add_scaled, scale};
 use crate::kernels::{InstructionSet, Real};
-use crate::objective::{Frame, TangentPlane};
+use crate::objective::{Frame, Objective, TangentPlane};
 use crate::ops::From;
 use crate::profile::Share;
 use crate::reports::Reports;
@@ -195,6 +195,10 @@ impl<T: Real> Learner<T> for MetaCurvature<T> {
 
     fn outputs<'s>(&self, scratch: &'s Scratch<T>) -> &'s [T] {
         self.training.query.outputs_of(&scratch.query)
+    }
+
+    fn evaluated<'s>(&'s self, scratch: &'s Scratch<T>) -> (&'s Objective<T>, &'s Frame<T>) {
+        (&self.evaluation.query, &scratch.evaluation.query)
     }
 
     fn products(&self) -> usize {

@@ -29,8 +29,8 @@ fn setting(
     Setting {
         network,
         loss: LossKind::SquaredError,
-        training: SIZE,
-        evaluation: SIZE,
+        training: SIZE.into(),
+        evaluation: SIZE.into(),
         abreast,
         instruction_set: set,
         kept_bytes,
