@@ -173,6 +173,10 @@ fn bad_input_is_refused_by_its_name() {
     refused(folder, &["train", "--resume", "nothing"], &["nothing"]);
     refused(folder, &["worker", "--coordinator", "127.0.0.1:1", "--wait", "0.5"], &["127.0.0.1:1"]);
     refused(folder, &["bench", "maml-9q"], &["maml-9q", "maml-15q"]);
+    let half = ["--precision", "bfloat16"];
+    for workload in ["sinusoid", "step-112k"] {
+        refused(folder, &["bench", workload, half[0], half[1]], &["--precision", "convolutions"]);
+    }
 
     let omniglot = folder.join("omniglot");
     std::fs::create_dir(&omniglot).unwrap();
