@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::output::print;
 use crate::place::Places;
-use crate::trained::{Mode, Trained, set_steps};
+use crate::trained::{Norm, Trained, set_steps};
 
 /// Puts a trained model to work: it adapts to a few labelled images of classes that it need not have seen, and says which
 /// of them other images show.
@@ -37,7 +37,7 @@ pub(crate) struct Adapt {
     #[arg(long)]
     steps: Option<usize>,
     #[command(flatten)]
-    mode: Mode,
+    norm: Norm,
     #[command(flatten)]
     places: Places,
     /// Prints one JSON object, with the score of every class
@@ -77,7 +77,7 @@ impl Adapt {
         let (classes, support) = support(config, like, &self.support).context("--support")?;
         let (files, queries) = queries(config, like, &self.query).context("--query")?;
         let parameters = trained.parameters()?;
-        let options = self.mode.build_options();
+        let options = self.norm.build_options();
         let predicted =
             predict(config, parameters.values(), &support.view(), &queries.view(), options)
                 .with_context(|| self.run.display().to_string())?;
@@ -90,7 +90,7 @@ impl Adapt {
         let results = Results {
             digest: parameters.digest().to_string(),
             run: trained.folder.path().display().to_string(),
-            transductive: self.mode.is_transductive(config),
+            transductive: self.norm.is_transductive(config),
             predictions: predictions.collect(),
             classes,
         };

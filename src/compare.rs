@@ -182,7 +182,7 @@ impl Compare {
             digest: parameters.digest().to_string(),
             accuracy: accuracy.mean,
             interval: accuracy.interval,
-            transductive: self.mode.is_transductive(&trained.config),
+            transductive: self.mode.norm.is_transductive(&trained.config),
         };
         Ok((side, evaluated.accuracies()))
     }

@@ -138,7 +138,7 @@ impl Evaluate {
                 "--episodes-file: data.{} has no classes and images to list",
                 config.data.kind()
             );
-            let work = build(config, pack, self.mode.build_options())?;
+            let work = build(config, pack, self.mode.norm.build_options())?;
             let episodes = (self.choice.split.into(), self.choice.count());
             (trained.run(work, parameters, episodes, self.mode.threads())?, None)
         };
@@ -151,7 +151,7 @@ impl Evaluate {
             episodes: 0,
             episode_list: list.map(|list| list.digest().to_string()),
             loss: None,
-            transductive: self.mode.is_transductive(config),
+            transductive: self.mode.norm.is_transductive(config),
             selected_step: None,
             validated: None,
             steps: None,

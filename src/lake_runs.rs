@@ -55,7 +55,7 @@ pub(crate) fn evaluate(
         accuracy: estimate.mean,
         interval: estimate.interval,
         runs,
-        transductive: mode.is_transductive(config),
+        transductive: mode.norm.is_transductive(config),
         seconds: evaluated.seconds,
         run: trained.folder.path().display().to_string(),
     };

@@ -23,9 +23,9 @@ use crate::place::{Places, open_run};
 use crate::serve::is_transductive;
 use crate::worker::default_threads;
 
-/// How models are evaluated.
+/// Whose statistics batch norm takes.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Mode {
+pub(crate) struct Norm {
     /// Batch norm takes running statistics, or the support set's, so that each query example is on its own; metric
     /// learners do so unless told otherwise
     #[arg(long)]
@@ -34,12 +34,9 @@ pub(crate) struct Mode {
     /// an initialisation do so unless told otherwise
     #[arg(long, conflicts_with = "inductive")]
     transductive: bool,
-    /// Compute threads; the machine's cores where absent
-    #[arg(long)]
-    threads: Option<NonZeroUsize>,
 }
 
-impl Mode {
+impl Norm {
     /// What was asked for, if anything.
     fn transductive(&self) -> Option<bool> {
         (self.transductive || self.inductive).then_some(self.transductive)
@@ -53,7 +50,19 @@ impl Mode {
     pub(crate) fn build_options(&self) -> BuildOptions {
         BuildOptions { transductive: self.transductive(), ..BuildOptions::default() }
     }
+}
 
+/// How models are evaluated.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Mode {
+    #[command(flatten)]
+    pub(crate) norm: Norm,
+    /// Compute threads; the machine's cores where absent
+    #[arg(long)]
+    threads: Option<NonZeroUsize>,
+}
+
+impl Mode {
     pub(crate) fn threads(&self) -> NonZeroUsize {
         self.threads.unwrap_or_else(|| default_threads(NonZeroUsize::MIN))
     }
@@ -117,7 +126,7 @@ impl Trained {
         mode: &Mode,
     ) -> anyhow::Result<Evaluated> {
         let list = Arc::clone(listed.list());
-        let work = build_listed(&self.config, listed, mode.build_options())?;
+        let work = build_listed(&self.config, listed, mode.norm.build_options())?;
         let (split, episodes) = (list.split(), list.episodes().len() as u64);
         let evaluated = self.run(work, parameters, (split, episodes), mode.threads())?;
         let kept = self.kept(parameters, &list, (protocol, data), mode, &evaluated.reports);
@@ -157,7 +166,7 @@ impl Trained {
             ways: list.size().ways,
             shots: list.size().shots,
             queries: list.size().queries,
-            transductive: mode.is_transductive(&self.config),
+            transductive: mode.norm.is_transductive(&self.config),
             inner_steps: self.config.clone().learner.evaluation_steps_mut().copied(),
             accuracy: reports.iter().map(|report| report.accuracy).collect(),
             loss: reports.iter().map(|report| report.loss).collect(),
