@@ -203,7 +203,7 @@ impl<T: Real, const WIDTH: usize, const NEIGHBOURS: bool> Tiles<'_, T, WIDTH, NE
                         let x = input.add(rows[u].input as usize);
                         let mut d = [L::splat(T::ZERO); COLUMNS];
                         for j in 0..COLUMNS {
-                            let dy = dy.add(j * LANES);
+                            let dy = dy.add(j * operands.panel);
                             d[j] = if COLUMNS == 1 { load(dy, readable) } else { L::load(dy) };
                         }
                         for i in 0..WIDTH {
@@ -220,7 +220,7 @@ impl<T: Real, const WIDTH: usize, const NEIGHBOURS: bool> Tiles<'_, T, WIDTH, NE
                     let x = input.add(row.input as usize);
                     let mut d = [L::splat(T::ZERO); COLUMNS];
                     for j in 0..COLUMNS {
-                        let dy = dy.add(j * LANES);
+                        let dy = dy.add(j * operands.panel);
                         d[j] = if COLUMNS == 1 { load(dy, readable) } else { L::load(dy) };
                     }
                     for i in 0..WIDTH {
