@@ -128,20 +128,21 @@ struct At<'a, T> {
 
 impl<T: Real> At<'_, T> {
     fn run<const WIDTH: usize>(self, instruction_set: InstructionSet, neighbours: bool) {
-        if neighbours {
-            T::dispatch(instruction_set, Tiles::<T, WIDTH, true>(self));
-        } else {
-            T::dispatch(instruction_set, Tiles::<T, WIDTH, false>(self));
+        match (neighbours, self.sums.operands.panel == LANES) {
+            (true, true) => T::dispatch(instruction_set, Tiles::<T, WIDTH, true, true>(self)),
+            (true, false) => T::dispatch(instruction_set, Tiles::<T, WIDTH, true, false>(self)),
+            (false, true) => T::dispatch(instruction_set, Tiles::<T, WIDTH, false, true>(self)),
+            (false, false) => T::dispatch(instruction_set, Tiles::<T, WIDTH, false, false>(self)),
         }
     }
 }
 
-/// Tiles of `WIDTH` input columns, which are neighbours or not: each is a function of its own, small enough that the
-/// compiler keeps the sums in registers.
-struct Tiles<'a, T, const WIDTH: usize, const NEIGHBOURS: bool>(At<'a, T>);
+/// Tiles of `WIDTH` input columns, which are neighbours or not, and of panels of cotangents, one right behind the other or
+/// not: each is a function of its own, small enough that the compiler keeps the sums in registers.
+struct Tiles<'a, T, const WIDTH: usize, const NEIGHBOURS: bool, const ADJACENT: bool>(At<'a, T>);
 
-impl<T: Real, const WIDTH: usize, const NEIGHBOURS: bool> Kernel<T>
-    for Tiles<'_, T, WIDTH, NEIGHBOURS>
+impl<T: Real, const WIDTH: usize, const NEIGHBOURS: bool, const ADJACENT: bool> Kernel<T>
+    for Tiles<'_, T, WIDTH, NEIGHBOURS, ADJACENT>
 {
     type Output = ();
 
@@ -167,7 +168,9 @@ impl<T: Real, const WIDTH: usize, const NEIGHBOURS: bool> Kernel<T>
     }
 }
 
-impl<T: Real, const WIDTH: usize, const NEIGHBOURS: bool> Tiles<'_, T, WIDTH, NEIGHBOURS> {
+impl<T: Real, const WIDTH: usize, const NEIGHBOURS: bool, const ADJACENT: bool>
+    Tiles<'_, T, WIDTH, NEIGHBOURS, ADJACENT>
+{
     /// All tiles of the `COLUMNS` panels from `column` on, which are whole, or one of `last` columns.
     #[inline(always)]
     unsafe fn panels<L: Lanes<Scalar = T>, const COLUMNS: usize>(
@@ -177,6 +180,7 @@ impl<T: Real, const WIDTH: usize, const NEIGHBOURS: bool> Tiles<'_, T, WIDTH, NE
     ) {
         let Sums { operands, columns, width, target } = self.0.sums;
         let readable = if operands.padded { LANES } else { last };
+        let panel = if ADJACENT { LANES } else { operands.panel };
         // SAFETY: rows and columns lie within the operands, whose lengths were checked; a partial panel is read, unless
         // zeros fill it, and stored in its first lanes alone.
         unsafe {
@@ -203,7 +207,7 @@ impl<T: Real, const WIDTH: usize, const NEIGHBOURS: bool> Tiles<'_, T, WIDTH, NE
                         let x = input.add(rows[u].input as usize);
                         let mut d = [L::splat(T::ZERO); COLUMNS];
                         for j in 0..COLUMNS {
-                            let dy = dy.add(j * operands.panel);
+                            let dy = dy.add(j * panel);
                             d[j] = if COLUMNS == 1 { load(dy, readable) } else { L::load(dy) };
                         }
                         for i in 0..WIDTH {
@@ -220,7 +224,7 @@ impl<T: Real, const WIDTH: usize, const NEIGHBOURS: bool> Tiles<'_, T, WIDTH, NE
                     let x = input.add(row.input as usize);
                     let mut d = [L::splat(T::ZERO); COLUMNS];
                     for j in 0..COLUMNS {
-                        let dy = dy.add(j * operands.panel);
+                        let dy = dy.add(j * panel);
                         d[j] = if COLUMNS == 1 { load(dy, readable) } else { L::load(dy) };
                     }
                     for i in 0..WIDTH {
