@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! product:          out[r] = matrix[0, r] + Σ_d operand[d] · matrix[1 + d, r], from the first of the operands on
-//! weight_gradient:  sums[d, r] += (Σ_t operand[t][d] · cotangent[t][r], from t = 0 on)
+//! weight_gradient:  sums[d, r] += (Σ_t operands[t][d] · cotangent[t][r], from t = 0 on)
 //! ```
 //!
 //! Tiles of the first keep as many sums in registers as there are, each step with one load of sixteen lanes and a weight a
@@ -20,18 +20,19 @@ use super::real::Real;
 use super::transcendental::{sigmoid, tanh};
 use super::{InstructionSet, Kernel};
 
-/// Rows of a cotangent that pass over the whole operand together: at twenty times 20 KiB, which stay in the nearest cache.
+/// Rows of a cotangent that pass over all operands together: at twenty times 20 KiB, which stay in the nearest cache.
 const ROW_BLOCK: usize = 16;
 
 /// `out = matrixᵀ · (1, operands)`: matrix `[1 + depth, columns]`, operands of `depth` rows together, out a row for each of the
-/// first columns.
+/// first columns. Asks for a line of `ahead`, which is read once, with every row of every tile's operands.
 pub(crate) fn lane_product<T: Real>(
     instruction_set: InstructionSet,
     matrix: &[T],
     operands: &[&[T]],
     out: &mut [T],
+    ahead: &Ahead<T>,
 ) {
-    let product = Product::new(matrix, operands, out, false);
+    let product = Product::new(matrix, operands, out, ahead, false);
     T::dispatch(instruction_set, product);
 }
 
@@ -43,7 +44,8 @@ pub(crate) fn lane_gates<T: Real>(
     operands: &[&[T]],
     out: &mut [T],
 ) {
-    let product = Product::new(matrix, operands, out, true);
+    let ahead = Ahead::none();
+    let product = Product::new(matrix, operands, out, &ahead, true);
     assert_eq!(product.rows % 4, 0, "four gates of one size");
     T::dispatch(instruction_set, product);
 }
@@ -52,13 +54,20 @@ struct Product<'a, T> {
     matrix: &'a [T],
     operands: &'a [&'a [T]],
     out: &'a mut [T],
+    ahead: &'a Ahead<T>,
     columns: usize,
     rows: usize,
     gates: bool,
 }
 
 impl<'a, T> Product<'a, T> {
-    fn new(matrix: &'a [T], operands: &'a [&'a [T]], out: &'a mut [T], gates: bool) -> Self {
+    fn new(
+        matrix: &'a [T],
+        operands: &'a [&'a [T]],
+        out: &'a mut [T],
+        ahead: &'a Ahead<T>,
+        gates: bool,
+    ) -> Self {
         let mut depth = 0;
         for operand in operands {
             assert!(operand.len().is_multiple_of(LANES), "whole rows");
@@ -67,7 +76,7 @@ impl<'a, T> Product<'a, T> {
         let (rows, columns) = (out.len() / LANES, matrix.len() / (1 + depth));
         assert!(out.len().is_multiple_of(LANES) && rows <= columns, "whole rows, of columns");
         assert_eq!(matrix.len(), (1 + depth) * columns, "a weight for every row in and out");
-        Self { matrix, operands, out, columns, rows, gates }
+        Self { matrix, operands, out, ahead, columns, rows, gates }
     }
 }
 
@@ -167,6 +176,7 @@ unsafe fn tile<L: Lanes, F: Finish, const ROWS: usize>(
         for operand in product.operands {
             let mut from = operand.as_ptr();
             for _ in 0..operand.len() / LANES {
+                product.ahead.ask_line_once::<L>();
                 weights = weights.wrapping_add(product.columns);
                 let x = L::load(from);
                 for (i, sum) in sums.iter_mut().enumerate() {
@@ -182,63 +192,94 @@ unsafe fn tile<L: Lanes, F: Finish, const ROWS: usize>(
     }
 }
 
-/// `sums += operand · cotangentᵀ` over the times of both, lane by lane: operand `[times, depth]` rows, cotangent
-/// `[times, rows]` rows, sums `[depth, rows]` rows. Asks for a line of
-/// `ahead` at every time of every tile.
+/// `sums += operand · cotangentᵀ` over the times of both, lane by lane: operands `[times, their depth]` rows, cotangent
+/// `[times, rows]` rows, sums `[depth, rows]` rows of all operands together.
 pub(crate) fn lane_weight_gradient<T: Real>(
     instruction_set: InstructionSet,
     times: usize,
-    operand: &[T],
+    operands: &[&[T]],
     cotangent: &[T],
     sums: &mut [T],
-    ahead: &Ahead<T>,
 ) {
     if times == 0 {
         return;
     }
-    let (depth, rows) = (operand.len() / times / LANES, cotangent.len() / times / LANES);
-    assert_eq!(operand.len(), times * depth * LANES, "whole rows, of every time");
+    let rows = cotangent.len() / times / LANES;
     assert_eq!(cotangent.len(), times * rows * LANES, "whole rows, of every time");
+    let mut depth = 0;
+    for operand in operands {
+        assert!(operand.len().is_multiple_of(times * LANES), "whole rows, of every time");
+        depth += operand.len() / times / LANES;
+    }
     assert_eq!(sums.len(), depth * rows * LANES, "a sum for every row in and out");
-    T::dispatch(
-        instruction_set,
-        WeightGradient { times, depth, rows, operand, cotangent, sums, ahead },
-    );
+    T::dispatch(instruction_set, WeightGradient { times, rows, operands, cotangent, sums });
 }
 
 struct WeightGradient<'a, T> {
     times: usize,
-    depth: usize,
     rows: usize,
-    operand: &'a [T],
+    operands: &'a [&'a [T]],
     cotangent: &'a [T],
     sums: &'a mut [T],
-    ahead: &'a Ahead<T>,
 }
 
 impl<T: Real> Kernel<T> for WeightGradient<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    unsafe fn run<L: Lanes<Scalar = T>>(mut self) {
-        for from in (0..self.rows).step_by(ROW_BLOCK) {
-            let rows = from..self.rows.min(from + ROW_BLOCK);
-            let mut d = 0;
-            // SAFETY: `lane_weight_gradient` has settled the lengths, and the caller has the instructions.
-            unsafe {
-                while L::REGISTERS > 16 && d + 5 <= self.depth {
-                    column::<L, 5>(&mut self, d, rows.clone());
-                    d += 5;
-                }
-                while d + 3 <= self.depth {
-                    column::<L, 3>(&mut self, d, rows.clone());
-                    d += 3;
-                }
-                match self.depth - d {
-                    2 => column::<L, 2>(&mut self, d, rows),
-                    1 => column::<L, 1>(&mut self, d, rows),
-                    _ => {}
-                }
+    unsafe fn run<L: Lanes<Scalar = T>>(self) {
+        let Self { times, rows, operands, cotangent, sums } = self;
+        for from in (0..rows).step_by(ROW_BLOCK) {
+            let block = from..rows.min(from + ROW_BLOCK);
+            let mut behind = sums.as_mut_ptr_range().end;
+            // The last operand has rows enough to hide that the cotangent comes from afar; the first may be biases'.
+            for operand in operands.iter().rev() {
+                let depth = operand.len() / times / LANES;
+                behind = behind.wrapping_sub(depth * rows * LANES);
+                let part = Part {
+                    times,
+                    depth,
+                    rows,
+                    operand: operand.as_ptr(),
+                    cotangent: cotangent.as_ptr(),
+                    sums: behind,
+                };
+                // SAFETY: `lane_weight_gradient` has settled the lengths, and the caller has the instructions.
+                unsafe { part.add::<L>(block.clone()) };
+            }
+        }
+    }
+}
+
+/// The sums of one operand.
+struct Part<T> {
+    times: usize,
+    depth: usize,
+    rows: usize,
+    operand: *const T,
+    cotangent: *const T,
+    sums: *mut T,
+}
+
+impl<T: Real> Part<T> {
+    /// Adds to the sums of `rows` of the cotangent.
+    #[inline(always)]
+    unsafe fn add<L: Lanes<Scalar = T>>(&self, rows: Range<usize>) {
+        let mut d = 0;
+        // SAFETY: the caller's.
+        unsafe {
+            while L::REGISTERS > 16 && d + 5 <= self.depth {
+                column::<L, 5>(self, d, rows.clone());
+                d += 5;
+            }
+            while d + 3 <= self.depth {
+                column::<L, 3>(self, d, rows.clone());
+                d += 3;
+            }
+            match self.depth - d {
+                2 => column::<L, 2>(self, d, rows),
+                1 => column::<L, 1>(self, d, rows),
+                _ => {}
             }
         }
     }
@@ -247,14 +288,23 @@ impl<T: Real> Kernel<T> for WeightGradient<'_, T> {
 /// `DEPTHS` of the operand's rows against `rows` of the cotangent's.
 #[inline(always)]
 unsafe fn column<L: Lanes, const DEPTHS: usize>(
-    gradient: &mut WeightGradient<'_, L::Scalar>,
+    gradient: &Part<L::Scalar>,
     d: usize,
     rows: Range<usize>,
 ) {
     let mut row = rows.start;
     // SAFETY: the caller's.
     unsafe {
-        while L::REGISTERS > 16 && row + 4 <= rows.end {
+        // A sum waits for the one before it: few of the operand's rows take many of the cotangent's.
+        while DEPTHS == 1 && L::REGISTERS > 16 && row + 16 <= rows.end {
+            gradient_tile::<L, DEPTHS, 16>(gradient, d, row);
+            row += 16;
+        }
+        while DEPTHS <= 2 && L::REGISTERS > 16 && row + 8 <= rows.end {
+            gradient_tile::<L, DEPTHS, 8>(gradient, d, row);
+            row += 8;
+        }
+        while (DEPTHS == 1 || L::REGISTERS > 16) && row + 4 <= rows.end {
             gradient_tile::<L, DEPTHS, 4>(gradient, d, row);
             row += 4;
         }
@@ -271,18 +321,17 @@ unsafe fn column<L: Lanes, const DEPTHS: usize>(
 /// `DEPTHS` × `ROWS` sums in registers.
 #[inline(always)]
 unsafe fn gradient_tile<L: Lanes, const DEPTHS: usize, const ROWS: usize>(
-    gradient: &mut WeightGradient<'_, L::Scalar>,
+    gradient: &Part<L::Scalar>,
     d: usize,
     row: usize,
 ) {
-    let WeightGradient { times, depth, rows, .. } = *gradient;
+    let Part { times, depth, rows, .. } = *gradient;
     // SAFETY: `d + DEPTHS` and `row + ROWS` rows are there at every time.
     unsafe {
         let mut sums = [[L::splat(L::Scalar::ZERO); ROWS]; DEPTHS];
-        let mut operand = gradient.operand.as_ptr().add(d * LANES);
-        let mut cotangent = gradient.cotangent.as_ptr().add(row * LANES);
+        let mut operand = gradient.operand.add(d * LANES);
+        let mut cotangent = gradient.cotangent.add(row * LANES);
         for _ in 0..times {
-            gradient.ahead.ask_line::<L>();
             let mut dz = [L::splat(L::Scalar::ZERO); ROWS];
             for (j, dz) in dz.iter_mut().enumerate() {
                 *dz = L::load(cotangent.add(j * LANES));
@@ -298,7 +347,7 @@ unsafe fn gradient_tile<L: Lanes, const DEPTHS: usize, const ROWS: usize>(
         }
         for (i, sums) in sums.into_iter().enumerate() {
             for (j, sum) in sums.into_iter().enumerate() {
-                let place = gradient.sums.as_mut_ptr().add(((d + i) * rows + row + j) * LANES);
+                let place = gradient.sums.add(((d + i) * rows + row + j) * LANES);
                 L::load(place).add(sum).store(place);
             }
         }

@@ -5,28 +5,41 @@ use super::real::Real;
 use super::transcendental::tanh;
 use super::{InstructionSet, Kernel};
 
+/// What a step of a cell leaves for [`lstm_cell_backward`]: a row of each gate and of the c behind them, `[5 · hidden]`.
+pub(crate) struct Kept<'a, T> {
+    /// Begins at a cache line. Empty where nothing is kept.
+    pub(crate) rows: &'a mut [T],
+    /// Whether they are written past the caches, so that [`streamed`](super::streamed) is to be behind it before another
+    /// thread reads.
+    pub(crate) past_caches: bool,
+}
+
 /// The state of a cell behind its gates, in place: `c = f ∘ c_before + i ∘ g`, `h = o ∘ tanh c`.
 ///
-/// Gates are `[4 · hidden]` rows in the order i, f, g, o; the others `[hidden]` rows. Unless `kept` is empty, the gates are
-/// copied there, past the caches: it is to begin at a cache line, and [`streamed`](super::streamed) to be behind it before another thread reads.
+/// Gates are `[4 · hidden]` rows in the order i, f, g, o; the others `[hidden]` rows.
 pub(crate) fn lstm_cell<T: Real>(
     instruction_set: InstructionSet,
     gates: &[T],
     c: &mut [T],
     h: &mut [T],
-    kept: &mut [T],
+    kept: Kept<'_, T>,
 ) {
     let len = h.len();
     assert!(len.is_multiple_of(LANES), "whole rows");
     assert_eq!(gates.len(), 4 * len, "four gates");
     assert_eq!(c.len(), len, "rows of one number");
     let cell = Cell { gates, c, h };
-    if kept.is_empty() {
+    let Kept { rows, past_caches } = kept;
+    if rows.is_empty() {
         return T::dispatch(instruction_set, cell);
     }
-    assert_eq!(kept.len(), gates.len(), "four gates");
-    assert_eq!(kept.as_ptr().align_offset(STREAM_ALIGNMENT), 0, "kept gates begin at a cache line");
-    T::dispatch(instruction_set, KeptCell { cell, kept });
+    assert_eq!(rows.len(), 5 * len, "four gates and c");
+    assert_eq!(rows.as_ptr().align_offset(STREAM_ALIGNMENT), 0, "kept rows begin at a cache line");
+    if past_caches {
+        T::dispatch(instruction_set, KeptCell::<_, true> { cell, rows });
+    } else {
+        T::dispatch(instruction_set, KeptCell::<_, false> { cell, rows });
+    }
 }
 
 struct Cell<'a, T> {
@@ -51,14 +64,15 @@ unsafe fn gates_at<L: Lanes>(gates: &[L::Scalar], at: usize) -> [L; 4] {
 }
 
 impl<T: Real> Cell<'_, T> {
-    /// Goes on with the row at `at`.
+    /// Goes on with the row at `at`, and returns its c.
     #[inline(always)]
-    unsafe fn advance<L: Lanes<Scalar = T>>(&mut self, at: usize, [i, f, g, o]: [L; 4]) {
+    unsafe fn advance<L: Lanes<Scalar = T>>(&mut self, at: usize, [i, f, g, o]: [L; 4]) -> L {
         // SAFETY: `lstm_cell` has settled the lengths, and the caller has the instructions.
         unsafe {
             let c = f.mul(L::load(self.c.as_ptr().add(at))).mul_add(i, g);
             c.store(self.c.as_mut_ptr().add(at));
             o.mul(tanh(c)).store(self.h.as_mut_ptr().add(at));
+            c
         }
     }
 }
@@ -70,106 +84,78 @@ impl<T: Real> Kernel<T> for Cell<'_, T> {
     unsafe fn run<L: Lanes<Scalar = T>>(mut self) {
         for at in (0..self.h.len()).step_by(LANES) {
             // SAFETY: `at` is a row, and the caller has the instructions.
-            unsafe { self.advance(at, gates_at::<L>(self.gates, at)) }
+            unsafe { self.advance(at, gates_at::<L>(self.gates, at)) };
         }
     }
 }
 
-struct KeptCell<'a, T> {
+struct KeptCell<'a, T, const PAST_CACHES: bool> {
     cell: Cell<'a, T>,
-    kept: &'a mut [T],
+    rows: &'a mut [T],
 }
 
-impl<T: Real> Kernel<T> for KeptCell<'_, T> {
+impl<T: Real, const PAST_CACHES: bool> Kernel<T> for KeptCell<'_, T, PAST_CACHES> {
     type Output = ();
 
     #[inline(always)]
     unsafe fn run<L: Lanes<Scalar = T>>(mut self) {
         let len = self.cell.h.len();
-        // SAFETY: `at` is a row, `kept` has as many as the gates, and the caller has the instructions.
+        // SAFETY: `at` is a row, `rows` has as many as the gates and c, and the caller has the instructions.
         unsafe {
             for at in (0..len).step_by(LANES) {
-                let gates = gates_at::<L>(self.cell.gates, at);
-                for which in 0..4 {
-                    gates[which].stream(self.kept.as_mut_ptr().add(which * len + at));
+                let gates @ [i, f, g, o] = gates_at::<L>(self.cell.gates, at);
+                let c = self.cell.advance(at, gates);
+                for (which, row) in [i, f, g, o, c].into_iter().enumerate() {
+                    let place = self.rows.as_mut_ptr().add(which * len + at);
+                    if PAST_CACHES {
+                        row.stream(place);
+                    } else {
+                        row.store(place);
+                    }
                 }
-                self.cell.advance(at, gates);
             }
         }
     }
 }
 
-/// As [`lstm_cell`], with what [`lstm_cell_backward`] reads written: c, tanh c and h.
-pub(crate) fn lstm_cell_again<T: Real>(
-    instruction_set: InstructionSet,
-    gates: &[T],
-    c_before: &[T],
-    [c, tanh_c, h]: [&mut [T]; 3],
-) {
-    let len = h.len();
-    assert!(len.is_multiple_of(LANES), "whole rows");
-    assert_eq!(gates.len(), 4 * len, "four gates");
-    assert!([c_before.len(), c.len(), tanh_c.len()] == [len; 3], "rows of one number");
-    T::dispatch(instruction_set, CellAgain { gates, c_before, c, tanh_c, h });
-}
-
-struct CellAgain<'a, T> {
-    gates: &'a [T],
-    c_before: &'a [T],
-    c: &'a mut [T],
-    tanh_c: &'a mut [T],
-    h: &'a mut [T],
-}
-
-impl<T: Real> Kernel<T> for CellAgain<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    unsafe fn run<L: Lanes<Scalar = T>>(self) {
-        for at in (0..self.h.len()).step_by(LANES) {
-            // SAFETY: `lstm_cell_again` has settled the lengths, and the caller has the instructions.
-            unsafe {
-                let [i, f, g, o] = gates_at::<L>(self.gates, at);
-                let c = f.mul(L::load(self.c_before.as_ptr().add(at))).mul_add(i, g);
-                let tanh_c = tanh(c);
-                c.store(self.c.as_mut_ptr().add(at));
-                tanh_c.store(self.tanh_c.as_mut_ptr().add(at));
-                o.mul(tanh_c).store(self.h.as_mut_ptr().add(at));
-            }
-        }
-    }
-}
-
-/// What [`lstm_cell_backward`] reads of the forward pass.
+/// What [`lstm_cell_backward`] reads of the forward pass: what the step kept, and the c of the step before it.
 #[derive(Clone, Copy)]
 pub(crate) struct CellValues<'a, T> {
-    pub(crate) gates: &'a [T],
+    pub(crate) kept: &'a [T],
     pub(crate) c_before: &'a [T],
-    pub(crate) tanh_c: &'a [T],
 }
 
-/// The cotangents of the gates' sums from those of the state. The cotangent of h comes in two parts, from above and from
-/// the time after; `dc` goes in as that of c from the time after and comes out as that of `c_before`.
+/// The cotangents of the gates' sums from those of the state, and the state's h once more. The cotangent of h comes in two
+/// parts, from above and from the time after; `dc` goes in as that of c from the time after and comes out as that of
+/// `c_before`.
 pub(crate) fn lstm_cell_backward<T: Real>(
     instruction_set: InstructionSet,
     values: CellValues<'_, T>,
     dh: [&[T]; 2],
     dc: &mut [T],
     dz: &mut [T],
+    h: &mut [T],
 ) {
     let len = dc.len();
     assert!(len.is_multiple_of(LANES), "whole rows");
-    assert!([values.gates.len(), dz.len()] == [4 * len; 2], "four gates");
-    let others = [values.c_before.len(), values.tanh_c.len(), dh[0].len(), dh[1].len()];
+    assert!(values.kept.len() == 5 * len && dz.len() == 4 * len, "four gates, and c");
+    let others = [values.c_before.len(), dh[0].len(), dh[1].len(), h.len()];
     assert!(others == [len; 4], "rows of one number");
-    T::dispatch(instruction_set, CellBackward { values, dh, dc, dz });
+    let (gates, c) = values.kept.split_at(4 * len);
+    T::dispatch(
+        instruction_set,
+        CellBackward { gates, c, c_before: values.c_before, dh, dc, dz, h },
+    );
 }
 
 struct CellBackward<'a, T> {
-    values: CellValues<'a, T>,
+    gates: &'a [T],
+    c: &'a [T],
+    c_before: &'a [T],
     dh: [&'a [T]; 2],
     dc: &'a mut [T],
     dz: &'a mut [T],
+    h: &'a mut [T],
 }
 
 impl<T: Real> Kernel<T> for CellBackward<'_, T> {
@@ -178,15 +164,15 @@ impl<T: Real> Kernel<T> for CellBackward<'_, T> {
     #[inline(always)]
     unsafe fn run<L: Lanes<Scalar = T>>(self) {
         let len = self.dc.len();
-        let CellValues { gates, c_before, tanh_c } = self.values;
         for at in (0..len).step_by(LANES) {
             // SAFETY: `lstm_cell_backward` has settled the lengths, and the caller has the instructions.
             unsafe {
                 let one = L::splat(T::ONE);
                 let zero = L::splat(T::ZERO);
-                let [i, f, g, o] = gates_at::<L>(gates, at);
-                let before = L::load(c_before.as_ptr().add(at));
-                let tanh_c = L::load(tanh_c.as_ptr().add(at));
+                let [i, f, g, o] = gates_at::<L>(self.gates, at);
+                let before = L::load(self.c_before.as_ptr().add(at));
+                let tanh_c = tanh(L::load(self.c.as_ptr().add(at)));
+                o.mul(tanh_c).store(self.h.as_mut_ptr().add(at));
                 let [above, after] = self.dh.map(|dh| L::load(dh.as_ptr().add(at)));
                 let dh = above.add(after);
                 let slope = one.mul_add(zero.sub(tanh_c), tanh_c);
@@ -214,6 +200,12 @@ mod tests {
     use crate::kernels::streamed;
     use crate::kernels::test_support::{numbers, same_bits};
 
+    /// The first `len` numbers that begin at a cache line.
+    fn aligned<T>(numbers: &mut [T], len: usize) -> &mut [T] {
+        let start = numbers.as_ptr().align_offset(STREAM_ALIGNMENT);
+        &mut numbers[start..start + len]
+    }
+
     fn sigmoid(x: f64) -> f64 {
         1.0 / (1.0 + (-x).exp())
     }
@@ -239,15 +231,18 @@ mod tests {
             .enumerate()
             .map(|(at, &z)| if at / len == 2 { z.tanh() } else { sigmoid(z) })
             .collect();
-        let mut forward = vec![vec![f64::NAN; len]; 3];
-        let [c, tanh_c, h] = &mut forward[..] else { unreachable!() };
-        lstm_cell_again(InstructionSet::PORTABLE, &gates, &before, [c, tanh_c, h]);
-        let (mut in_place, mut h_alone) = (before.clone(), vec![f64::NAN; len]);
-        lstm_cell(InstructionSet::PORTABLE, &gates, &mut in_place, &mut h_alone, &mut []);
-        assert!(in_place == *c && h_alone == *h);
-        let (mut dc, mut dz) = (dc_after.clone(), vec![f64::NAN; 4 * len]);
-        let values = CellValues { gates: &gates, c_before: &before, tanh_c };
-        lstm_cell_backward(InstructionSet::PORTABLE, values, [&above, &after], &mut dc, &mut dz);
+        let (mut c, mut h) = (before.clone(), vec![f64::NAN; len]);
+        let mut kept = vec![f64::NAN; 5 * len + LANES];
+        let kept = aligned(&mut kept, 5 * len);
+        let keep = Kept { rows: kept, past_caches: false };
+        lstm_cell(InstructionSet::PORTABLE, &gates, &mut c, &mut h, keep);
+        assert!(kept[..4 * len] == gates && kept[4 * len..] == c);
+        let [mut dc, mut dz, mut h_again] =
+            [dc_after.clone(), vec![f64::NAN; 4 * len], vec![f64::NAN; len]];
+        let values = CellValues { kept, c_before: &before };
+        let dh = [&above[..], &after];
+        lstm_cell_backward(InstructionSet::PORTABLE, values, dh, &mut dc, &mut dz, &mut h_again);
+        assert_eq!(h_again, h);
         for at in 0..len {
             let z_at = [0, 1, 2, 3].map(|gate| z[gate * len + at]);
             let weights = [above[at] + after[at], dc_after[at]];
@@ -271,29 +266,29 @@ mod tests {
     fn every_instruction_set_agrees_to_the_bit() {
         let len = 3 * LANES;
         let data = numbers(7, 4 * len);
-        let all = |set: InstructionSet| {
-            let mut results = vec![0.0f32; 3 * len + 5 * len];
-            let (forward, rest) = results.split_at_mut(3 * len);
-            let (dc, dz) = rest.split_at_mut(len);
-            let (c, rest) = forward.split_at_mut(len);
-            let (tanh_c, h) = rest.split_at_mut(len);
-            lstm_cell_again(set, &data, &data[5..5 + len], [c, tanh_c, h]);
-            let mut aligned = vec![0.0; 4 * len + LANES];
-            let start = aligned.as_ptr().align_offset(STREAM_ALIGNMENT);
-            let aligned = &mut aligned[start..start + 4 * len];
-            let (mut in_place, mut h_alone) = (data[5..5 + len].to_vec(), vec![0.0; len]);
-            lstm_cell(set, &data, &mut in_place, &mut h_alone, aligned);
+        let all = |set: InstructionSet, past_caches: bool| {
+            let (mut c, mut c_alone) = (data[5..5 + len].to_vec(), data[5..5 + len].to_vec());
+            let (mut h, mut h_alone) = (vec![0.0; len], vec![0.0; len]);
+            let mut kept = vec![0.0; 5 * len + LANES];
+            let kept = aligned(&mut kept, 5 * len);
+            lstm_cell(set, &data, &mut c, &mut h, Kept { rows: kept, past_caches });
+            let nothing = Kept { rows: &mut [], past_caches };
+            lstm_cell(set, &data, &mut c_alone, &mut h_alone, nothing);
             streamed();
-            assert!(same_bits(aligned, &data), "{set}");
-            assert!(same_bits(&in_place, c) && same_bits(&h_alone, h), "{set}");
-            let values = CellValues { gates: &data, c_before: c, tanh_c };
-            lstm_cell_backward(set, values, [h, c], dc, dz);
-            results
+            assert!(same_bits(&kept[..4 * len], &data) && same_bits(&kept[4 * len..], &c), "{set}");
+            assert!(same_bits(&c_alone, &c) && same_bits(&h_alone, &h), "{set}");
+            let values = CellValues { kept, c_before: &data[5..5 + len] };
+            let (mut dc, mut dz) = (vec![0.0; len], vec![0.0; 4 * len]);
+            lstm_cell_backward(set, values, [&h, &c], &mut dc, &mut dz, &mut h_alone);
+            assert!(same_bits(&h_alone, &h), "{set}");
+            [c, h, dc, dz].concat()
         };
-        let expected = all(InstructionSet::PORTABLE);
+        let expected = all(InstructionSet::PORTABLE, false);
         assert!(expected.iter().all(|value| value.is_finite()));
         for set in InstructionSet::available() {
-            assert!(same_bits(&all(set), &expected), "{set}");
+            for past_caches in [false, true] {
+                assert!(same_bits(&all(set, past_caches), &expected), "{set}");
+            }
         }
     }
 }

@@ -73,7 +73,7 @@ pub(crate) use lane_product::{lane_gates, lane_product, lane_weight_gradient, su
 pub(crate) use lane_tree::{spread_over_lanes, sum_lanes_as_tree};
 pub(crate) use lanes::LANES;
 pub(crate) use log_and_sign::LogAndSign;
-pub(crate) use lstm::{CellValues, lstm_cell, lstm_cell_again, lstm_cell_backward};
+pub(crate) use lstm::{CellValues, Kept, lstm_cell, lstm_cell_backward};
 pub(crate) use outer::{Outer, add_outer_product, outer_product};
 pub(crate) use pages::{LARGE_PAGE, prefer_large_pages, streamed};
 pub use peak::multiply_adds;

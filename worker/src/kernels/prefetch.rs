@@ -51,12 +51,31 @@ impl<T: Real> Ahead<T> {
     /// The machine has the instructions.
     #[inline(always)]
     pub(super) unsafe fn ask_line<L: Lanes<Scalar = T>>(&self) {
-        let next = self.next.get();
-        if next < self.end.get() {
+        if let Some(line) = self.next_line() {
             // SAFETY: the caller's.
-            unsafe { L::prefetch(next) };
-            self.next.set(next.wrapping_add(LANES));
+            unsafe { L::prefetch(line) };
         }
+    }
+
+    /// Asks for the next cache line, which is read once.
+    ///
+    /// # Safety
+    /// The machine has the instructions.
+    #[inline(always)]
+    pub(super) unsafe fn ask_line_once<L: Lanes<Scalar = T>>(&self) {
+        if let Some(line) = self.next_line() {
+            // SAFETY: the caller's.
+            unsafe { L::prefetch_once(line) };
+        }
+    }
+
+    #[inline(always)]
+    fn next_line(&self) -> Option<*const T> {
+        let next = self.next.get();
+        (next < self.end.get()).then(|| {
+            self.next.set(next.wrapping_add(LANES));
+            next
+        })
     }
 }
 

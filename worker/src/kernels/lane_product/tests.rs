@@ -41,15 +41,19 @@ proptest! {
         let mut expected = vec![f32::NAN; rows * LANES];
         naive_product(&matrix, columns, once, &mut expected);
         let mut expected_sums = start.to_vec();
-        naive_gradient(times, operand, cotangent, &mut expected_sums);
+        let depths = depth / 2;
+        let parts = operand.split_at(times * depths * LANES);
+        let (sums_of_first, sums_of_second) = expected_sums.split_at_mut(depths * rows * LANES);
+        naive_gradient(times, parts.0, cotangent, sums_of_first);
+        naive_gradient(times, parts.1, cotangent, sums_of_second);
         let mut expected_gates = expected.clone();
         let (sigmoids, tanhs) = (0..rows * LANES).partition::<Vec<_>, _>(|at| at / LANES / quarter != 2);
         for set in InstructionSet::available() {
             let (mut out, mut sums, mut gates) =
                 (vec![f32::NAN; rows * LANES], start.to_vec(), vec![f32::NAN; rows * LANES]);
-            lane_product(set, &matrix, &operands, &mut out);
+            lane_product(set, &matrix, &operands, &mut out, &Ahead::none());
             prop_assert!(same_bits(&out, &expected), "{set}");
-            lane_weight_gradient(set, times, operand, cotangent, &mut sums, &Ahead::none());
+            lane_weight_gradient(set, times, &[parts.0, parts.1], cotangent, &mut sums);
             prop_assert!(same_bits(&sums, &expected_sums), "{set}");
             lane_gates(set, &matrix, &operands, &mut gates);
             for &at in &sigmoids {

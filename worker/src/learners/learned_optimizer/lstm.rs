@@ -3,7 +3,9 @@
 
 use lyceum_common::model::{OPTIMIZER_INPUTS as INPUTS, OPTIMIZER_LAYERS as LAYERS};
 
-use crate::kernels::{InstructionSet, LANES, Real, lane_gates, lane_product, lstm_cell, sum_lanes};
+use crate::kernels::{
+    Ahead, InstructionSet, Kept, LANES, Real, lane_gates, lane_product, lstm_cell, sum_lanes,
+};
 use crate::ops::Aligned;
 
 /// Sizes that follow from the hidden layers'.
@@ -36,9 +38,14 @@ impl Shape {
         2 * LAYERS * self.hidden
     }
 
-    /// Rows of all gates of a step.
-    pub(super) fn gate_rows(self) -> usize {
-        LAYERS * self.gates()
+    /// Rows that a layer keeps of a step for the way back: its gates, and c.
+    pub(super) fn layer_kept_rows(self) -> usize {
+        self.gates() + self.hidden
+    }
+
+    /// Rows that all layers keep of a step, of one after the other.
+    pub(super) fn kept_rows(self) -> usize {
+        LAYERS * self.layer_kept_rows()
     }
 
     /// Products of a coordinate's step: forward, and backward by the weights and by the state. Biases are not counted.
@@ -124,38 +131,35 @@ impl<T: Real> Weights<T> {
         }
     }
 
-    /// The matrix of `layer`, or what reads out.
-    pub(super) fn forward(&self, layer: usize) -> &[T] {
-        &self.forward[layer]
-    }
-
-    /// The transpose of that, as it was described.
+    /// The transpose of the weights of `layer`, or of what reads out, as they were described.
     pub(super) fn backward(&self, layer: usize) -> &[T] {
         &self.backward[layer]
     }
 
     /// One step of a block forward, its state in place: reads two rows and writes the update, a row. `gates` is room for one
-    /// layer's; those of all layers are copied to `kept` unless it is empty.
+    /// layer's; what all layers keep goes to `kept`, unless that is empty.
     pub(super) fn advance(
         &self,
         instruction_set: InstructionSet,
         input: &[T],
         state: &mut [T],
         gates: &mut [T],
-        mut kept: &mut [T],
+        kept: Kept<'_, T>,
         update: &mut [T],
     ) {
         let hidden = self.shape.hidden * LANES;
         let mut below = input;
+        let Kept { rows: mut rest, past_caches } = kept;
         for (weights, state) in self.forward.iter().zip(state.chunks_exact_mut(2 * hidden)) {
             let (c, h) = state.split_at_mut(hidden);
             lane_gates(instruction_set, weights, &[h, below], gates);
-            let (own, others) = kept.split_at_mut(gates.len().min(kept.len()));
-            lstm_cell(instruction_set, gates, c, h, own);
-            kept = others;
+            let own = rest.len().min(self.shape.layer_kept_rows() * LANES);
+            let (rows, others) = rest.split_at_mut(own);
+            lstm_cell(instruction_set, gates, c, h, Kept { rows, past_caches });
+            rest = others;
             below = h;
         }
-        lane_product(instruction_set, &self.forward[LAYERS], &[below], update);
+        lane_product(instruction_set, &self.forward[LAYERS], &[below], update, &Ahead::none());
     }
 }
 

@@ -10,6 +10,7 @@
 //! at the border. So there is no state between episodes, and the meta-gradient is a pure function of φ and the seed.
 
 mod coordinates;
+mod kept;
 mod lstm;
 mod pes;
 mod record;
