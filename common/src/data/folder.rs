@@ -17,9 +17,8 @@ pub(super) fn inputs(config: &FolderConfig) -> Result<Vec<PathBuf>, DataError> {
 /// Reads the set. Where the folder has a folder `train`, the folders `train`, `validation` and `test` are the split, and one
 /// that is absent is a split without classes; else the classes are split at random.
 pub(super) fn import(config: &FolderConfig) -> Result<PackBuilder, DataError> {
-    let size = config.images.image_size;
-    let picture = Picture { size, colour: config.colour, invert: config.invert };
-    let mut builder = PackBuilder::new(size as u32, size as u32, picture.channels());
+    let picture = Picture::from(config);
+    let mut builder = picture.pack();
     if config.path.join("train").is_dir() {
         for split in Split::ALL {
             let folder = config.path.join(split.to_string());

@@ -40,8 +40,7 @@ pub(super) fn import(config: &IdxConfig) -> Result<PackBuilder, DataError> {
     if length == 0 || images.sizes[0] == 0 {
         return Err(problem(format!("{} images of {rows} × {columns}", images.sizes[0])));
     }
-    let size = config.images.image_size;
-    let picture = Picture { size, colour: false, invert: false };
+    let picture = Picture::from(config);
     let mut classes = BTreeMap::<u32, Vec<u8>>::new();
     for (image, label) in images.values.chunks(length).zip(labels.integers()) {
         let image = GrayImage::from_raw(columns, rows, image.to_vec())
@@ -61,7 +60,7 @@ pub(super) fn import(config: &IdxConfig) -> Result<PackBuilder, DataError> {
             return Err(DataError::EmptySplit { data, split });
         }
     }
-    let mut builder = PackBuilder::new(size as u32, size as u32, 1);
+    let mut builder = picture.pack();
     for (split, (label, images)) in splits.into_iter().zip(classes) {
         builder.class(split, label.to_string(), images);
     }

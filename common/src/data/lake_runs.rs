@@ -8,7 +8,7 @@ use super::picture::Picture;
 use super::tree::Tree;
 use crate::config::{DataConfig, OmniglotSplit};
 use crate::ids::Split;
-use crate::pack::{Pack, PackBuilder};
+use crate::pack::Pack;
 
 /// How many runs there are.
 pub const LAKE_RUNS: usize = 20;
@@ -75,10 +75,10 @@ pub enum LakeError {
 /// Where a file is missing or damaged, or the answers are not one for each image and each class.
 pub fn lake_runs(path: &Path, size: usize) -> Result<Pack, DataError> {
     let tree = find(path)?;
-    let picture = Picture { size, colour: false, invert: true };
+    let picture = Picture::ink_on_paper(size);
     let images = tree.classes(2, picture)?;
     let length = size * size;
-    let mut builder = PackBuilder::new(size as u32, size as u32, 1);
+    let mut builder = picture.pack();
     for run in (1..=LAKE_RUNS).map(|run| format!("run{run:02}")) {
         let part = |part: &str| {
             let pixels = images.get(&format!("{run}/{part}")).map_or(&[][..], Vec::as_slice);

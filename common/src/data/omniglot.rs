@@ -52,12 +52,11 @@ pub(super) fn inputs(config: &OmniglotConfig) -> Result<Vec<PathBuf>, DataError>
 ///
 /// Where alphabets validate, they are the last ones of the training part in the order of their names.
 pub(super) fn import(config: &OmniglotConfig) -> Result<PackBuilder, DataError> {
-    let size = config.images.image_size;
-    let picture = Picture { size, colour: false, invert: true };
+    let picture = Picture::from(config);
     let [background, evaluation] = sets(&config.split);
     let background = find(&config.path, background)?.classes(2, picture)?;
     let evaluation = find(&config.path, evaluation)?.classes(2, picture)?;
-    let mut builder = PackBuilder::new(size as u32, size as u32, 1);
+    let mut builder = picture.pack();
     match &config.split {
         OmniglotSplit::Lake { validation_alphabets }
         | OmniglotSplit::Small1 { validation_alphabets }

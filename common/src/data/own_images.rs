@@ -17,14 +17,13 @@ impl OwnImages {
     /// an IDX file's images as bright on dark, a folder's as its configuration says.
     #[must_use]
     pub fn like(config: &DataConfig) -> Option<Self> {
-        let (options, colour, invert) = match config {
-            DataConfig::Glyphs(glyphs) => (&glyphs.images, false, true),
-            DataConfig::Omniglot(omniglot) => (&omniglot.images, false, true),
-            DataConfig::Folder(folder) => (&folder.images, folder.colour, folder.invert),
-            DataConfig::Idx(idx) => (&idx.images, false, false),
-            DataConfig::Sinusoid(_) | DataConfig::Quadratics(_) => return None,
-        };
-        Some(Self(Picture { size: options.image_size, colour, invert }))
+        match config {
+            DataConfig::Glyphs(glyphs) => Some(Self(glyphs.into())),
+            DataConfig::Omniglot(omniglot) => Some(Self(omniglot.into())),
+            DataConfig::Folder(folder) => Some(Self(folder.into())),
+            DataConfig::Idx(idx) => Some(Self(idx.into())),
+            DataConfig::Sinusoid(_) | DataConfig::Quadratics(_) => None,
+        }
     }
 
     /// The same with dark and bright the other way round.

@@ -5,6 +5,9 @@ use std::io::Cursor;
 use image::imageops::{self, FilterType};
 use image::{DynamicImage, GrayImage, ImageError, ImageReader, Limits};
 
+use crate::config::{FolderConfig, GlyphsConfig, IdxConfig, OmniglotConfig};
+use crate::pack::PackBuilder;
+
 /// What all images of a set are brought to.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Picture {
@@ -16,10 +19,41 @@ pub(super) struct Picture {
     pub(super) invert: bool,
 }
 
+impl From<&GlyphsConfig> for Picture {
+    fn from(config: &GlyphsConfig) -> Self {
+        Self::ink_on_paper(config.images.image_size)
+    }
+}
+
+impl From<&OmniglotConfig> for Picture {
+    fn from(config: &OmniglotConfig) -> Self {
+        Self::ink_on_paper(config.images.image_size)
+    }
+}
+
+impl From<&FolderConfig> for Picture {
+    fn from(config: &FolderConfig) -> Self {
+        Self { size: config.images.image_size, colour: config.colour, invert: config.invert }
+    }
+}
+
+/// Bright on dark, as MNIST has its digits.
+impl From<&IdxConfig> for Picture {
+    fn from(config: &IdxConfig) -> Self {
+        Self { size: config.images.image_size, colour: false, invert: false }
+    }
+}
+
 impl Picture {
-    /// Channels of an image.
-    pub(super) fn channels(self) -> u32 {
-        if self.colour { 3 } else { 1 }
+    /// Drawings, dark on bright, whose ink is high.
+    pub(super) fn ink_on_paper(size: usize) -> Self {
+        Self { size, colour: false, invert: true }
+    }
+
+    /// A pack of such images, without any.
+    pub(super) fn pack(self) -> PackBuilder {
+        let size = self.size as u32;
+        PackBuilder::new(size, size, if self.colour { 3 } else { 1 })
     }
 
     /// Decodes a PNG or JPEG file. Images that would take more than 256 MiB are refused.
