@@ -1,5 +1,7 @@
 //! Affine distortions of images.
 
+use std::ops::Range;
+
 use lyceum_common::config::DistortionConfig;
 use lyceum_common::seed::Generator;
 
@@ -49,6 +51,21 @@ impl Distortion {
     pub(super) fn write(
         &self,
         image: &[u8],
+        shape: [usize; 3],
+        rotation: Rotation,
+        to: &mut Vec<f32>,
+    ) {
+        // Grey images are compiled for themselves: a step of one byte is what makes them fast.
+        match shape {
+            [rows, columns, 1] => self.write_pixels(image, [rows, columns, 1], rotation, to),
+            _ => self.write_pixels(image, shape, rotation, to),
+        }
+    }
+
+    #[inline(always)]
+    fn write_pixels(
+        &self,
+        image: &[u8],
         [rows, columns, channels]: [usize; 3],
         rotation: Rotation,
         to: &mut Vec<f32>,
@@ -63,9 +80,10 @@ impl Distortion {
                 let x = column as f32 - middle_column;
                 let from_column = xx * x + xy * y + (columns as f32 * shift_x + middle_column);
                 let from_row = yx * x + yy * y + (rows as f32 * shift_y + middle_row);
-                let place = rotation.source(from_row, from_column, last[0]);
+                let (from_row, from_column) = rotation.source(from_row, from_column, last[0]);
+                let taps = [Taps::about(from_row), Taps::about(from_column)];
                 for channel in 0..channels {
-                    let value = between(image, [rows, columns, channels], place, channel);
+                    let value = between(image, [rows, columns, channels], taps, channel);
                     to.push((value / 255.0).clamp(0.0, 1.0));
                 }
             }
@@ -73,30 +91,60 @@ impl Distortion {
     }
 }
 
-/// The value of a channel of an image between its pixels, at `(row, column)`.
+/// The four rows or columns around a place between them: the first one, and what each counts.
+#[derive(Clone, Copy)]
+struct Taps {
+    first: i32,
+    weights: [f32; 4],
+}
+
+impl Taps {
+    fn about(place: f32) -> Self {
+        // Without a call for the integer below, which plain x86-64 has no instruction for.
+        let towards_zero = place as i32;
+        let below = towards_zero.saturating_sub(i32::from(towards_zero as f32 > place));
+        Self { first: below.saturating_sub(1), weights: catmull_rom(place - below as f32) }
+    }
+
+    /// Which of the four lie within `size`.
+    fn inside(self, size: usize) -> Range<usize> {
+        let before = usize::try_from(self.first.saturating_neg()).unwrap_or(0);
+        let to_end = (size as i64 - i64::from(self.first)).clamp(0, 4) as usize;
+        before.min(to_end)..to_end
+    }
+}
+
+/// The value of a channel of an image between its pixels.
+#[inline(always)]
 fn between(
     image: &[u8],
     [rows, columns, channels]: [usize; 3],
-    (row, column): (f32, f32),
+    [by_row, by_column]: [Taps; 2],
     channel: usize,
 ) -> f32 {
-    let (first_row, first_column) = (row.floor() - 1.0, column.floor() - 1.0);
-    let by_row = catmull_rom(row - row.floor());
-    let by_column = catmull_rom(column - column.floor());
+    let at = |i: usize, j: usize| {
+        let (row, column) = (by_row.first + i as i32, by_column.first + j as i32);
+        (row as usize * columns + column as usize) * channels + channel
+    };
     let mut value = 0.0;
-    for (i, by_row) in by_row.into_iter().enumerate() {
-        let Some(row) = inside(first_row + i as f32, rows) else { continue };
-        for (j, by_column) in by_column.into_iter().enumerate() {
-            let Some(column) = inside(first_column + j as f32, columns) else { continue };
-            let pixel = image[(row * columns + column) * channels + channel];
-            value += by_row * by_column * f32::from(pixel);
+    let (some_rows, some_columns) = (by_row.inside(rows), by_column.inside(columns));
+    if some_rows == (0..4) && some_columns == (0..4) {
+        for i in 0..4 {
+            let pixels = &image[at(i, 0)..][..3 * channels + 1];
+            for j in 0..4 {
+                let weight = by_row.weights[i] * by_column.weights[j];
+                value += weight * f32::from(pixels[j * channels]);
+            }
+        }
+        return value;
+    }
+    for i in some_rows {
+        for j in some_columns.clone() {
+            let weight = by_row.weights[i] * by_column.weights[j];
+            value += weight * f32::from(image[at(i, j)]);
         }
     }
     value
-}
-
-fn inside(place: f32, size: usize) -> Option<usize> {
-    (place >= 0.0 && place < size as f32).then_some(place as usize)
 }
 
 /// The weights of the four pixels around a place that lies `t` of the way from the second to the third (Keys 1981, with
