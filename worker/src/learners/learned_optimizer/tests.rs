@@ -253,3 +253,48 @@ fn a_quadratics_loss_and_curvature_are_those_of_its_formula() {
         assert!((product[k] - curve).abs() < 1e-12 * curve.abs().max(1.0));
     }
 }
+
+/// θ − θ₀ after t steps at rates and momenta that all quadratics share lies, of all of them together, in a Krylov space of t
+/// dimensions; conjugate gradients on the sum of them all find the least loss there.
+#[test]
+fn rates_and_momenta_that_quadratics_share_are_no_three_times_better_than_constant_ones() {
+    const FUNCTIONS: usize = 2000;
+    const MOMENTUM: f64 = 0.242; // `lyceum evaluate` of the preset, at the best constant rate
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let optimizees = optimizees::<f64>(&config(&[]), InstructionSet::PORTABLE);
+    let n = optimizees.parameters();
+    let mut all: Vec<_> =
+        (0..FUNCTIONS).map(|_| Trainee::new(Arc::clone(&optimizees), 1)).collect();
+    let [mut theta, mut gradient, mut direction, mut product] =
+        [(); 4].map(|()| vec![0.0; FUNCTIONS * n]);
+    for (at, (trainee, theta)) in all.iter_mut().zip(theta.chunks_mut(n)).enumerate() {
+        let episode = Seed::of_run(0).step(MetaStep(0)).episode(EpisodeIndex(at as u64));
+        trainee.draw(episode, Split::Test);
+        trainee.start(theta);
+    }
+    let (mut units, mut square_before) = (Vec::<Vec<f64>>::new(), f64::INFINITY);
+    let mut mean = f64::NAN;
+    for t in 0..=100 {
+        let values = theta.chunks(n).zip(gradient.chunks_mut(n));
+        let losses = all.iter_mut().zip(values).map(|(f, (theta, g))| f.next(theta, g).loss);
+        mean = losses.sum::<f64>() / FUNCTIONS as f64;
+        // All gradients are orthogonal, but for rounding.
+        for unit in &units {
+            let along = dot(unit, &gradient);
+            gradient.iter_mut().zip(unit).for_each(|(g, unit)| *g -= along * unit);
+        }
+        let square = dot(&gradient, &gradient);
+        units.push(gradient.iter().map(|g| g / square.sqrt()).collect());
+        let again = square / square_before;
+        direction.iter_mut().zip(&gradient).for_each(|(d, g)| *d = again * *d - g);
+        square_before = square;
+        let values = direction.chunks(n).zip(product.chunks_mut(n));
+        for (f, (v, out)) in all.iter_mut().zip(values) {
+            f.hessian_vector_product(t, v, out);
+        }
+        let rate = square / dot(&direction, &product);
+        theta.iter_mut().zip(&direction).for_each(|(theta, d)| *theta += rate * d);
+    }
+    println!("mean loss after 100 steps of conjugate gradients on the sum: {mean}");
+    assert!(mean > 0.5 * MOMENTUM && mean < MOMENTUM, "{mean}");
+}
