@@ -27,7 +27,8 @@ pub struct LearnedOptimizerConfig {
     /// What the LSTM's output is multiplied by.
     #[serde(default = "output_scale")]
     pub output_scale: f32,
-    /// The constant p of the preprocessing of gradients: those below e⁻ᵖ are not told by their logarithm.
+    /// The constant p of the preprocessing of gradients: those from e⁻ᵖ on are read as logarithm and sign, those below as they
+    /// are, times eᵖ.
     #[serde(default = "preprocess_p")]
     pub preprocess_p: f32,
     /// Examples in a step's minibatch; a quadratic has examples of its own.
