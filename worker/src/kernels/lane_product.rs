@@ -295,16 +295,7 @@ unsafe fn column<L: Lanes, const DEPTHS: usize>(
     let mut row = rows.start;
     // SAFETY: the caller's.
     unsafe {
-        // A sum waits for the one before it: few of the operand's rows take many of the cotangent's.
-        while DEPTHS == 1 && L::REGISTERS > 16 && row + 16 <= rows.end {
-            gradient_tile::<L, DEPTHS, 16>(gradient, d, row);
-            row += 16;
-        }
-        while DEPTHS <= 2 && L::REGISTERS > 16 && row + 8 <= rows.end {
-            gradient_tile::<L, DEPTHS, 8>(gradient, d, row);
-            row += 8;
-        }
-        while (DEPTHS == 1 || L::REGISTERS > 16) && row + 4 <= rows.end {
+        while L::REGISTERS > 16 && row + 4 <= rows.end {
             gradient_tile::<L, DEPTHS, 4>(gradient, d, row);
             row += 4;
         }
