@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use lyceum_common::config::{LearnedOptimizerConfig, RunConfig};
 use lyceum_common::parameters::MetaParameters;
+use lyceum_common::statistics::PairedTest;
 use lyceum_worker::comparison::{Compared, Comparing, Comparison, compare};
 use serde::Serialize;
 
@@ -36,6 +37,19 @@ struct Line {
     /// The mean loss after the last step, and the half-width of its 95 % interval.
     loss: f64,
     interval: f64,
+    /// How far that lies above the learned optimizer's on the same optimizees; nothing for the learned one itself.
+    #[serde(flatten)]
+    above_learned: Option<AboveLearned>,
+}
+
+/// A paired test of final losses.
+#[derive(Debug, Serialize)]
+struct AboveLearned {
+    /// The mean of the differences, with the half-width of its 95 % interval by Student's t.
+    difference: f64,
+    difference_interval: f64,
+    /// The probability of as large a |t|, were the mean zero: two-sided.
+    p: f64,
 }
 
 #[derive(Debug, Serialize)]
@@ -70,13 +84,20 @@ impl Job<'_> {
     }
 
     fn results(&self, comparison: &Comparison) -> Results {
+        let learned = comparison.optimizers.iter().find(|compared| compared.rate.is_none());
+        let above_learned = |compared: &Compared| {
+            compared.rate?;
+            let PairedTest { difference, p, .. } = compared.above(learned?)?;
+            let (difference, difference_interval) = (difference.mean, difference.interval);
+            Some(AboveLearned { difference, difference_interval, p })
+        };
         let line = |compared: &Compared| Line {
             optimizer: compared.name.clone(),
             rate: compared.rate,
             loss: compared.last().mean,
             interval: compared.last().interval,
+            above_learned: above_learned(compared),
         };
-        let learned = comparison.optimizers.iter().find(|compared| compared.rate.is_none());
         let best = comparison.best_hand_made();
         Results {
             digest: self.parameters.digest().to_string(),
@@ -137,11 +158,21 @@ fn search(comparison: &Comparison) -> anyhow::Result<String> {
 }
 
 fn table(results: &Results) -> String {
-    let mut text = format!("{:<10} {:>10} {:>24}\n", "optimizer", "rate", "loss at the end");
-    for Line { optimizer, rate, loss, interval } in &results.optimizers {
+    let row = |optimizer: &str, rate: &str, loss: &str, above: &str, p: &str| {
+        let row = format!("{optimizer:<10} {rate:>10} {loss:>22} {above:>24} {p:>10}");
+        row.trim_end().to_owned() + "\n"
+    };
+    let mut text =
+        row("optimizer", "rate", "loss at the end", "above the learned one's", "paired p");
+    for Line { optimizer, rate, loss, interval, above_learned } in &results.optimizers {
         let rate = rate.map_or("-".to_owned(), |rate| format!("{rate:.2e}"));
-        text +=
-            &format!("{optimizer:<10} {rate:>10} {:>24}\n", format!("{loss:.4e} ± {interval:.1e}"));
+        let loss = format!("{loss:.4e} ± {interval:.1e}");
+        let (above, p) = above_learned.as_ref().map_or_else(Default::default, |above| {
+            let difference =
+                format!("{:.4e} ± {:.1e}", above.difference, above.difference_interval);
+            (difference, format!("{:.1e}", above.p))
+        });
+        text += &row(optimizer, &rate, &loss, &above, &p);
     }
     if let Some(advantage) = results.advantage {
         text += &format!(

@@ -287,7 +287,13 @@ fn a_learned_optimizer_is_compared_with_hand_made_ones() {
     for line in &optimizers[1..] {
         assert!(line["rate"].as_f64().unwrap() > 0.0, "{line}");
         assert!(line["loss"].as_f64().unwrap() < start, "a searched rate makes progress: {line}");
+        let [loss, learned] = [line, &optimizers[0]].map(|line| line["loss"].as_f64().unwrap());
+        let difference = line["difference"].as_f64().unwrap();
+        assert!((difference - (loss - learned)).abs() < 1e-9 * loss.max(learned), "{line}");
+        assert!(line["difference_interval"].as_f64().unwrap() > 0.0, "{line}");
+        assert!((0.0..=1.0).contains(&line["p"].as_f64().unwrap()), "{line}");
     }
+    assert!(optimizers[0].get("difference").is_none(), "{}", optimizers[0]);
     let out = folder.join(results["out"].as_str().unwrap());
     let losses = std::fs::read_to_string(out.join("losses.csv")).unwrap();
     assert_eq!(losses.lines().count(), 1 + 6 * 13, "a line for each step of each optimizer");

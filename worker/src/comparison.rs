@@ -8,6 +8,7 @@ use lyceum_common::ids::{EpisodeIndex, Split};
 use lyceum_common::pack::Pack;
 use lyceum_common::report::{EpisodeReport, Estimate, ReportSums};
 use lyceum_common::seed::{OfStep, Seed};
+use lyceum_common::statistics::PairedTest;
 
 use crate::learners::{Optimizee as _, OptimizerScratch, Steps, Trainee};
 use crate::work::{BuildError, BuildOptions, OptimizerProblem};
@@ -47,6 +48,8 @@ pub struct Compared {
     pub rate: Option<f64>,
     /// The mean loss over optimizees before any step, after one, after two, ….
     pub losses: Vec<Estimate>,
+    /// The loss at the end on each optimizee, in the same order for every optimizer.
+    pub last_losses: Vec<f64>,
 }
 
 /// A rate and the mean final loss.
@@ -66,6 +69,14 @@ impl Compared {
     #[must_use]
     pub fn last(&self) -> Estimate {
         *self.losses.last().expect("a training has a loss before its first step")
+    }
+
+    /// By how much its losses at the end lie above those of `other` on the same optimizees, and whether that can be chance.
+    /// None for fewer than two optimizees, or where a training diverged.
+    #[must_use]
+    pub fn above(&self, other: &Self) -> Option<PairedTest> {
+        let test = PairedTest::of(&self.last_losses, &other.last_losses)?;
+        test.difference.mean.is_finite().then_some(test)
     }
 }
 
@@ -103,21 +114,16 @@ pub fn compare(
     };
     let searched = trials(Split::Validation, comparing.search_episodes);
     let tested = trials(Split::Test, comparing.episodes);
-    let mut optimizers = vec![Compared {
-        name: "learned".to_owned(),
-        search: Vec::new(),
-        rate: None,
-        losses: tested.losses(Method::Learned),
-    }];
+    let compared = |name: String, search, rate, method| {
+        let Losses { by_step: losses, last: last_losses } = tested.losses(method);
+        Compared { name, search, rate, losses, last_losses }
+    };
+    let mut optimizers = vec![compared("learned".to_owned(), Vec::new(), None, Method::Learned)];
     for optimizer in HandMade::ALL {
         let search = search(optimizer, &searched);
         let rate = best(&search);
-        optimizers.push(Compared {
-            name: optimizer.to_string(),
-            search,
-            rate: Some(rate),
-            losses: tested.losses(Method::HandMade(optimizer, rate)),
-        });
+        let method = Method::HandMade(optimizer, rate);
+        optimizers.push(compared(optimizer.to_string(), search, Some(rate), method));
     }
     Ok(Comparison { optimizers })
 }
@@ -126,7 +132,7 @@ pub fn compare(
 fn search(optimizer: HandMade, trials: &Trials<'_>) -> Vec<Tried> {
     let tried = |sixteenths: i32| {
         let rate = libm::pow(10.0, f64::from(sixteenths) / 16.0);
-        let losses = trials.losses(Method::HandMade(optimizer, rate));
+        let losses = trials.losses(Method::HandMade(optimizer, rate)).by_step;
         let loss = losses.last().map_or(f64::INFINITY, |loss| loss.mean);
         (sixteenths, Tried { rate, loss: if loss.is_finite() { loss } else { f64::INFINITY } })
     };
@@ -158,9 +164,16 @@ struct Trials<'p> {
     threads: NonZeroUsize,
 }
 
+/// The losses of optimizees while they are trained.
+struct Losses {
+    /// The mean before any step, after one, …, summed in the order of the optimizees.
+    by_step: Vec<Estimate>,
+    /// After the last step, of each.
+    last: Vec<f64>,
+}
+
 impl Trials<'_> {
-    /// The mean loss before any step, after one, …, summed in the order of the optimizees.
-    fn losses(&self, method: Method) -> Vec<Estimate> {
+    fn losses(&self, method: Method) -> Losses {
         let length = self.steps + 1;
         let mut losses = vec![0.0; self.episodes * length];
         let share = self.episodes.div_ceil(self.threads.get());
@@ -179,7 +192,8 @@ impl Trials<'_> {
             let sums = reports.map(|&loss| ReportSums::from(EpisodeReport { loss, accuracy: 0.0 }));
             sums.fold(ReportSums::default(), ReportSums::plus).mean_loss()
         };
-        (0..length).map(mean).collect()
+        let last = losses.iter().skip(self.steps).step_by(length).copied().collect();
+        Losses { by_step: (0..length).map(mean).collect(), last }
     }
 }
 
