@@ -98,10 +98,14 @@ fn a_thread_allocates_nothing_after_its_first_episode() {
 }
 
 /// The most bytes that a thread holds, over its setting up and an episode.
-fn peak(inner_steps: usize, megabytes: usize) -> (u64, usize) {
+fn peak_of_maml(inner_steps: usize, megabytes: usize) -> (u64, usize) {
     let steps = format!("learner.maml.inner_steps={inner_steps}");
     let budget = format!("farm.kept_values_megabytes={megabytes}");
-    let work = work(&config("glyphs-maml", &[&steps, &budget]));
+    peak(&config("glyphs-maml", &[&steps, &budget]))
+}
+
+fn peak(config: &RunConfig) -> (u64, usize) {
+    let work = work(config);
     let theta = vec![0.1; work.parameters()];
     let mut gradient = vec![0.0; work.parameters()];
     let allocated = allocation_counter::measure(|| {
@@ -114,18 +118,39 @@ fn peak(inner_steps: usize, megabytes: usize) -> (u64, usize) {
 
 #[test]
 fn twenty_inner_steps_take_the_stored_parameters_and_the_budget_at_most() {
-    let (one, parameters) = peak(1, 0);
+    let (one, parameters) = peak_of_maml(1, 0);
     let stored = (19 * 4 * parameters) as u64;
-    let (twenty, _) = peak(20, 0);
+    let (twenty, _) = peak_of_maml(20, 0);
     assert_eq!(
         twenty - one,
         stored,
         "with no budget, the parameters of nineteen more steps and nothing else"
     );
-    let (kept, _) = peak(20, 2);
+    let (kept, _) = peak_of_maml(20, 2);
     assert!(kept > twenty, "a budget is made use of");
     assert!(
         kept - one <= stored + (2 << 20),
         "{kept} is more than {one}, {stored} and two megabytes"
     );
+}
+
+/// Forty-eight steps of 512 coordinates, which an LSTM of 20 keeps 200 numbers each of, and goes back through eight at once.
+#[test]
+fn an_exact_learned_optimizer_keeps_a_window_of_steps_and_the_budget_at_most() {
+    let peak = |megabytes: usize| {
+        let sets = [
+            "data.quadratics.dimension=512",
+            "learner.learned_optimizer.order=second",
+            "learner.learned_optimizer.inner_steps=48",
+            "learner.learned_optimizer.unroll=48",
+            &format!("farm.kept_values_megabytes={megabytes}"),
+        ];
+        peak(&config("quadratics-learned-optimizer", &sets)).0
+    };
+    let step = 512 * 200 * size_of::<f32>() as u64;
+    let least = peak(0);
+    assert_eq!(peak(18), least, "what does not fit whole is computed again");
+    // Large vectors take whole large pages.
+    let (five_windows, kept) = (40 * step, peak(19) - least);
+    assert!((five_windows..=five_windows + (4 << 20)).contains(&kept), "{kept}, {five_windows}");
 }

@@ -2,13 +2,14 @@
 //!
 //! The way back goes block by block through a whole segment, so that a block stays in the cache. It reads the gates and c of
 //! every step: they are kept for as many blocks as a budget allows, and computed again from the segment's first state for
-//! the others. Both give the same bits.
+//! the others. An exact meta-gradient's way back goes step by step through all blocks instead, a window of steps at a time,
+//! and keeps all steps or computes a window's again from its first state. Both give the same bits.
 
 use std::ops::Range;
 
 use lyceum_common::model::OPTIMIZER_INPUTS as INPUTS;
 
-use super::kept::KeptSegment;
+use super::kept::{KeptSegment, Rooms};
 use super::lstm::{Shape, Sums, Weights};
 use super::record::Record;
 use crate::kernels::pointwise::{add_scaled, scale};
@@ -63,18 +64,21 @@ impl<T: Real> Coordinates<T> {
     pub(super) fn new(count: usize, setup: Setup<T>) -> Self {
         let Setup { shape, unroll, reading, output_scale, instruction_set, .. } = setup;
         let blocks = count.div_ceil(LANES);
-        let kept_blocks = setup.kept_bytes / KeptSegment::<T>::block_bytes(shape, unroll);
-        let (own_kept, records) =
-            if setup.step_by_step { (blocks, blocks) } else { (kept_blocks, 1) };
+        let (records, rooms) = if setup.step_by_step {
+            (blocks, Rooms::by_step::<T>(shape, unroll, blocks, setup.kept_bytes))
+        } else {
+            (1, Rooms::by_block::<T>(shape, unroll, blocks, setup.kept_bytes))
+        };
+        let record = || Record::new(shape, rooms.window, instruction_set);
         Self {
             count,
             states: Aligned::zeros(blocks * shape.state_rows() * LANES),
-            kept: KeptSegment::new(shape, unroll, blocks, own_kept),
+            kept: KeptSegment::new(shape, blocks, rooms),
             inputs: Aligned::zeros(blocks * INPUTS * LANES),
             layer_gates: Aligned::zeros(shape.gates() * LANES),
             update: Aligned::zeros(LANES),
             state_again: Aligned::zeros(shape.state_rows() * LANES),
-            records: (0..records).map(|_| Record::new(shape, unroll, instruction_set)).collect(),
+            records: (0..records).map(|_| record()).collect(),
             reading,
             output_scale,
             instruction_set,
@@ -101,13 +105,18 @@ impl<T: Real> Coordinates<T> {
         self.states.fill(T::ZERO);
     }
 
-    /// The states of now are a segment's first.
-    pub(super) fn begin_segment(&mut self) {
-        self.kept.begin(&self.states);
-    }
-
-    /// Step `t` of a segment: the LSTM reads the gradient and changes θ.
-    pub(super) fn step(&mut self, weights: &Weights<T>, t: usize, gradient: &[T], theta: &mut [T]) {
+    /// The next step: the LSTM reads the gradient and changes θ. The way back goes through it if it is a segment's, as its
+    /// step `of_segment`.
+    pub(super) fn step(
+        &mut self,
+        weights: &Weights<T>,
+        of_segment: Option<usize>,
+        gradient: &[T],
+        theta: &mut [T],
+    ) {
+        if let Some(t) = of_segment {
+            self.kept.note(t, &self.states);
+        }
         self.reading.read(self.instruction_set, gradient, &mut self.inputs);
         for block in 0..self.blocks() {
             let (state, coordinates) = (self.state(block), self.coordinates(block));
@@ -117,7 +126,7 @@ impl<T: Real> Coordinates<T> {
                 &self.inputs[block * INPUTS * LANES..(block + 1) * INPUTS * LANES],
                 &mut self.states[state],
                 &mut self.layer_gates,
-                self.kept.of_own(block, t),
+                self.kept.on_the_way(block, of_segment),
                 &mut self.update,
             );
             let update = &self.update[..coordinates.len()];
@@ -126,27 +135,34 @@ impl<T: Real> Coordinates<T> {
         streamed();
     }
 
-    /// Begins a block's way back: computes what it read, and what it has not kept, again.
-    fn begin_backward(&mut self, weights: &Weights<T>, block: usize, segment: &Segment<'_, T>) {
+    /// Begins a block's way back through a window: computes what it read, and what it has not kept, again.
+    fn begin_backward(
+        &mut self,
+        weights: &Weights<T>,
+        block: usize,
+        window: Range<usize>,
+        gradients: &[T],
+    ) {
         let coordinates = self.coordinates(block);
         let at = self.record_of(block);
         let record = &mut self.records[at];
-        record.begin(self.kept.first_state(block));
-        for t in 0..segment.steps {
-            let gradient = &segment.gradients[t * self.count..][coordinates.clone()];
-            self.reading.read(self.instruction_set, gradient, record.input_mut(t));
+        let first_state = self.kept.first_state(block, window.start);
+        record.begin(first_state);
+        for (at, t) in window.clone().enumerate() {
+            let gradient = &gradients[t * self.count..][coordinates.clone()];
+            self.reading.read(self.instruction_set, gradient, record.input_mut(at));
         }
         if self.kept.has_own(block) {
             return;
         }
-        self.state_again.copy_from_slice(self.kept.first_state(block));
-        for t in 0..segment.steps {
+        self.state_again.copy_from_slice(first_state);
+        for (at, t) in window.enumerate() {
             weights.advance(
                 self.instruction_set,
-                record.input_mut(t),
+                record.input_mut(at),
                 &mut self.state_again,
                 &mut self.layer_gates,
-                self.kept.of_shared(t),
+                self.kept.again(block, t),
                 &mut self.update,
             );
         }
@@ -168,15 +184,16 @@ impl<T: Real> Coordinates<T> {
     ) {
         let Segment { steps, gradients, loss_weights } = segment;
         for block in 0..self.blocks() {
-            self.begin_backward(weights, block, &segment);
+            self.records[0].begin_segment();
+            self.begin_backward(weights, block, 0..steps, gradients);
             let coordinates = self.coordinates(block);
             let mut lambda = [T::ZERO; LANES];
             let lambda = &mut lambda[..coordinates.len()];
             for t in (0..steps).rev() {
                 let gradient = &gradients[(t + 1) * self.count..][coordinates.clone()];
                 add_scaled(self.instruction_set, loss_weights[t], gradient, lambda);
-                let ahead = self.kept.ahead(block, t, steps);
-                self.retreat(weights, block, t, lambda, false, &ahead);
+                let ahead = self.kept.ahead_by_block(block, t, steps);
+                self.retreat(weights, block, [t, t], lambda, false, &ahead);
             }
             self.records[0].add_weight_gradient(steps, sums);
         }
@@ -193,49 +210,59 @@ impl<T: Real> Coordinates<T> {
         mut hessian: impl FnMut(usize, &[T], &mut [T]),
     ) {
         let Segment { steps, gradients, loss_weights } = segment;
-        for block in 0..self.blocks() {
-            self.begin_backward(weights, block, &segment);
-        }
+        self.records.iter_mut().for_each(Record::begin_segment);
         lambda.fill(T::ZERO);
-        for t in (0..steps).rev() {
-            // λₜ₊₁ += wₜ₊₁ ∇f(θₜ₊₁)
-            let gradient = &gradients[(t + 1) * self.count..(t + 2) * self.count];
-            add_scaled(self.instruction_set, loss_weights[t], gradient, lambda);
+        for window in self.kept.windows(steps) {
             for block in 0..self.blocks() {
-                let coordinates = self.coordinates(block);
-                let lambda = &lambda[coordinates.clone()];
-                self.retreat(weights, block, t, lambda, true, &Ahead::none());
-                let gradient = &gradients[t * self.count..][coordinates.clone()];
-                let cotangent = self.records[block].input_cotangent();
-                let direction = &mut direction[coordinates];
-                self.reading.read_backward(self.instruction_set, gradient, cotangent, direction);
+                self.begin_backward(weights, block, window.clone(), gradients);
             }
-            if t > 0 {
-                // λₜ = λₜ₊₁ + H(θₜ) ∂g
-                hessian(t, direction, product);
-                add_scaled(self.instruction_set, T::ONE, product, lambda);
+            streamed();
+            for (at, t) in window.clone().enumerate().rev() {
+                // λₜ₊₁ += wₜ₊₁ ∇f(θₜ₊₁)
+                let gradient = &gradients[(t + 1) * self.count..(t + 2) * self.count];
+                add_scaled(self.instruction_set, loss_weights[t], gradient, lambda);
+                for block in 0..self.blocks() {
+                    let coordinates = self.coordinates(block);
+                    let lambda = &lambda[coordinates.clone()];
+                    let ahead = self.kept.ahead_by_step(block, t);
+                    self.retreat(weights, block, [t, at], lambda, true, &ahead);
+                    let gradient = &gradients[t * self.count..][coordinates.clone()];
+                    let cotangent = self.records[block].input_cotangent();
+                    let direction = &mut direction[coordinates];
+                    self.reading.read_backward(
+                        self.instruction_set,
+                        gradient,
+                        cotangent,
+                        direction,
+                    );
+                }
+                if t > 0 {
+                    // λₜ = λₜ₊₁ + H(θₜ) ∂g
+                    hessian(t, direction, product);
+                    add_scaled(self.instruction_set, T::ONE, product, lambda);
+                }
             }
-        }
-        for record in &self.records {
-            record.add_weight_gradient(steps, sums);
+            for record in &self.records {
+                record.add_weight_gradient(window.len(), sums);
+            }
         }
     }
 
-    /// Step `t` of a block backward, from the cotangent of the θ that it led to.
+    /// Step `t` of a block backward, the window's `at`-th, from the cotangent of the θ that it led to.
     fn retreat(
         &mut self,
         weights: &Weights<T>,
         block: usize,
-        t: usize,
+        [t, at]: [usize; 2],
         lambda: &[T],
         to_input: bool,
         ahead: &Ahead<T>,
     ) {
-        let at = self.record_of(block);
-        let record = &mut self.records[at];
-        let (update, beyond) = record.output_cotangent_mut(t).split_at_mut(lambda.len());
+        let place = self.record_of(block);
+        let record = &mut self.records[place];
+        let (update, beyond) = record.output_cotangent_mut(at).split_at_mut(lambda.len());
         scale(self.instruction_set, self.output_scale, lambda, update);
         beyond.fill(T::ZERO);
-        record.retreat(weights, t, self.kept.values(block, t), to_input, ahead);
+        record.retreat(weights, at, self.kept.values(block, t), to_input, ahead);
     }
 }

@@ -67,6 +67,13 @@ pub(crate) struct Training {
     pub(crate) last: EpisodeReport,
 }
 
+/// Whether what steps compute is kept.
+#[derive(Clone, Copy, PartialEq)]
+enum WayBack {
+    Follows,
+    None,
+}
+
 impl<T: Real> LearnedOptimizer<T> {
     pub(crate) fn new(
         config: &LearnedOptimizerConfig,
@@ -158,8 +165,7 @@ impl<T: Real> LearnedOptimizer<T> {
         let mut begin = 0;
         while begin < self.steps {
             let steps = self.setup.unroll.min(self.steps - begin);
-            scratch.coordinates.begin_segment();
-            self.advance(optimizee, begin..begin + steps, scratch, &mut training);
+            self.advance(optimizee, begin..begin + steps, scratch, &mut training, WayBack::Follows);
             let Scratch { weights, sums, coordinates, gradients, loss_weights, exact, .. } =
                 &mut *scratch;
             let segment = Segment { steps, gradients, loss_weights };
@@ -190,7 +196,7 @@ impl<T: Real> LearnedOptimizer<T> {
         scratch.weights.set(phi);
         let mut training = self.start(optimizee, scratch);
         for t in 0..self.evaluation_steps {
-            self.advance(optimizee, t..t + 1, scratch, &mut training);
+            self.advance(optimizee, t..t + 1, scratch, &mut training, WayBack::None);
             scratch.gradients.copy_within(n..2 * n, 0);
         }
         training
@@ -217,12 +223,14 @@ impl<T: Real> LearnedOptimizer<T> {
         steps: std::ops::Range<usize>,
         scratch: &mut Scratch<T>,
         training: &mut Training,
+        way_back: WayBack,
     ) {
         let Scratch { weights, coordinates, theta, gradients, loss_weights, losses, .. } = scratch;
         let (n, begin) = (theta.len(), steps.start);
         for (t, loss) in losses[steps].iter_mut().enumerate() {
             let (before, after) = gradients[t * n..].split_at_mut(n);
-            coordinates.step(weights, t, before, theta);
+            let of_segment = (way_back == WayBack::Follows).then_some(t);
+            coordinates.step(weights, of_segment, before, theta);
             training.last = optimizee.next(theta, &mut after[..n]);
             *loss = training.last.loss;
             let weight = self.weight(begin + t + 1);

@@ -13,7 +13,7 @@
 
 use lyceum_common::seed::{Generator, OfEpisode, Purpose, Seed};
 
-use super::{LearnedOptimizer, Training};
+use super::{LearnedOptimizer, Training, WayBack};
 use crate::kernels::Real;
 use crate::kernels::pointwise::add_scaled;
 use crate::learners::optimizee::Optimizee;
@@ -111,7 +111,8 @@ impl<T: Real, O: Optimizee<T>> Particles<'_, T, O> {
             scratch.weights.set(&own.phi);
             let steps = learner.setup.unroll.min(learner.steps - begin);
             let before = training.total;
-            learner.advance(*optimizee, begin..begin + steps, scratch, &mut training);
+            let steps_of = begin..begin + steps;
+            learner.advance(*optimizee, steps_of, scratch, &mut training, WayBack::None);
             scratch.gradients.copy_within(steps * n..(steps + 1) * n, 0);
             told(own, segment, training.total - before);
         }

@@ -1,4 +1,4 @@
-//! The way back of a block of sixteen coordinates through the steps of a segment.
+//! The way back of a block of sixteen coordinates through steps of a segment.
 
 use lyceum_common::model::{OPTIMIZER_INPUTS as INPUTS, OPTIMIZER_LAYERS as LAYERS};
 
@@ -9,7 +9,7 @@ use crate::kernels::{
 };
 use crate::ops::Aligned;
 
-/// What the gradient by the weights needs of a block of sixteen coordinates, of all steps of a segment.
+/// What the gradient by the weights needs of a block of sixteen coordinates, of steps that are gone back through at once.
 pub(super) struct Record<T> {
     layers: Vec<Layer<T>>,
     /// `[steps, inputs]` rows: what the LSTM read.
@@ -68,11 +68,17 @@ impl<T: Real> Record<T> {
         }
     }
 
-    /// Begins the way back of a segment whose first state this is, c and h of each layer, with nothing behind the last step.
+    /// Begins the way back through steps whose first state this is, c and h of each layer.
     pub(super) fn begin(&mut self, state: &[T]) {
         let hidden = self.shape.hidden * LANES;
         for (layer, state) in self.layers.iter_mut().zip(state.chunks_exact(2 * hidden)) {
             layer.h[..hidden].copy_from_slice(&state[hidden..]);
+        }
+    }
+
+    /// Begins a segment's way back: there is nothing behind its last step.
+    pub(super) fn begin_segment(&mut self) {
+        for layer in &mut self.layers {
             layer.dc.fill(T::ZERO);
             layer.d_operand.fill(T::ZERO);
         }
@@ -88,7 +94,8 @@ impl<T: Real> Record<T> {
         step_mut(&mut self.updates, t, 1)
     }
 
-    /// Step `t` backward, behind step `t + 1`. What the LSTM read has a cotangent too if `to_input`. Asks for `ahead`.
+    /// Step `t` of these backward, behind step `t + 1`. What the LSTM read has a cotangent too if `to_input`, and the state
+    /// before the first of them has one then alone. Asks for `ahead`.
     pub(super) fn retreat(
         &mut self,
         weights: &Weights<T>,
@@ -106,7 +113,7 @@ impl<T: Real> Record<T> {
             let h = step_mut(&mut layer.h, t + 1, hidden);
             let dh = [above, &layer.d_operand[..hidden * LANES]];
             lstm_cell_backward(set, values, dh, &mut layer.dc, dz, h);
-            // Nothing goes beyond the segment, nor to what the LSTM read unless it is asked for.
+            // Nothing else goes beyond the first step.
             let rows = match (at > 0 || to_input, t > 0) {
                 (true, _) => hidden + shape.inputs(at),
                 (false, true) => hidden,

@@ -149,9 +149,10 @@ fn the_meta_gradient_is_the_derivative_with_the_optimizees_gradients_held_consta
 
 #[test]
 fn the_exact_meta_gradient_is_the_derivative() {
+    // More than a window.
     let steps = [
-        "learner.learned_optimizer.inner_steps=6",
-        "learner.learned_optimizer.unroll=6",
+        "learner.learned_optimizer.inner_steps=11",
+        "learner.learned_optimizer.unroll=11",
         "learner.learned_optimizer.order=second",
         SMALL,
     ];
@@ -182,8 +183,13 @@ fn meta_gradient<T: Real>(
 fn every_instruction_set_and_every_budget_give_the_same_bits() {
     let steps = ["learner.learned_optimizer.inner_steps=7", "learner.learned_optimizer.unroll=3"];
     let first = config(&[&steps[..], &WAVES].concat());
-    let exact = ["learner.learned_optimizer.order=second"];
-    let exact = config(&[&steps[..], &WAVES, &exact].concat());
+    // A segment of three windows, and one of a part of a window.
+    let exact = [
+        "learner.learned_optimizer.order=second",
+        "learner.learned_optimizer.inner_steps=23",
+        "learner.learned_optimizer.unroll=19",
+    ];
+    let exact = config(&[&WAVES[..], &exact].concat());
     let pes = ["learner.learned_optimizer.estimator.pes={ deviation = 0.1, pairs = 2 }"];
     let pes = config(&[&steps[..], &WAVES, &pes].concat());
     for config in [first, exact, pes] {

@@ -69,9 +69,8 @@ impl LstmWorkload {
         let count = theta.len();
         sums.clear();
         coordinates.reset();
-        coordinates.begin_segment();
         for t in 0..setup.unroll {
-            coordinates.step(weights, t, &gradients[t * count..(t + 1) * count], theta);
+            coordinates.step(weights, Some(t), &gradients[t * count..(t + 1) * count], theta);
         }
         let segment = Segment { steps: setup.unroll, gradients, loss_weights };
         coordinates.backward(weights, segment, sums);
