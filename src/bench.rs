@@ -138,7 +138,7 @@ impl Bench {
         for workload in workload::named(names)? {
             let name = workload.name;
             match workload.in_precision(self.precision.into()) {
-                Some(workload) => workloads.push(workload),
+                Some(workload) => workloads.push(workload.on(self.threads)),
                 None if names.is_empty() => {}
                 None => anyhow::bail!(
                     "--precision: {name} has no convolutions, and only they multiply bfloat16"

@@ -1,5 +1,7 @@
 //! The named workloads: what the field commonly runs, so that anyone can compare.
 
+use std::num::NonZeroUsize;
+
 use lyceum_common::config::{
     Activation, AdamConfig, Conv4Config, DataConfig, Distance, Downsample, EpisodeConfig,
     Estimator, FarmConfig, Features, GlyphsConfig, InnerOptimizer, LearnedOptimizerConfig,
@@ -26,6 +28,15 @@ impl Workload {
             }
             Task::Run(_) | Task::Lstm => None,
         }
+    }
+
+    /// With as many episodes a meta-step as there are threads, where it has fewer: a thread takes an episode.
+    pub(super) fn on(mut self, threads: NonZeroUsize) -> Self {
+        if let Task::Run(config) = &mut self.task {
+            let meta_batch = &mut config.training.meta_batch;
+            *meta_batch = (*meta_batch).max(threads.get() as u64);
+        }
+        self
     }
 }
 
