@@ -65,6 +65,8 @@ pub enum Purpose {
     Images,
     /// Distortions of an image.
     Augmentation,
+    /// Distortions of a class.
+    ClassAugmentation,
     /// The function of a regression episode, and its points.
     Function,
     /// The order of the inner loop's batches.
@@ -81,6 +83,7 @@ impl Purpose {
             Self::Classes => "classes",
             Self::Images => "images",
             Self::Augmentation => "augmentation",
+            Self::ClassAugmentation => "class-augmentation",
             Self::Function => "function",
             Self::InnerBatches => "inner-batches",
             Self::Start => "start",

@@ -173,6 +173,7 @@ fn config(
             evaluation_queries: None,
             within_groups: 0.0,
             distortion: None,
+            class_distortion: None,
         },
         network,
         learner,

@@ -35,7 +35,7 @@ fn a_thread_allocates_nothing_after_its_first_episode() {
     let learners: [&[&str]; 17] = [
         &["learner.meta_curvature={ inner_rate = 0.1, inner_steps = 2, evaluation_steps = 2 }"],
         &["training.precision=bfloat16", "learner.maml.inner_steps=2"],
-        &["episode.distortion={}"],
+        &["episode.distortion={}", "episode.class_distortion={reflection=0.5}"],
         &["learner.maml.inner_steps=3"],
         &["learner.maml.inner_steps=3", "farm.kept_values_megabytes=0"],
         &[

@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
+use super::run::is_zero;
 use super::validate::{range, within};
 
-/// Affine distortions, drawn for each training image anew (Koch et al. 2015, section 3.2, whose ranges are the defaults).
-/// Each of the seven numbers that make one up (an angle, two shears, two scales, two shifts) is drawn with the same
-/// probability, and left alone else.
+/// Affine distortions (Koch et al. 2015, section 3.2, whose ranges are the defaults). Each of the seven numbers that make
+/// one up (an angle, two shears, two scales, two shifts) is drawn with the same probability, and left alone else.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DistortionConfig {
@@ -21,25 +21,32 @@ pub struct DistortionConfig {
     pub shift: f32,
     /// How likely each of the seven is drawn.
     pub probability: f32,
+    /// How likely left and right are exchanged.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub reflection: f32,
 }
 
 impl Default for DistortionConfig {
     fn default() -> Self {
         // Two of 105 pixels.
         let shift = 0.019;
-        Self { rotation: 10.0, shear: 0.3, scale: [0.8, 1.2], shift, probability: 0.5 }
+        let (probability, reflection) = (0.5, 0.0);
+        Self { rotation: 10.0, shear: 0.3, scale: [0.8, 1.2], shift, probability, reflection }
     }
 }
 
 impl DistortionConfig {
-    pub(super) fn validate(&self) -> Result<(), ConfigError> {
-        within("episode.distortion.rotation", self.rotation, 0.0, 180.0)?;
-        within("episode.distortion.shear", self.shear, 0.0, 10.0)?;
-        range("episode.distortion.scale", self.scale)?;
+    /// Checks what stands under `key`.
+    pub(super) fn validate(&self, key: &str) -> Result<(), ConfigError> {
+        let key = |of: &str| format!("{key}.{of}");
+        within(&key("rotation"), self.rotation, 0.0, 180.0)?;
+        within(&key("shear"), self.shear, 0.0, 10.0)?;
+        range(&key("scale"), self.scale)?;
         for factor in self.scale {
-            within("episode.distortion.scale", factor, 0.01, 100.0)?;
+            within(&key("scale"), factor, 0.01, 100.0)?;
         }
-        within("episode.distortion.shift", self.shift, 0.0, 1.0)?;
-        within("episode.distortion.probability", self.probability, 0.0, 1.0)
+        within(&key("shift"), self.shift, 0.0, 1.0)?;
+        within(&key("probability"), self.probability, 0.0, 1.0)?;
+        within(&key("reflection"), self.reflection, 0.0, 1.0)
     }
 }

@@ -79,13 +79,16 @@ pub struct EpisodeConfig {
     /// which are harder to tell apart than characters of several.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub within_groups: f32,
-    /// How training images are distorted; those of validation and test never are.
+    /// How training images are distorted, each anew; those of validation and test never are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub distortion: Option<DistortionConfig>,
+    /// How the classes of a training episode are distorted, each anew and all its images alike: classes that nobody drew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class_distortion: Option<DistortionConfig>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference over")]
-fn is_zero(share: &f32) -> bool {
+pub(super) fn is_zero(share: &f32) -> bool {
     *share == 0.0
 }
 

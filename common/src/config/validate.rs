@@ -133,15 +133,20 @@ impl EpisodeConfig {
         learner: &LearnerConfig,
     ) -> Result<(), ConfigError> {
         within("episode.within_groups", self.within_groups, 0.0, 1.0)?;
-        if let Some(distortion) = &self.distortion {
-            distortion.validate()?;
+        let distortions = [
+            ("episode.distortion", &self.distortion),
+            ("episode.class_distortion", &self.class_distortion),
+        ];
+        for (key, distortion) in distortions {
+            distortion.as_ref().map_or(Ok(()), |distortion| distortion.validate(key))?;
         }
         let learns_optimizer = matches!(learner, LearnerConfig::LearnedOptimizer(_));
         if data.is_classification() && !learns_optimizer {
             return Ok(());
         }
-        let key = if self.distortion.is_some() {
-            "episode.distortion"
+        let distorted = distortions.iter().find(|(_, distortion)| distortion.is_some());
+        let key = if let Some((key, _)) = distorted {
+            *key
         } else if self.within_groups > 0.0 {
             "episode.within_groups"
         } else {
@@ -242,6 +247,7 @@ mod tests {
             (&["episode.distortion.scale=[0,1]"], "episode.distortion.scale"),
             (&["episode.distortion.scale=[1.2,0.8]"], "episode.distortion.scale"),
             (&["episode.distortion.rotation=-1"], "episode.distortion.rotation"),
+            (&["episode.class_distortion.reflection=2"], "episode.class_distortion.reflection"),
             (
                 &[
                     "data.sinusoid={}",

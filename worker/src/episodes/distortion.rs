@@ -13,9 +13,10 @@ use super::rotation::Rotation;
 ///
 /// `angle`, two shears `ρx`, `ρy`, two scales `sx`, `sy` and two shifts `tx`, `ty` are drawn in this order: each by
 /// `unit() < probability` and a `uniform` in its range, both of which are drawn whether or not the first holds; where it
-/// does not, the number is that of no distortion. All but sine and cosine, which are rounded from f64, is in f32:
+/// does not, the number is that of no distortion. Where `reflection` is above zero, `m` is −1 if `unit() < reflection`, drawn
+/// last, and 1 everywhere else. All but sine and cosine, which are rounded from f64, is in f32:
 ///
-/// `(x', y') = R(angle) · [1 ρx; ρy 1] · (sx x, sy y) + (columns tx, rows ty)`, x and y being offsets from the centre.
+/// `(x', y') = R(angle) · [1 ρx; ρy 1] · (m sx x, sy y) + (columns tx, rows ty)`, x and y being offsets from the centre.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Distortion {
     /// By rows: what x' and y' take from x and y.
@@ -39,10 +40,23 @@ impl Distortion {
         let [scale_x, scale_y] = [draw(low, high, 1.0), draw(low, high, 1.0)];
         let mut about = |limit: f32| draw(-limit, limit, 0.0);
         let shift = [about(config.shift), about(config.shift)];
+        let reflected = config.reflection > 0.0 && generator.unit() < config.reflection;
+        let scale_x = if reflected { -scale_x } else { scale_x };
         let (sine, cosine) = (libm::sin(angle) as f32, libm::cos(angle) as f32);
         let [x, y] = [[scale_x, rho_y * scale_x], [rho_x * scale_y, scale_y]];
         let turn = |[x, y]: [f32; 2]| [cosine * x - sine * y, sine * x + cosine * y];
         let ([xx, yx], [xy, yy]) = (turn(x), turn(y));
+        Self { map: [[xx, xy], [yx, yy]], shift }
+    }
+
+    /// What distorts an image of these rows, columns and channels as `earlier` does, and the outcome of that like this.
+    pub(super) fn after(&self, earlier: &Self, [rows, columns, _]: [usize; 3]) -> Self {
+        let to = |[x, y]: [f32; 2]| earlier.map.map(|[by_x, by_y]| by_x * x + by_y * y);
+        let [[xx, xy], [yx, yy]] = self.map;
+        let ([xx, yx], [xy, yy]) = (to([xx, yx]), to([xy, yy]));
+        let extent = [columns as f32, rows as f32];
+        let shift = to([0, 1].map(|axis| self.shift[axis] * extent[axis]));
+        let shift = [0, 1].map(|axis| shift[axis] / extent[axis] + earlier.shift[axis]);
         Self { map: [[xx, xy], [yx, yy]], shift }
     }
 
@@ -172,6 +186,7 @@ mod tests {
         scale: [1.0, 1.0],
         shift: 0.0,
         probability: 1.0,
+        reflection: 0.0,
     };
 
     fn drawn(config: &DistortionConfig, seed: u64) -> Distortion {
@@ -223,6 +238,7 @@ mod tests {
         close(fixed(|_| ()), [6.0, 0.0]);
         // A pixel comes from twice as far away: things are half as large.
         close(fixed(|config| config.scale = [2.0, 2.0]), [3.0, 0.0]);
+        close(fixed(|config| config.reflection = 1.0), [-6.0, 0.0]);
         // The angle is between −90° and 90°, and whatever it is the distance stays.
         let [x, y] = fixed(|config| config.rotation = 90.0);
         assert!((libm::hypotf(x, y) - 6.0).abs() < 0.05 && y.abs() > 0.5, "{x} {y}");
@@ -265,6 +281,27 @@ mod tests {
                 assert!((f64::from(*value) - expected).abs() < 1e-6, "{map:?} {expected:?}");
             }
             assert_eq!(shift.map(f64::from), expected_shift);
+        }
+    }
+
+    #[test]
+    fn one_after_another_is_what_distorts_what_the_other_gave() {
+        let config =
+            DistortionConfig { probability: 1.0, reflection: 0.5, ..DistortionConfig::default() };
+        for seed in 0..20 {
+            let [first, second] = [2 * seed, 2 * seed + 1].map(|seed| drawn(&config, seed));
+            let shape = [21, 33, 1];
+            // Where the pixel at (x, y) comes from, offsets from the centre.
+            let source = |Distortion { map, shift }: Distortion, [x, y]: [f32; 2]| {
+                let by = |[by_x, by_y]: [f32; 2]| by_x * x + by_y * y;
+                [by(map[0]) + shift[0] * 33.0, by(map[1]) + shift[1] * 21.0]
+            };
+            for at in [[0.0, 0.0], [7.0, 0.0], [-3.0, 9.0]] {
+                let both = source(second.after(&first, shape), at);
+                let expected = source(first, source(second, at));
+                let near = both.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-4);
+                assert!(near, "{both:?} {expected:?}");
+            }
         }
     }
 

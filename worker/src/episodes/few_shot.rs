@@ -43,7 +43,8 @@ pub(super) struct Way<'d> {
 /// 2. Stream `Images`: way after way, in the order of the labels, `choose(images of its class, shots + queries)`; the
 ///    first `shots` of these are support, the rest query.
 /// 3. Stream `Augmentation`, where training images are distorted: one after the other for the images of a way, way
-///    after way, of numbers in the order that `episodes/distortion.rs` says.
+///    after way, of numbers in the order that `episodes/distortion.rs` says. Stream `ClassAugmentation`, where their
+///    classes are: likewise, way after way. An image is distorted as its class is, and then as it is itself.
 ///
 /// Examples stand in the order of the labels, and within a label in the order drawn. A pixel's value is its byte / 255
 /// in f32; targets are one-hot.
@@ -52,6 +53,7 @@ pub struct FewShotSource {
     pack: Arc<Pack>,
     rotations: bool,
     distortion: Option<DistortionConfig>,
+    class_distortion: Option<DistortionConfig>,
     /// What training episodes stay within, and what share of them.
     within_groups: Option<(Groups, f32)>,
     /// Rows, columns, channels.
@@ -72,13 +74,20 @@ impl FewShotSource {
         if rotations && rows != columns {
             return Err(EpisodeError::NotSquare { rows, columns });
         }
-        Ok(Self { pack, rotations, distortion: None, within_groups: None, shape })
+        let (distortion, class_distortion, within_groups) = (None, None, None);
+        Ok(Self { pack, rotations, distortion, class_distortion, within_groups, shape })
     }
 
     /// Distorts the images of training episodes like this.
     #[must_use]
     pub fn distorting(self, distortion: Option<DistortionConfig>) -> Self {
         Self { distortion, ..self }
+    }
+
+    /// Distorts the classes of training episodes like this, all images of one alike.
+    #[must_use]
+    pub fn distorting_classes(self, class_distortion: Option<DistortionConfig>) -> Self {
+        Self { class_distortion, ..self }
     }
 
     /// Keeps this share of the training episodes within a group each.
@@ -210,12 +219,19 @@ impl EpisodeSource for FewShotSource {
         episode: &mut Episode,
     ) {
         episode.clear();
-        let distortion = self.distortion.as_ref().filter(|_| split == Split::Train);
-        let mut draws = distortion.map(|config| (config, seed.stream(Purpose::Augmentation)));
-        let mut next =
-            || draws.as_mut().map(|(config, generator)| Distortion::draw(config, generator));
+        let training = |config: &Option<DistortionConfig>| config.filter(|_| split == Split::Train);
+        let draws = |config: &Option<DistortionConfig>, purpose| {
+            let mut draws = training(config).map(|config| (config, seed.stream(purpose)));
+            move || draws.as_mut().map(|(config, generator)| Distortion::draw(config, generator))
+        };
+        let mut of_class = draws(&self.class_distortion, Purpose::ClassAugmentation);
+        let mut of_image = draws(&self.distortion, Purpose::Augmentation);
         self.draw(seed, split, size, |way| {
-            self.push_distorted(split, size, way, episode, &mut next);
+            let of_class = of_class();
+            self.push_distorted(split, size, way, episode, || match (of_class, of_image()) {
+                (Some(of_class), Some(of_image)) => Some(of_image.after(&of_class, self.shape)),
+                (of_class, of_image) => of_class.or(of_image),
+            });
         });
     }
 

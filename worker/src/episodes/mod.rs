@@ -165,9 +165,10 @@ pub fn source(
             | DataConfig::Idx(_),
             pack,
         ) => {
-            let EpisodeConfig { within_groups, distortion, .. } = config.episode;
+            let EpisodeConfig { within_groups, distortion, class_distortion, .. } = config.episode;
             let source = few_shot(config, pack)?;
-            Box::new(source.within_groups(within_groups).distorting(distortion))
+            let source = source.within_groups(within_groups);
+            Box::new(source.distorting(distortion).distorting_classes(class_distortion))
         }
     };
     for split in used_splits(config) {

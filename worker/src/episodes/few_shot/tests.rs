@@ -140,6 +140,50 @@ fn training_images_are_distorted_and_no_others() {
 }
 
 #[test]
+fn the_images_of_a_class_are_distorted_alike_and_each_on_its_own_on_top() {
+    let size = EpisodeSize { ways: 3, shots: 1, queries: 2 };
+    // Whatever the image, it comes out as a mirrored one or as it is.
+    let halves =
+        DistortionConfig { probability: 0.0, reflection: 0.5, ..DistortionConfig::default() };
+    let all = DistortionConfig { reflection: 1.0, ..halves };
+    let source = |of_image, of_class| {
+        let source = FewShotSource::new(grouped(), false).unwrap();
+        source.distorting(of_image).distorting_classes(of_class)
+    };
+    let sampled = |source: &FewShotSource, split, index| {
+        let mut episode = Episode::default();
+        source.sample(seed(0, index), split, size, &mut episode);
+        episode
+    };
+    let [plain, mirrored] = [None, Some(all)].map(|of_class| source(None, of_class));
+    let by_class = source(None, Some(halves));
+    let by_both = source(Some(all), Some(halves));
+    let pixels = plain.shape.iter().product::<usize>();
+    let ways = |episode: &Episode| {
+        let inputs = |batch: &Batch, each: usize| {
+            batch.inputs.chunks(each * pixels).map(<[f32]>::to_vec).collect::<Vec<_>>()
+        };
+        inputs(&episode.support, 1).into_iter().zip(inputs(&episode.query, 2)).collect::<Vec<_>>()
+    };
+    let mut reflected = 0;
+    for index in 0..20 {
+        let [plain, mirrored, by_class, by_both] = [&plain, &mirrored, &by_class, &by_both]
+            .map(|source| ways(&sampled(source, Split::Train, index)));
+        for way in 0..size.ways {
+            let is_reflected = by_class[way] == mirrored[way];
+            assert!(is_reflected || by_class[way] == plain[way]);
+            let twice = if is_reflected { &plain } else { &mirrored };
+            assert_eq!(by_both[way], twice[way]);
+            reflected += usize::from(is_reflected && plain[way] != mirrored[way]);
+        }
+    }
+    assert!((10..50).contains(&reflected), "{reflected}");
+    for split in [Split::Validation, Split::Test] {
+        assert_eq!(sampled(&by_both, split, 0), sampled(&plain, split, 0));
+    }
+}
+
+#[test]
 fn buffers_are_reused() {
     let source = FewShotSource::new(pack(9, 20), true).unwrap();
     let size = EpisodeSize { ways: 5, shots: 1, queries: 15 };
