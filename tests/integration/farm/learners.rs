@@ -58,6 +58,12 @@ async fn three_workers_come_to_the_bits_of_one_with_every_metric_learner() {
         &["learner.relation={}", "network.conv4.downsample=max_pool_twice"],
         &["learner.prototypical={}", "episode.distortion={}", "episode.class_distortion={}"],
         &["learner.prototypical={}", "network.conv4.filters=16", "training.precision=bfloat16"],
+        &[
+            "learner.relation={}",
+            "network.conv4.downsample=max_pool_twice",
+            "network.conv4.filters=16",
+            "training.precision=bfloat16",
+        ],
     ] {
         let config = metric(learner);
         let alone = train(&config, &[1]).await;

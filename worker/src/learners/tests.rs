@@ -383,8 +383,14 @@ fn siamese_networks_differentiate_and_give_the_same_bits() {
 
 #[test]
 fn relation_networks_differentiate_and_give_the_same_bits() {
-    let network = images(Downsample::MaxPoolTwice, Features::Flatten, 18, Head::Relation);
-    check_everywhere(&LearnerConfig::Relation(RelationConfig::default()), &network);
+    // Fewer channels than lanes, and as many.
+    for filters in [4, 16] {
+        let (downsample, features) = (Downsample::MaxPoolTwice, Features::Flatten);
+        let conv4 = NetworkConfig::Conv4(Conv4Config { filters, downsample, features });
+        let shape = Shape::Image { height: 18, width: 18, channels: 2 };
+        let network = Network::new(&conv4, shape, Head::Relation).unwrap();
+        check_everywhere(&LearnerConfig::Relation(RelationConfig::default()), &network);
+    }
 }
 
 /// The outputs of an evaluation for all query examples but the last, which is changed.

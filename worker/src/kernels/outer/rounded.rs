@@ -52,7 +52,8 @@ impl Product<'_, f32> {
                         let mut there = 0;
                         for chunk in &block.chunks {
                             let Chunk { rows, depth, weight, .. } = chunk;
-                            if rows.is_empty() {
+                            // What is blank is written even where nothing is summed.
+                            if rows.is_empty() && !target.is_blank() {
                                 continue;
                             }
                             let all = rows.len() == block.cotangents.len();

@@ -2,7 +2,7 @@
 
 use lyceum_common::config::{
     Adapt, Conv4Config, Distance, Downsample, Features, LearnerConfig, NetworkConfig, Order,
-    Precision, PrototypicalConfig, Shape,
+    Precision, PrototypicalConfig, RelationConfig, Shape,
 };
 use lyceum_common::model::Head;
 
@@ -20,6 +20,10 @@ fn compute(config: &LearnerConfig, setting: &Setting<'_>) -> (Vec<f32>, f64) {
     let mut gradient = vec![0.0; theta.len()];
     let episode = episode(network);
     learner.meta_gradient(&theta, &episode, seed(), &mut gradient);
+    // Nothing of an episode is left over in the next one.
+    let mut again = vec![f32::NAN; theta.len()];
+    learner.meta_gradient(&theta, &episode, seed(), &mut again);
+    assert!(same_bits(&again, &gradient), "{config:?}");
     (gradient, learner.evaluate(&theta, &episode, seed()).alone().loss)
 }
 
@@ -27,10 +31,13 @@ fn compute(config: &LearnerConfig, setting: &Setting<'_>) -> (Vec<f32>, f64) {
 fn rounded_operands_move_the_meta_gradient_a_little_and_evaluation_not_at_all() {
     let prototypical =
         LearnerConfig::Prototypical(PrototypicalConfig { distance: Distance::default() });
-    for (config, head) in
-        [(maml(Order::Second, Adapt::All, 2), Head::Linear(WAYS)), (prototypical, Head::Features)]
-    {
-        let (downsample, features) = (Downsample::Stride, Features::Flatten);
+    let relation = LearnerConfig::Relation(RelationConfig::default());
+    for (config, head, downsample) in [
+        (maml(Order::Second, Adapt::All, 2), Head::Linear(WAYS), Downsample::Stride),
+        (prototypical, Head::Features, Downsample::Stride),
+        (relation, Head::Relation, Downsample::MaxPoolTwice),
+    ] {
+        let features = Features::Flatten;
         let conv4 = NetworkConfig::Conv4(Conv4Config { filters: 32, downsample, features });
         let shape = Shape::Image { height: 40, width: 40, channels: 1 };
         let exact = Network::new(&conv4, shape, head).unwrap();
