@@ -7,10 +7,10 @@ use lyceum_common::config::RunConfig;
 use lyceum_common::data::OwnImages;
 use lyceum_worker::adapt::predict;
 use lyceum_worker::episodes::intensity;
-use ndarray::{Array2, Array3};
+use ndarray::Array2;
 use serde::Serialize;
 
-use crate::output::print;
+use crate::output::{print, tell};
 use crate::place::Places;
 use crate::trained::{Norm, Trained, set_steps};
 
@@ -23,7 +23,8 @@ use crate::trained::{Norm, Trained, set_steps};
 pub(crate) struct Adapt {
     /// The run's folder, or its name below --runs
     run: PathBuf,
-    /// The labelled images: a folder with a folder for each class, all with as many images
+    /// The labelled images: a folder with a folder for each class. A class with fewer images than another has them again, in
+    /// turn, until it has as many
     #[arg(long, value_name = "DIR")]
     support: PathBuf,
     /// The images to be told: a folder of them, or one file
@@ -76,11 +77,16 @@ impl Adapt {
         let like = if self.invert { like.inverted() } else { like };
         let (classes, support) = support(config, like, &self.support).context("--support")?;
         let (files, queries) = queries(config, like, &self.query).context("--query")?;
+        if self.norm.is_transductive(config) && !self.norm.is_chosen() {
+            tell(
+                "each image is told with the others beside it, as in evaluation; --inductive tells it by itself",
+            );
+        }
         let parameters = trained.parameters()?;
         let options = self.norm.build_options();
-        let predicted =
-            predict(config, parameters.values(), &support.view(), &queries.view(), options)
-                .with_context(|| self.run.display().to_string())?;
+        let views: Vec<_> = support.iter().map(|images| images.view()).collect();
+        let predicted = predict(config, parameters.values(), &views, &queries.view(), options)
+            .with_context(|| self.run.display().to_string())?;
         let said = predicted.classes.into_iter().zip(predicted.scores.rows());
         let predictions = files.into_iter().zip(said).map(|(file, (class, scores))| Prediction {
             file,
@@ -98,26 +104,23 @@ impl Adapt {
     }
 }
 
-/// The classes' names, and their images `[ways, shots, pixels]`.
+/// The classes' names, and the images of each, `[shots, pixels]`.
 fn support(
     config: &RunConfig,
     like: OwnImages,
     folder: &Path,
-) -> anyhow::Result<(Vec<String>, Array3<f32>)> {
-    let classes = like.classes(folder)?;
+) -> anyhow::Result<(Vec<String>, Vec<Array2<f32>>)> {
     let length = config.data.shape().len();
-    let count = |pixels: &Vec<u8>| pixels.len() / length;
-    let mut counts = classes.iter().map(|(name, pixels)| (name, count(pixels)));
-    let (first, shots) = counts.next().context("no classes")?;
-    if let Some((other, images)) = counts.find(|(_, images)| *images != shots) {
-        let folder = folder.display();
-        anyhow::bail!(
-            "{folder}: {shots} images of {first} and {images} of {other}: all classes need as many"
-        );
+    let images = |pixels: Vec<u8>| {
+        let intensities: Vec<f32> = pixels.into_iter().map(intensity).collect();
+        Array2::from_shape_vec((intensities.len() / length, length), intensities)
+    };
+    let (mut names, mut support) = (Vec::new(), Vec::new());
+    for (name, pixels) in like.classes(folder)? {
+        names.push(name);
+        support.push(images(pixels)?);
     }
-    let pixels = classes.values().flatten().map(|&byte| intensity(byte)).collect();
-    let images = Array3::from_shape_vec((classes.len(), shots, length), pixels)?;
-    Ok((classes.into_keys().collect(), images))
+    Ok((names, support))
 }
 
 /// The files, and their images `[queries, pixels]`.

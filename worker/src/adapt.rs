@@ -4,7 +4,7 @@ use lyceum_common::config::{LearnerConfig, RunConfig};
 use lyceum_common::ids::{EpisodeIndex, Split};
 use lyceum_common::model::ModelError;
 use lyceum_common::seed::Seed;
-use ndarray::{Array2, ArrayView2, ArrayView3, Axis, s};
+use ndarray::{Array2, ArrayView2, Axis, s};
 
 use crate::episodes::{Batch, Episode};
 use crate::learners::{Extent, Registered, Setting, learner};
@@ -63,9 +63,10 @@ pub struct Predictions {
     pub scores: Array2<f64>,
 }
 
-/// Adapts the model of `config` and `parameters`, in the layout's order, to a support set `[ways, shots, example]` and
-/// predicts queries `[queries, example]`. Examples are as episodes have them: images row by row, channels last, a pixel's
-/// byte divided by 255.
+/// Adapts the model of `config` and `parameters`, in the layout's order, to a support set, `[shots, example]` of each class,
+/// and predicts queries `[queries, example]`. Examples are as episodes have them: images row by row, channels last, a
+/// pixel's byte divided by 255. Those of a class that has fewer than another count several times, in turn, until it has as
+/// many.
 ///
 /// All queries are one batch where query examples see one another (`options.transductive`, or the learner's way); else each
 /// is predicted as if it were alone.
@@ -76,14 +77,15 @@ pub struct Predictions {
 pub fn predict(
     config: &RunConfig,
     parameters: &[f32],
-    support: &ArrayView3<'_, f32>,
+    support: &[ArrayView2<'_, f32>],
     queries: &ArrayView2<'_, f32>,
     options: BuildOptions,
 ) -> Result<Predictions, AdaptError> {
-    let (ways, shots, length) = support.dim();
+    let ways = support.len();
+    let counts = || support.iter().map(ArrayView2::nrows);
     for (what, there, least) in [
         ("classes", ways, 2),
-        ("support examples of a class", shots, 1),
+        ("support examples of a class", counts().min().unwrap_or(0), 1),
         ("query examples", queries.nrows(), 1),
     ] {
         if there < least {
@@ -99,11 +101,13 @@ pub fn predict(
     }
     let network = network(config)?;
     let order = network.order(&config.learner.layout(network.layout()));
-    for (what, found, expected) in [
-        ("a support example", length, network.input_len()),
-        ("a query example", queries.ncols(), network.input_len()),
+    let length = network.input_len();
+    let lengths = support.iter().map(|examples| ("a support example", examples.ncols(), length));
+    let lengths = lengths.chain([
+        ("a query example", queries.ncols(), length),
         ("parameters", parameters.len(), order.len()),
-    ] {
+    ]);
+    for (what, found, expected) in lengths {
         if found != expected {
             return Err(AdaptError::Length { what, found, expected });
         }
@@ -112,6 +116,7 @@ pub fn predict(
     let setting = setting(config, &network, options);
     let limit = if setting.transductive { usize::MAX } else { TOGETHER };
     let together = queries.nrows().min(limit);
+    let shots = counts().max().unwrap_or(0);
     let extent = Extent { ways, shots, queries: together };
     let setting = Setting { evaluation: extent, abreast: 1, ..setting };
     let Registered::OfEpisodes(learner) = learner::<f32>(&config.learner, &setting) else {
@@ -121,7 +126,7 @@ pub fn predict(
     let theta: Vec<f32> = order.iter().map(|&place| parameters[place as usize]).collect();
     let seed = Seed::of_run(config.seed).evaluation_on(Split::Test).episode(EpisodeIndex(0));
     let mut episode = Episode {
-        support: Batch { inputs: support.iter().copied().collect(), targets: one_hot(ways, shots) },
+        support: Batch { inputs: as_many(support, shots), targets: one_hot(ways, shots) },
         // What they are is not known, and nothing but the loss asks.
         query: Batch { inputs: Vec::new(), targets: vec![0.0; together * ways] },
     };
@@ -145,6 +150,15 @@ pub fn predict(
 fn classifies(config: &RunConfig) -> bool {
     let optimizes = matches!(config.learner, LearnerConfig::LearnedOptimizer(_));
     config.data.is_classification() && !optimizes
+}
+
+/// The examples of every class, again from its first one on until there are `shots` of it.
+fn as_many(support: &[ArrayView2<'_, f32>], shots: usize) -> Vec<f32> {
+    let of_class = |examples: &ArrayView2<'_, f32>| {
+        let rows = (0..shots).map(|shot| shot % examples.nrows());
+        rows.flat_map(|row| examples.row(row).to_vec()).collect::<Vec<_>>()
+    };
+    support.iter().flat_map(of_class).collect()
 }
 
 /// Classes in their order, `shots` times each.

@@ -58,5 +58,7 @@ fn a_trained_model_says_what_images_show() {
     let none = ["adapt", "compares", "--support", "support", "--query", "support"];
     refused(folder, &none, &["--query", "support", "no PNG or JPEG"]);
     save(&picture(1), &folder.join("support/sea/2.png"));
-    refused(folder, &with("compares", &[]), &["--support", "1 images of mountain and 2 of sea"]);
+    let uneven = object(folder, &arguments);
+    assert_eq!(uneven["predictions"].as_array().unwrap().len(), 3, "one class has two images");
+    assert_ne!(uneven["predictions"], results["predictions"]);
 }

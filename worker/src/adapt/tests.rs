@@ -42,6 +42,11 @@ fn episode(config: &RunConfig, index: u64, size: EpisodeSize) -> (Array3<f32>, A
     )
 }
 
+/// The examples of each class.
+fn classes(support: &Array3<f32>) -> Vec<ArrayView2<'_, f32>> {
+    support.outer_iter().collect()
+}
+
 fn options(transductive: bool) -> BuildOptions {
     BuildOptions { transductive: Some(transductive), ..BuildOptions::default() }
 }
@@ -79,8 +84,8 @@ fn every_learner_predicts_what_evaluation_counts() {
                 let seed = Seed::of_run(config.seed).evaluation_on(Split::Test);
                 let report = thread.evaluate(seed.episode(EpisodeIndex(index)), Split::Test);
                 let (support, queries) = episode(&config, index, size);
-                let given = (&support.view(), &queries.view());
-                let said = predict(&config, &theta, given.0, given.1, options(transductive));
+                let (support, queries) = (classes(&support), queries.view());
+                let said = predict(&config, &theta, &support, &queries, options(transductive));
                 let Predictions { classes, scores } = said.unwrap();
                 assert_eq!((classes.len(), scores.dim()), (9, (9, 3)));
                 assert!(scores.iter().all(|score| (0.0..=1.0).contains(score)), "{scores}");
@@ -104,7 +109,7 @@ fn queries_do_not_see_one_another_where_they_should_not() {
         let size = EpisodeSize { ways: 3, shots: 1, queries: 24 };
         let (support, queries) = episode(&config, 0, size);
         let of = |queries: ArrayView2<'_, f32>, transductive: bool| {
-            predict(&config, &theta, &support.view(), &queries, options(transductive))
+            predict(&config, &theta, &classes(&support), &queries, options(transductive))
                 .unwrap()
                 .scores
         };
@@ -122,13 +127,31 @@ fn queries_do_not_see_one_another_where_they_should_not() {
 }
 
 #[test]
+fn a_class_with_fewer_examples_has_them_again() {
+    let config = config(&["learner.prototypical={}"]);
+    let network = network(&config).unwrap();
+    let theta = parameters(config.learner.layout(network.layout()).len());
+    let size = EpisodeSize { ways: 3, shots: 3, queries: 2 };
+    let (support, queries) = episode(&config, 0, size);
+    let of = |support: &[ArrayView2<'_, f32>]| {
+        predict(&config, &theta, support, &queries.view(), options(false)).unwrap()
+    };
+    let all = classes(&support);
+    let two = all[1].slice(s![..2, ..]);
+    let [first, second] = [0, 1].map(|row| two.slice(s![row..=row, ..]));
+    let again = ndarray::concatenate(Axis(0), &[first, second, first]).unwrap();
+    assert_eq!(of(&[all[0], two, all[2]]), of(&[all[0], again.view(), all[2]]));
+    assert_ne!(of(&[all[0], two, all[2]]), of(&all));
+}
+
+#[test]
 fn what_does_not_fit_is_refused() {
     let config = config(&[]);
     let network = network(&config).unwrap();
     let theta = parameters(network.layout().len());
     let refused = |config: &RunConfig, theta: &[f32], support: (usize, usize, usize), queries| {
         let (support, queries) = (Array3::zeros(support), Array2::zeros(queries));
-        predict(config, theta, &support.view(), &queries.view(), options(true)).unwrap_err()
+        predict(config, theta, &classes(&support), &queries.view(), options(true)).unwrap_err()
     };
     let error = refused(&config, &theta, (2, 1, 256), (1, 256));
     assert!(matches!(error, AdaptError::Ways { ways: 2, outputs: 3 }), "{error}");
