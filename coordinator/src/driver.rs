@@ -112,12 +112,7 @@ impl Driver {
                 Some(Event::Joined(worker, capability))
             }
             Incoming::Left(worker, farewell) => self.part(worker, farewell),
-            Incoming::Submitted(worker, submission) => {
-                if let Some(status) = self.status.workers.get_mut(&worker) {
-                    status.episodes += submission.range.len();
-                }
-                Some(Event::Submitted(worker, submission))
-            }
+            Incoming::Submitted(worker, submission) => Some(Event::Submitted(worker, submission)),
             Incoming::Status(reply) => {
                 // Whoever asked may be gone.
                 let _ = reply.send(self.status.clone());
@@ -146,6 +141,11 @@ impl Driver {
             Action::Publish(parameters) => {
                 self.status.parameters = parameters.digest();
                 self.roster.publish(&parameters);
+            }
+            Action::Accept(worker, range) => {
+                if let Some(status) = self.status.workers.get_mut(&worker) {
+                    status.episodes = status.episodes.saturating_add(range.len());
+                }
             }
             Action::Reuse(gradient) => self.spares.put(gradient),
             Action::Refuse(worker, refusal @ Refusal::Expelled(_)) => {

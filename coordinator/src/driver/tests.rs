@@ -15,7 +15,7 @@ fn driver(runs: &std::path::Path) -> Driver {
     let config = config::load("sinusoid-maml", &[]).unwrap();
     let folder = RunFolder::create(runs, &config.name, &config.to_toml()).unwrap();
     let Enterprise { run, folder, .. } = Enterprise::begin(config, None, folder).unwrap();
-    let metrics = Metrics::open(&folder, None, 0.0).unwrap();
+    let metrics = Metrics::open(folder.run_folder(), None, 0.0).unwrap();
     let status = Status {
         run: "a run".into(),
         phase: Phase::default(),

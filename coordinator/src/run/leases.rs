@@ -31,12 +31,23 @@ struct Holder {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Grant {
     pub(super) worker: WorkerId,
-    /// Whether there is no other worker, so that it may answer twice.
-    pub(super) alone: bool,
+    /// Whether it may be a range that the worker had before.
+    pub(super) again: Again,
     /// The number of the assignment.
     pub(super) assignment: u64,
     /// When the lease is overdue; none for never.
     pub(super) expires: Option<Instant>,
+}
+
+/// Which workers may be given a range that they had before. Each allows what those before it allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Again {
+    /// None: another is to be asked.
+    Never,
+    /// One that answered it: its second answer is compared with its first.
+    Answered,
+    /// One whose values in it were not finite, too.
+    NotFinite,
 }
 
 /// What an answer means for its lease.
@@ -75,6 +86,12 @@ impl Leases {
     /// Whether all is answered.
     pub(super) fn are_done(&self) -> bool {
         self.free.is_empty() && self.leases.is_empty()
+    }
+
+    /// Whether something is left, and nobody has any of it whose time is not up: it may be that nothing more comes.
+    pub(super) fn are_stuck(&self) -> bool {
+        let awaited = |lease: &Lease| !lease.holders.is_empty() && !lease.overdue;
+        !self.are_done() && !self.leases.values().any(awaited)
     }
 
     /// Gives a range that nobody has, or that waits for its audit. `cut` says where a range that starts here ends at most;
@@ -123,7 +140,7 @@ impl Leases {
             let answered = lease.answered.is_some_and(|(worker, _)| worker == grant.worker);
             which(lease)
                 && !lease.holders.iter().any(|holder| holder.worker == grant.worker)
-                && (grant.alone || !answered)
+                && (!answered || grant.again >= Again::Answered)
                 && self.may_compute(grant, lease.range)
         };
         let start = *self.leases.iter().find(|(_, lease)| may(lease))?.0;
@@ -134,10 +151,10 @@ impl Leases {
         Some(lease.range)
     }
 
-    /// A worker whose values were not finite does not get the same range again while there is another to ask.
+    /// A worker whose values were not finite does not get the same range again while there may be another to ask.
     fn may_compute(&self, grant: Grant, range: EpisodeRange) -> bool {
         let failed = |&(other, worker): &_| worker == grant.worker && overlap(other, range);
-        grant.alone || !self.not_finite.iter().any(failed)
+        grant.again >= Again::NotFinite || !self.not_finite.iter().any(failed)
     }
 
     /// Takes an answer in. `fingerprint` is called where the lease is audited.

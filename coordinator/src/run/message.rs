@@ -56,6 +56,8 @@ pub enum Action {
     Assign(WorkerId, Assignment),
     /// A version of the meta-parameters that assignments from here on name; the ones before it are not needed any more.
     Publish(MetaParameters),
+    /// A worker has computed these episodes: its answer is in order, whether it counts or another's came before.
+    Accept(WorkerId, EpisodeRange),
     /// A gradient's vector is free for another one.
     Reuse(Vec<f32>),
     /// Tell a worker why its answer does not count. [`Refusal::Expelled`]: and part with it.

@@ -34,7 +34,7 @@ use lyceum_common::parameters::{MetaParameters, Retired};
 use lyceum_common::report::ReportSums;
 
 use crate::meta_optimizer::{MetaOptimizer, StateError};
-use leases::{Answer, Grant};
+use leases::{Again, Answer, Grant};
 use round::Round;
 use workers::Workers;
 
@@ -217,12 +217,14 @@ impl Run {
         let id = submission.assignment;
         let Some(assignment) = self.workers.take_back(worker, id) else {
             self.outbox.push_back(Action::Refuse(worker, Refusal::UnknownAssignment(id)));
-            return;
+            let answers = self.workers.unknown(worker);
+            return self.expel(worker, answers);
         };
         let length = self.parameters.values().len();
         if let Err(refusal) = admission::admit(&assignment, &submission, length) {
             return self.refuse(worker, &assignment, refusal);
         }
+        self.outbox.push_back(Action::Accept(worker, assignment.range));
         let fingerprint = || audit::fingerprint(&submission.partials);
         match round.leases.answer(worker, id, fingerprint) {
             Answer::Late => {}
@@ -232,7 +234,7 @@ impl Run {
                 self.advance();
             }
             Answer::Agrees => self.advance(),
-            Answer::Differs { first } => self.fail(RunError::AuditMismatch {
+            Answer::Differs { first } => self.save_and_fail(RunError::AuditMismatch {
                 job: assignment.job,
                 range: assignment.range,
                 first,
@@ -251,32 +253,51 @@ impl Run {
         self.outbox.push_back(Action::Refuse(worker, refusal));
         if diverged {
             let (job, range) = (assignment.job, assignment.range);
-            return self.fail(RunError::Diverged { job, range });
+            return self.save_and_fail(RunError::Diverged { job, range });
         }
-        if let Some(refusals) = self.workers.refused(worker) {
-            self.outbox.push_back(Action::Refuse(worker, Refusal::Expelled(refusals)));
-            self.leave(worker);
-        }
+        let refusals = self.workers.refused(worker);
+        self.expel(worker, refusals);
     }
 
-    /// Gives work to whoever can take some: first to those that have none, then ahead of need; and what is overdue to those
-    /// that are idle.
+    /// Parts with a worker, where so many of its answers were refused; none where they are not too many.
+    fn expel(&mut self, worker: WorkerId, refusals: Option<u32>) {
+        let Some(refusals) = refusals else { return };
+        self.outbox.push_back(Action::Refuse(worker, Refusal::Expelled(refusals)));
+        self.leave(worker);
+    }
+
+    /// Gives work to whoever can take some: first to those that have none, then ahead of need; what is overdue to those
+    /// that are idle; and what they had before where else nothing would go on.
     fn assign(&mut self, now: Instant) {
         let lease = Duration::try_from_secs_f64(self.config.farm.lease_seconds).ok();
         let expires = lease.and_then(|lease| now.checked_add(lease));
-        for held in 0..PREFETCH {
-            for worker in self.workers.holding(held) {
-                self.assign_to(worker, expires, held == 0);
+        // A lone worker leaves nothing to others.
+        let again = if self.workers.len() == 1 { Again::NotFinite } else { Again::Never };
+        self.assign_to_all(again, expires, 1);
+        // Whoever can take something had all that is left before; whoever cannot has let the time of a lease pass. So it
+        // is given again: else nothing might happen until somebody joins or leaves.
+        for again in [Again::Answered, Again::NotFinite] {
+            if self.phase.round().is_some_and(|round| round.leases.are_stuck()) {
+                self.assign_to_all(again, expires, PREFETCH);
             }
         }
     }
 
-    fn assign_to(&mut self, worker: WorkerId, expires: Option<Instant>, idle: bool) {
+    /// Gives every worker an assignment, then another ahead of need; what is overdue where it holds fewer than `idle`.
+    fn assign_to_all(&mut self, again: Again, expires: Option<Instant>, idle: usize) {
+        for held in 0..PREFETCH {
+            for worker in self.workers.holding(held) {
+                let grant = Grant { worker, again, assignment: self.assignments, expires };
+                self.assign_to(grant, held < idle);
+            }
+        }
+    }
+
+    fn assign_to(&mut self, grant: Grant, idle: bool) {
         let Some(round) = self.phase.round_mut() else { return };
         let (job, farm) = (round.job, &self.config.farm);
+        let worker = grant.worker;
         let threads = self.workers.threads(worker);
-        let grant =
-            Grant { worker, alone: self.workers.len() == 1, assignment: self.assignments, expires };
         let sizes = round.sizes;
         let given = round
             .leases
@@ -304,6 +325,12 @@ impl Run {
             validated: self.validated,
             unreported: self.unreported,
         }
+    }
+
+    /// Ends the run where its state is still that after the last complete meta-step, and saves it, to be gone on from.
+    fn save_and_fail(&mut self, error: RunError) {
+        self.outbox.push_back(Action::Save(self.snapshot()));
+        self.fail(error);
     }
 
     fn fail(&mut self, error: RunError) {

@@ -8,6 +8,10 @@ use super::message::{Assignment, Capability};
 
 /// Refused answers after which a worker is expelled.
 const REFUSALS: u32 = 3;
+/// Answers in a row to assignments that a worker does not hold after which it is expelled. One that repeats an answer
+/// sends one or two; so many come from one that would go on for ever. Fewer than the messages that may wait for a
+/// worker, so that it is told why.
+const UNKNOWN: u32 = 32;
 
 /// A worker, as the run knows it.
 #[derive(Debug)]
@@ -16,6 +20,8 @@ struct Worker {
     /// What it has not answered yet, by number; assignments of a step that is over among them.
     held: BTreeMap<u64, Assignment>,
     refusals: u32,
+    /// Answers since the last one to an assignment that it held.
+    unknown: u32,
 }
 
 /// The workers that are there.
@@ -25,7 +31,8 @@ pub(super) struct Workers(BTreeMap<WorkerId, Worker>);
 impl Workers {
     pub(super) fn join(&mut self, worker: WorkerId, capability: Capability) {
         let threads = u64::from(capability.threads.max(1));
-        self.0.insert(worker, Worker { threads, held: BTreeMap::new(), refusals: 0 });
+        let state = Worker { threads, held: BTreeMap::new(), refusals: 0, unknown: 0 };
+        self.0.insert(worker, state);
     }
 
     pub(super) fn leave(&mut self, worker: WorkerId) {
@@ -56,7 +63,18 @@ impl Workers {
 
     /// The assignment of this number, which the worker holds no longer.
     pub(super) fn take_back(&mut self, worker: WorkerId, assignment: u64) -> Option<Assignment> {
-        self.0.get_mut(&worker)?.held.remove(&assignment)
+        let worker = self.0.get_mut(&worker)?;
+        let held = worker.held.remove(&assignment)?;
+        worker.unknown = 0;
+        Some(held)
+    }
+
+    /// Counts an answer to an assignment that the worker does not hold. Returns how many there were in a row where they
+    /// are too many.
+    pub(super) fn unknown(&mut self, worker: WorkerId) -> Option<u32> {
+        let worker = self.0.get_mut(&worker)?;
+        worker.unknown += 1;
+        (worker.unknown >= UNKNOWN).then_some(worker.unknown)
     }
 
     /// Counts a refused answer. Returns how many there were where they are too many.

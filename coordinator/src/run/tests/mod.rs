@@ -2,4 +2,5 @@
 
 mod orders;
 mod rules;
+mod stuck;
 mod world;

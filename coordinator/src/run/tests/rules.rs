@@ -82,6 +82,7 @@ fn a_range_that_is_overdue_goes_to_an_idle_worker_and_the_second_answer_is_dropp
     world.submit(quick, answer);
     world.submit(slow, late);
     assert_eq!(world.refusals, []);
+    assert_eq!(world.accepted, [(quick, slow_range), (slow, slow_range)], "both computed it");
 }
 
 #[test]
@@ -133,6 +134,31 @@ fn a_worker_that_keeps_answering_wrong_is_expelled() {
 }
 
 #[test]
+fn a_worker_that_answers_what_it_was_not_given_for_ever_is_expelled() {
+    let mut world = world(&[]);
+    let worker = world.join(1);
+    let assignment = world.take(worker).unwrap();
+    let honest = world.honest(&assignment);
+    let mut unknown = honest.clone();
+    unknown.assignment = 77;
+    for _ in 0..31 {
+        world.submit(worker, unknown.clone());
+    }
+    // An answer in order among them, and it begins again.
+    world.submit(worker, honest);
+    for _ in 0..31 {
+        world.submit(worker, unknown.clone());
+    }
+    assert_eq!(world.refusals.last(), Some(&(worker, Refusal::UnknownAssignment(77))));
+    world.submit(worker, unknown);
+    assert_eq!(world.refusals.last(), Some(&(worker, Refusal::Expelled(32))));
+    assert_eq!(world.accepted, [(worker, assignment.range)]);
+    world.join(1);
+    world.work();
+    assert!(matches!(world.outcome, Some(Outcome::Completed(_))));
+}
+
+#[test]
 fn a_range_that_is_not_finite_twice_ends_the_run() {
     let mut world = world(&[]);
     let worker = world.join(1);
@@ -149,6 +175,43 @@ fn a_range_that_is_not_finite_twice_ends_the_run() {
 }
 
 #[test]
+fn a_run_that_fails_saves_the_last_complete_step_and_can_go_on_from_it() {
+    let config = config(&["training.checkpoint_every=0"]);
+    let mut world = World::new(Run::new(config.clone(), beginning()));
+    let worker = world.join(1);
+    for is_finite in [true, false, false] {
+        let assignment = world.take(worker).unwrap();
+        let mut submission = world.honest(&assignment);
+        submission.finite = is_finite;
+        world.submit(worker, submission);
+    }
+    assert!(matches!(world.outcome, Some(Outcome::Failed(RunError::Diverged { .. }))));
+    let snapshot = world.snapshots.pop().unwrap();
+    assert_eq!(snapshot.step, MetaStep(1));
+
+    let mut resumed = World::new(Run::restore(config.clone(), snapshot).unwrap());
+    resumed.join(1);
+    resumed.work();
+    let digest = |world: World| match world.outcome {
+        Some(Outcome::Completed(completed)) => completed.parameters.digest(),
+        outcome => panic!("{outcome:?}"),
+    };
+    assert_eq!(digest(resumed), digest(undisturbed(&config)));
+}
+
+#[test]
+fn an_update_that_is_not_finite_saves_nothing_for_the_optimizer_has_moved() {
+    let mut world = world(&["meta_optimizer.rule.sgd.momentum=0.0", "meta_optimizer.rate=1e30"]);
+    let worker = world.join(1);
+    let assignment = world.take(worker).unwrap();
+    let mut submission = world.honest(&assignment);
+    submission.partials[0].gradient.fill(1e30);
+    world.submit(worker, submission);
+    assert!(matches!(world.outcome, Some(Outcome::Failed(RunError::UpdateDiverged { .. }))));
+    assert!(world.snapshots.is_empty());
+}
+
+#[test]
 fn an_audit_that_differs_ends_the_run_and_names_both() {
     let mut world = world(&["farm.audit=1.0"]);
     let honest = world.join(1);
@@ -162,6 +225,7 @@ fn an_audit_that_differs_ends_the_run_and_names_both() {
     let value = &mut answer.partials[0].gradient[0];
     *value = f32::from_bits(value.to_bits() ^ 1);
     world.submit(liar, answer);
+    assert_eq!(world.snapshots.pop().unwrap().step, MetaStep(0));
     let Some(Outcome::Failed(RunError::AuditMismatch { job, range, first, second })) =
         world.outcome
     else {

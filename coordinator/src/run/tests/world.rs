@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lyceum_common::config::RunConfig;
-use lyceum_common::ids::{Digest, WorkerId};
+use lyceum_common::ids::{Digest, EpisodeRange, WorkerId};
 use lyceum_common::layout::{Initialisation, Layout, Role};
 use lyceum_common::parameters::MetaParameters;
 use lyceum_common::reduction::{NodeId, Partial, Reduction};
@@ -79,6 +79,7 @@ pub(crate) struct World {
     pub(crate) workers: BTreeMap<WorkerId, Vec<Assignment>>,
     pub(crate) published: BTreeMap<Digest, MetaParameters>,
     pub(crate) refusals: Vec<(WorkerId, Refusal)>,
+    pub(crate) accepted: Vec<(WorkerId, EpisodeRange)>,
     pub(crate) reports: Vec<Report>,
     pub(crate) snapshots: Vec<Snapshot>,
     pub(crate) outcome: Option<Outcome>,
@@ -93,6 +94,7 @@ impl World {
             workers: BTreeMap::new(),
             published: BTreeMap::new(),
             refusals: Vec::new(),
+            accepted: Vec::new(),
             reports: Vec::new(),
             snapshots: Vec::new(),
             outcome: None,
@@ -124,6 +126,7 @@ impl World {
                     }
                     self.refusals.push((worker, refusal));
                 }
+                Action::Accept(worker, range) => self.accepted.push((worker, range)),
                 Action::Save(snapshot) => self.snapshots.push(snapshot),
                 Action::Report(report) => self.reports.push(Report { workers: 0, ..report }),
                 Action::Progress(_) | Action::Reuse(_) => {}
