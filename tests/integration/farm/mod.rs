@@ -5,5 +5,6 @@ mod foreign;
 mod learners;
 mod refusals;
 mod same_bits;
+mod scripted;
 mod stub;
 mod support;

@@ -1,12 +1,14 @@
 //! One membership: from the hello to the end of the stream.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use lyceum_common::assignment::Assignment;
 use lyceum_common::config::RunConfig;
 use lyceum_common::ids::Digest;
 use lyceum_common::layout::Layout;
+use lyceum_common::model::run_layout;
 use lyceum_common::pack::Pack;
 use lyceum_common::parameters::{Digester, MetaParameters, Retired};
 use lyceum_common::seed::Seed;
@@ -19,17 +21,20 @@ use pb::coordinator_message::Message;
 use pb::worker_message::Message as Answer;
 use tokio::select;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::body::Body;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
 use super::endpoint::describe;
-use super::{Builder, Interruption, SessionError, SessionOptions, pack_cache};
+use super::{Builder, Interruption, SessionError, SessionOptions, pack_cache, same_layout};
 use crate::pool::{Computation, Computed, Pool};
 
 /// Messages to the coordinator that may wait for the connection.
 const WAITING: usize = 16;
+/// How long to read on of what came before the connection was lost.
+const LAST_WORD: Duration = Duration::from_secs(1);
 
 type Sent = Result<Outgoing<pb::WorkerMessage>, Status>;
 
@@ -71,9 +76,25 @@ impl Membership<'_> {
         let welcome = Welcome::try_from(welcome)?;
         tracing::info!(worker = %welcome.worker, run = welcome.config.name, "joined");
         self.joined = true;
-        self.prepare(channel.clone(), &welcome).await?;
+        let ended = self.work(&mut inbound, &outbound, channel.clone(), welcome).await;
+        // The run may be over, and that be said already: who dials again then dials for ever.
+        if matches!(ended, Err(Interruption::Lost(_))) && self.is_over(&mut inbound).await {
+            return Ok(());
+        }
+        ended
+    }
+
+    /// Has what it takes, and works until the run is over.
+    async fn work(
+        &mut self,
+        inbound: &mut Reader<pb::CoordinatorMessage>,
+        outbound: &mpsc::Sender<Sent>,
+        channel: Channel,
+        welcome: Welcome,
+    ) -> Result<(), Interruption> {
+        self.prepare(channel, &welcome).await?;
         let Some(engine) = self.engine.as_ref() else { return Ok(()) };
-        send(&outbound, Answer::Ready(pb::Ready {})).await?;
+        send(outbound, Answer::Ready(pb::Ready {})).await?;
 
         let (results, mut computed) = mpsc::unbounded_channel::<(Assignment, Computed)>();
         let mut desk = Desk {
@@ -87,17 +108,31 @@ impl Membership<'_> {
         };
         loop {
             select! {
-                part = self.next(&mut inbound) => match part? {
+                part = self.next(inbound) => match part? {
                     None => return Ok(()),
                     Some(Part::Message(message)) => desk.take(message)?,
                     Some(Part::Piece(bytes)) => desk.fill(&bytes)?,
                 },
                 Some((assignment, partials)) = computed.recv() => {
                     let submission = Submission { assignment, partials: partials? };
-                    submit(&outbound, &engine.pool, submission).await?;
+                    submit(outbound, &engine.pool, submission).await?;
                 }
             }
         }
+    }
+
+    /// Whether what has come, and was not read yet, says that the run is over.
+    async fn is_over(&self, inbound: &mut Reader<pb::CoordinatorMessage>) -> bool {
+        let read_on = async {
+            loop {
+                match self.next(inbound).await {
+                    Ok(Some(_)) => {}
+                    Ok(None) => return true,
+                    Err(_) => return false,
+                }
+            }
+        };
+        timeout(LAST_WORD, read_on).await.unwrap_or(false)
     }
 
     /// The next message; none where the run is over.
@@ -137,6 +172,10 @@ impl Membership<'_> {
 
     /// Has an engine for this run: the one of the membership before, or a new one.
     async fn prepare(&mut self, channel: Channel, welcome: &Welcome) -> Result<(), Interruption> {
+        let own = run_layout(&welcome.config).map_err(|error| SessionError::Build(error.into()))?;
+        if let Some(difference) = same_layout::difference(&welcome.layout, &own) {
+            return Err(SessionError::OtherEntry(difference).into());
+        }
         let digest = welcome.pack.map(|pack| pack.digest);
         if self
             .engine

@@ -3,6 +3,7 @@
 mod endpoint;
 mod membership;
 mod pack_cache;
+mod same_layout;
 
 use std::error::Error;
 use std::num::NonZeroUsize;
@@ -104,6 +105,9 @@ pub enum SessionError {
         /// This worker's.
         found: usize,
     },
+    /// The run's meta-parameters lie otherwise in their vector than this worker's.
+    #[error("{0}: are both of one version?")]
+    OtherEntry(String),
     /// The system gives no threads.
     #[error("compute threads: {0}")]
     Threads(#[from] std::io::Error),
