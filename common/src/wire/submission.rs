@@ -10,10 +10,19 @@ use crate::spares::Spares;
 
 use super::{Assembly, WireError, generated};
 
-/// The most partials that a range can have: two a level of the highest tree.
-const PARTIALS: usize = 128;
+/// The most partials that an answer to an evaluation can have, which carry no gradients: those of the largest range.
+const EVALUATION_PARTIALS: usize = most_partials(u64::MAX);
 /// Levels and places beyond these are beyond every tree.
 const LEVELS: u32 = 50;
+
+/// The most partials that a range of a tree of so many leaves can have: the root, or two a level below it.
+const fn most_partials(episodes: u64) -> usize {
+    let levels = match episodes.saturating_sub(1).checked_ilog2() {
+        Some(level) => level as usize + 1,
+        None => 0,
+    };
+    2 * levels + 1
+}
 
 /// A worker's answer to an assignment.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,27 +61,28 @@ pub struct SubmissionHeader {
 }
 
 impl SubmissionHeader {
-    /// A submission by a worker of a run with `parameters` meta-parameters, whose gradients go to vectors of `spares`.
+    /// A submission by a worker of a run with `parameters` meta-parameters and `meta_batch` episodes a meta-step, whose
+    /// gradients go to vectors of `spares`: no more of them than such a meta-step's ranges have, whatever is announced.
     ///
     /// # Errors
     /// Where a field makes no sense.
     pub fn new(
         submission: generated::Submission,
         parameters: usize,
+        meta_batch: u64,
         spares: Arc<Spares>,
     ) -> Result<Self, WireError> {
         let generated::Submission { assignment, partials, size } = submission;
         let assignment: Assignment =
             assignment.ok_or_else(|| WireError::missing("submission.assignment"))?.try_into()?;
-        if partials.len() > PARTIALS {
-            let problem =
-                format!("{} of them, and no range has more than {PARTIALS}", partials.len());
+        let (most, length) = match assignment.job {
+            Job::Gradient { .. } => (most_partials(meta_batch), parameters),
+            Job::Evaluation { .. } => (EVALUATION_PARTIALS, 0),
+        };
+        if partials.len() > most {
+            let problem = format!("{} of them, and no range has more than {most}", partials.len());
             return Err(WireError::new("submission.partials", problem));
         }
-        let length = match assignment.job {
-            Job::Gradient { .. } => parameters,
-            Job::Evaluation { .. } => 0,
-        };
         let shape = (partials.len(), length);
         let gradients = Assembly::new(shape, size, "submission.size", spares)?;
         let nodes = partials.into_iter().map(node).collect::<Result<_, _>>()?;

@@ -18,13 +18,16 @@ use crate::report::ReportSums;
 use crate::seed::{Purpose, Seed};
 use crate::spares::Spares;
 
+/// Assignments have fewer episodes.
+const LARGEST: u64 = 1000;
+
 fn assignments() -> impl Strategy<Value = Assignment> {
     let split = prop_oneof![Just(Split::Train), Just(Split::Validation), Just(Split::Test)];
     let job = prop_oneof![
         any::<u64>().prop_map(|step| Job::Gradient { step: MetaStep(step) }),
         split.prop_map(|split| Job::Evaluation { split }),
     ];
-    (any::<u64>(), job, any::<[u8; 32]>(), 1u64..1000, 0u64..1000, 0u64..1000).prop_map(
+    (any::<u64>(), job, any::<[u8; 32]>(), 1..LARGEST, 0..LARGEST, 0..LARGEST).prop_map(
         |(id, job, digest, episodes, start, length)| {
             let start = start % episodes;
             let end = start + 1 + length % (episodes - start);
@@ -105,7 +108,7 @@ fn header(
     submission: generated::Submission,
     parameters: usize,
 ) -> Result<SubmissionHeader, WireError> {
-    SubmissionHeader::new(submission, parameters, Arc::default())
+    SubmissionHeader::new(submission, parameters, LARGEST, Arc::default())
 }
 
 fn payload(submission: &Submission) -> Bytes {
@@ -205,6 +208,36 @@ fn errors_name_the_field() {
     assert!(Hello::try_from(hello(1)).is_ok());
     let error = header(generated::Submission::default(), 1).unwrap_err();
     assert_eq!(error.to_string(), "submission.assignment: missing");
+}
+
+#[test]
+fn more_gradients_than_a_range_of_a_meta_step_has_are_refused() {
+    for (meta_batch, most) in [(1, 1), (2, 3), (24, 11), (32, 11), (33, 13)] {
+        let ranges = (0..meta_batch).flat_map(|start| {
+            (start + 1..=meta_batch).map(move |end| EpisodeRange::new(start, end))
+        });
+        let found = ranges.map(|range| subtrees(meta_batch, range).len()).max();
+        assert!(found.is_some_and(|found| found <= most), "{meta_batch}: {found:?}");
+
+        let assignment = Assignment {
+            id: 1,
+            job: Job::Gradient { step: MetaStep(0) },
+            parameters: Digest([0; 32]),
+            range: EpisodeRange::new(0, 1000),
+            episodes: 1000,
+        };
+        let partial = generated::Partial { level: 0, index: 0, reports: Some(Default::default()) };
+        let header = |partials: usize| {
+            let submission = generated::Submission {
+                assignment: Some(assignment.into()),
+                partials: vec![partial; partials],
+                size: 4 * partials as u64,
+            };
+            SubmissionHeader::new(submission, 1, meta_batch, Arc::default())
+        };
+        assert!(header(most).is_ok());
+        assert_eq!(header(most + 1).unwrap_err().field, "submission.partials");
+    }
 }
 
 #[test]

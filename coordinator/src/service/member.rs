@@ -88,7 +88,8 @@ async fn submission(
         return Err(WireError::new("message", "a submission is expected"));
     };
     let spares = Arc::clone(&parts.spares);
-    let mut header = SubmissionHeader::new(header, parts.layout.len(), spares)?;
+    let (parameters, meta_batch) = (parts.layout.len(), parts.config.training.meta_batch);
+    let mut header = SubmissionHeader::new(header, parameters, meta_batch, spares)?;
     while !header.is_complete() {
         match next(inbound).await? {
             None => return Ok(None),
