@@ -1,8 +1,9 @@
 //! Checkpoints: a [`Snapshot`] as one safetensors file, whole or not at all.
 //!
 //! Tensors: the parameters under their PyTorch names, `best/NAME` the best by validation, `optimizer/NAME` the
-//! meta-optimizer's. Metadata: `format`, `step`, `digest`, `config` (the resolved configuration), `run` (the rest, as JSON;
-//! sums are written by their bits), and `checksum` over all of these.
+//! meta-optimizer's. Metadata: `format`, `step`, `digest`, `config` (the resolved configuration), `pack` (the data pack's
+//! digest, where there is one), `run` (the rest, as JSON; sums are written by their bits), and `checksum` over all of
+//! these.
 
 mod file;
 mod folder;
@@ -11,7 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lyceum_common::ids::MetaStep;
+use lyceum_common::ids::{Digest, MetaStep};
 use lyceum_common::layout::Layout;
 use lyceum_common::parameters::MetaParameters;
 use lyceum_common::report::ReportSums;
@@ -61,6 +62,8 @@ pub struct Checkpoint {
     pub snapshot: Snapshot,
     /// The resolved configuration, as the run's folder has it.
     pub config: String,
+    /// The data pack that the run draws from; none where it has none, or an older version wrote the checkpoint.
+    pub pack: Option<Digest>,
 }
 
 /// The newest checkpoint of a folder that is whole.
@@ -115,7 +118,12 @@ impl From<Sums> for ReportSums {
 ///
 /// # Errors
 /// Where the file system refuses.
-pub fn write(folder: &Path, snapshot: &Snapshot, config: &str) -> Result<PathBuf, CheckpointError> {
+pub fn write(
+    folder: &Path,
+    snapshot: &Snapshot,
+    config: &str,
+    pack: Option<Digest>,
+) -> Result<PathBuf, CheckpointError> {
     let path = folder.join(folder::name(snapshot.step));
     let mut tensors = Tensors::default();
     tensors.push_parameters("", &snapshot.parameters);
@@ -135,13 +143,14 @@ pub fn write(folder: &Path, snapshot: &Snapshot, config: &str) -> Result<PathBuf
         }),
     };
     let rest = serde_json::to_string(&rest).map_err(|error| damaged(&path, error))?;
-    let metadata = vec![
+    let mut metadata = vec![
         ("format", FORMAT.to_owned()),
         ("step", snapshot.step.to_string()),
         ("digest", snapshot.parameters.digest().to_string()),
         ("config", config.to_owned()),
         ("run", rest),
     ];
+    metadata.extend(pack.map(|pack| ("pack", pack.to_string())));
     tensors.write_with_checksum(&path, metadata)?;
     folder::point_to(folder, snapshot.step)?;
     folder::remove_old(folder)?;
@@ -181,7 +190,8 @@ pub fn read(path: &Path, layout: &Arc<Layout>) -> Result<Checkpoint, CheckpointE
         validated: rest.validated,
         unreported: rest.unreported.into(),
     };
-    Ok(Checkpoint { snapshot, config: file.key("config")?.to_owned() })
+    let config = file.key("config")?.to_owned();
+    Ok(Checkpoint { snapshot, config, pack: file.parse_if_there("pack")? })
 }
 
 /// Writes meta-parameters alone, under their PyTorch names.

@@ -1,4 +1,4 @@
-//! Files that are there whole or not at all, whenever the machine stops.
+//! Files that are there whole or not at all, whenever the machine stops, and folders that stay.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -19,6 +19,21 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     drop(file);
     fs::rename(&partial, path)?;
     sync_folder(path.parent().unwrap_or(Path::new(".")))
+}
+
+/// Creates a folder, and those that it is in, where they are not there yet.
+pub(crate) fn create_folder(folder: &Path) -> io::Result<()> {
+    if folder.as_os_str().is_empty() || folder.is_dir() {
+        return Ok(());
+    }
+    let around = folder.parent().unwrap_or(Path::new(""));
+    create_folder(around)?;
+    match fs::create_dir(folder) {
+        // Another process came first.
+        Err(_) if folder.is_dir() => {}
+        created => created?,
+    }
+    sync_folder(around)
 }
 
 /// Makes what was created, renamed or removed in a folder last.

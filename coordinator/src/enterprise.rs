@@ -3,17 +3,21 @@
 use std::sync::Arc;
 
 use lyceum_common::config::RunConfig;
-use lyceum_common::ids::MetaStep;
+use lyceum_common::ids::{Digest, MetaStep};
 use lyceum_common::layout::Layout;
 use lyceum_common::model::{ModelError, run_layout};
 use lyceum_common::pack::Pack;
 use lyceum_common::parameters::{LengthMismatch, MetaParameters};
 use lyceum_common::seed::Seed;
 
-use crate::checkpoint::CheckpointError;
+use crate::checkpoint::{Checkpoint, CheckpointError};
+use crate::held_folder::HeldFolder;
+pub use crate::held_folder::HoldError;
 use crate::meta_optimizer::StateError;
 use crate::run::{Run, Snapshot};
 use crate::run_folder::RunFolder;
+pub use crate::same_run::OtherRun;
+use crate::same_run::{check_config, check_pack};
 
 /// A run with what it needs to be served.
 #[derive(Debug)]
@@ -21,7 +25,7 @@ pub struct Enterprise {
     pub(crate) config: RunConfig,
     pub(crate) layout: Arc<Layout>,
     pub(crate) pack: Option<Arc<Pack>>,
-    pub(crate) folder: RunFolder,
+    pub(crate) folder: HeldFolder,
     pub(crate) resumed: Option<Snapshot>,
     pub(crate) run: Run,
 }
@@ -41,19 +45,26 @@ pub enum EnterpriseError {
     /// The last checkpoint is of another meta-optimizer.
     #[error("the last checkpoint is of another meta-optimizer: {0}")]
     Optimizer(#[from] StateError),
+    /// The last checkpoint is of another configuration or of other data.
+    #[error(transparent)]
+    OtherRun(#[from] OtherRun),
+    /// The folder is another process's, or cannot be locked.
+    #[error(transparent)]
+    Folder(#[from] HoldError),
 }
 
 impl Enterprise {
     /// A run from its beginning, with parameters drawn from its seed.
     ///
     /// # Errors
-    /// Where the network cannot read the data.
+    /// Where the network cannot read the data, or another process trains in the folder.
     pub fn begin(
         config: RunConfig,
         pack: Option<Arc<Pack>>,
         folder: RunFolder,
     ) -> Result<Self, EnterpriseError> {
         let layout = layout_of(&config)?;
+        let folder = HeldFolder::hold(folder, digest_of(pack.as_ref()))?;
         let run = Self::first_run(&config, &layout)?;
         Ok(Self { config, layout, pack, folder, resumed: None, run })
     }
@@ -61,14 +72,25 @@ impl Enterprise {
     /// A run that goes on from the last checkpoint in its folder; from its beginning where there is none yet.
     ///
     /// # Errors
-    /// Where the checkpoint cannot be read or is another run's.
+    /// Where the checkpoint cannot be read, is another run's, or of this one before its configuration or data changed;
+    /// and where another process trains in the folder.
     pub fn resume(
         config: RunConfig,
         pack: Option<Arc<Pack>>,
         folder: RunFolder,
     ) -> Result<Self, EnterpriseError> {
         let layout = layout_of(&config)?;
-        let resumed = folder.latest(&layout)?.map(|checkpoint| checkpoint.snapshot);
+        let digest = digest_of(pack.as_ref());
+        // Before all else, so that no other process writes a newer checkpoint meanwhile.
+        let folder = HeldFolder::hold(folder, digest)?;
+        let resumed = match folder.run_folder().latest(&layout)? {
+            None => None,
+            Some(Checkpoint { snapshot, config: trained, pack: trained_on }) => {
+                check_config(&trained, &config)?;
+                check_pack(trained_on, digest)?;
+                Some(snapshot)
+            }
+        };
         let run = match &resumed {
             None => Self::first_run(&config, &layout)?,
             Some(snapshot) => Run::restore(config.clone(), snapshot.clone())?,
@@ -85,7 +107,7 @@ impl Enterprise {
     /// The run's folder.
     #[must_use]
     pub fn folder(&self) -> &RunFolder {
-        &self.folder
+        self.folder.run_folder()
     }
 
     fn first_run(config: &RunConfig, layout: &Arc<Layout>) -> Result<Run, EnterpriseError> {
@@ -95,10 +117,63 @@ impl Enterprise {
     }
 }
 
+fn digest_of(pack: Option<&Arc<Pack>>) -> Option<Digest> {
+    pack.map(|pack| pack.digest())
+}
+
 /// What the meta-parameters of a run consist of.
 ///
 /// # Errors
 /// Where the network cannot read the data.
 pub fn layout_of(config: &RunConfig) -> Result<Arc<Layout>, ModelError> {
     run_layout(config).map(Arc::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::{Action, Event};
+    use lyceum_common::config;
+
+    #[test]
+    fn a_run_that_is_being_trained_is_not_gone_on_with_by_another() {
+        let runs = tempfile::tempdir().unwrap();
+        let config = config::load("sinusoid-maml", &[]).unwrap();
+        let folder = RunFolder::create(runs.path(), &config.name, &config.to_toml()).unwrap();
+        let resume = || {
+            let folder = RunFolder::open(folder.path()).unwrap();
+            Enterprise::resume(config.clone(), None, folder)
+        };
+        let first = Enterprise::begin(config.clone(), None, folder.clone()).unwrap();
+        let error = resume().unwrap_err().to_string();
+        let begins = format!("{}: another process", folder.path().display());
+        assert!(error.starts_with(&begins), "{error}");
+        drop(first);
+        let second = resume().unwrap();
+        assert!(resume().is_err(), "each holds it");
+        drop(second);
+    }
+
+    #[test]
+    fn a_run_goes_on_with_the_configuration_of_its_last_checkpoint_alone() {
+        let runs = tempfile::tempdir().unwrap();
+        let config = config::load("sinusoid-maml", &[]).unwrap();
+        let folder = RunFolder::create(runs.path(), &config.name, &config.to_toml()).unwrap();
+        let mut run = Enterprise::first_run(&config, &layout_of(&config).unwrap()).unwrap();
+        run.handle(std::time::Instant::now(), Event::Stop);
+        let snapshot = std::iter::from_fn(|| run.poll()).find_map(|action| match action {
+            Action::Save(snapshot) => Some(snapshot),
+            _ => None,
+        });
+        folder.save(&snapshot.unwrap(), None).unwrap();
+
+        let resume = |overrides: &[&str]| {
+            let overrides: Vec<String> = overrides.iter().map(|&set| set.to_owned()).collect();
+            let config = config::load("sinusoid-maml", &overrides).unwrap();
+            Enterprise::resume(config, None, RunFolder::open(folder.path()).unwrap())
+        };
+        assert_eq!(resume(&["farm.lease_seconds=1"]).unwrap().step(), MetaStep(0));
+        let error = resume(&["training.meta_steps=5"]).unwrap_err().to_string();
+        assert!(error.starts_with("config.toml: training.meta_steps is not"), "{error}");
+    }
 }

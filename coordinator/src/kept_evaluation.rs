@@ -1,5 +1,5 @@
-//! What `lyceum evaluate` found, episode by episode: `evaluations/DIGEST-inductive.json` in a run's folder, where DIGEST is
-//! that of the episodes' list.
+//! What `lyceum evaluate` found, episode by episode: `evaluations/DIGEST-inductive.json` in a run's folder, or
+//! `DIGEST-transductive-3-steps.json` after three inner steps, where DIGEST is that of the episodes' list.
 
 use std::io;
 
@@ -52,16 +52,17 @@ pub enum Protocol {
 }
 
 impl RunFolder {
-    /// Keeps an evaluation, in the place of an earlier one on the same list.
+    /// Keeps an evaluation, in the place of an earlier one on the same list that was done likewise.
     ///
     /// # Errors
     /// Where the file system refuses.
     pub fn keep(&self, evaluation: &KeptEvaluation) -> Result<(), RunFolderError> {
         let folder = self.evaluations();
         let how = if evaluation.transductive { "transductive" } else { "inductive" };
-        let path = folder.join(format!("{}-{how}.json", evaluation.episode_list));
+        let steps = evaluation.inner_steps.map_or(String::new(), |steps| format!("-{steps}-steps"));
+        let path = folder.join(format!("{}-{how}{steps}.json", evaluation.episode_list));
         let write = || {
-            std::fs::create_dir_all(&folder)?;
+            durable::create_folder(&folder)?;
             durable::write(&path, (serde_json::to_string(evaluation)? + "\n").as_bytes())
         };
         write().map_err(|source| RunFolderError { path: path.clone(), source })

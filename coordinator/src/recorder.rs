@@ -5,9 +5,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::checkpoint::CheckpointError;
+use crate::held_folder::HeldFolder;
 use crate::metrics::{Metrics, MetricsError, Timing};
 use crate::run::{Report, Snapshot};
-use crate::run_folder::RunFolder;
 
 /// Records that may wait for the disk before the run waits with them.
 const WAITING: usize = 16;
@@ -43,16 +43,21 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    pub(crate) fn start(folder: RunFolder, mut metrics: Metrics) -> Self {
+    pub(crate) fn start(folder: HeldFolder, mut metrics: Metrics) -> Self {
         let (records, mut receiver) = mpsc::channel(WAITING);
         let thread = tokio::task::spawn_blocking(move || {
             while let Some(record) = receiver.blocking_recv() {
                 match record {
-                    Record::Snapshot(snapshot) => drop(folder.save(&snapshot)?),
+                    Record::Snapshot(snapshot) => {
+                        // What goes on from the checkpoint does not write the lines before it again.
+                        metrics.sync()?;
+                        folder.save(&snapshot)?;
+                    }
                     Record::Report(report, timing) => metrics.write(&report, timing)?,
                     Record::Model(parameters) => folder.save_model(&parameters)?,
                 }
             }
+            metrics.sync()?;
             Ok(())
         });
         Self { records, thread }

@@ -1,10 +1,12 @@
-//! A run's folder: `runs/NAME/{config.toml, metrics.jsonl, checkpoints/, evaluations/, tensorboard/, model.safetensors}`.
+//! A run's folder: `runs/NAME/{config.toml, metrics.jsonl, checkpoints/, evaluations/, tensorboard/, model.safetensors}`,
+//! and `lock`, which is empty.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use lyceum_common::ids::Digest;
 use lyceum_common::layout::Layout;
 use lyceum_common::parameters::MetaParameters;
 
@@ -36,7 +38,7 @@ impl RunFolder {
     /// # Errors
     /// Where the file system refuses.
     pub fn create(runs: &Path, name: &str, config: &str) -> Result<Self, RunFolderError> {
-        fs::create_dir_all(runs).map_err(|source| failed(runs, source))?;
+        durable::create_folder(runs).map_err(|source| failed(runs, source))?;
         let path = (1u64..)
             .map(|n| runs.join(if n == 1 { name.to_owned() } else { format!("{name}-{n}") }))
             .find_map(|path| match fs::create_dir(&path) {
@@ -45,6 +47,7 @@ impl RunFolder {
                 Err(source) => Some(Err(failed(&path, source))),
             })
             .unwrap_or_else(|| Err(failed(runs, io::ErrorKind::AlreadyExists.into())))?;
+        durable::sync_folder(runs).map_err(|source| failed(runs, source))?;
         let folder = Self { path, config: config.to_owned() };
         for part in [folder.checkpoints(), folder.tensorboard()] {
             fs::create_dir(&part).map_err(|source| failed(&part, source))?;
@@ -99,6 +102,12 @@ impl RunFolder {
         self.path.join("evaluations")
     }
 
+    /// The file that is locked while a process trains the run.
+    #[must_use]
+    pub fn lock(&self) -> PathBuf {
+        self.path.join("lock")
+    }
+
     /// The file of metrics, a line a report.
     #[must_use]
     pub fn metrics(&self) -> PathBuf {
@@ -111,12 +120,16 @@ impl RunFolder {
         self.path.join("model.safetensors")
     }
 
-    /// Writes a checkpoint.
+    /// Writes a checkpoint of a run that draws from this data pack, if from any.
     ///
     /// # Errors
     /// Where the file system refuses.
-    pub fn save(&self, snapshot: &Snapshot) -> Result<PathBuf, CheckpointError> {
-        checkpoint::write(&self.checkpoints(), snapshot, &self.config)
+    pub fn save(
+        &self,
+        snapshot: &Snapshot,
+        pack: Option<Digest>,
+    ) -> Result<PathBuf, CheckpointError> {
+        checkpoint::write(&self.checkpoints(), snapshot, &self.config, pack)
     }
 
     /// Reads the newest checkpoint that is whole; none where none was written yet. Warns of newer ones that are damaged.

@@ -74,7 +74,7 @@ pub async fn serve(
     let now = Instant::now();
     let Enterprise { config, layout, pack, folder, resumed, run } = enterprise;
     let wall_time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let metrics = Metrics::open(&folder, resumed.as_ref(), wall_time.as_secs_f64())?;
+    let metrics = Metrics::open(folder.run_folder(), resumed.as_ref(), wall_time.as_secs_f64())?;
     let status = Status {
         run: config.name.clone(),
         phase: Phase::default(),

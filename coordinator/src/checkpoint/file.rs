@@ -111,6 +111,14 @@ impl<'p> File<'p> {
         value.map_err(|error| damaged(self.path, format!("its `{key}`: {error}")))
     }
 
+    /// As [`Self::parse`], of a key that not every file has.
+    pub(super) fn parse_if_there<T>(&self, key: &str) -> Result<Option<T>, CheckpointError>
+    where
+        T: std::str::FromStr<Err: std::fmt::Display>,
+    {
+        self.metadata.contains_key(key).then(|| self.parse(key)).transpose()
+    }
+
     pub(super) fn tensors(&self) -> Result<FileTensors<'_>, CheckpointError> {
         let tensors =
             SafeTensors::deserialize(&self.bytes).map_err(|error| damaged(self.path, error))?;

@@ -1,7 +1,7 @@
 use std::fs;
 use std::sync::Arc;
 
-use lyceum_common::ids::MetaStep;
+use lyceum_common::ids::{Digest, MetaStep};
 use lyceum_common::layout::{Initialisation, Layout, Role};
 use lyceum_common::parameters::MetaParameters;
 use lyceum_common::report::{EpisodeReport, ReportSums};
@@ -52,15 +52,24 @@ fn assert_is(found: Checkpoint, written: Snapshot) {
 #[test]
 fn a_checkpoint_reads_back_to_the_bit() {
     let folder = TempDir::new().unwrap();
-    let path = write(folder.path(), &snapshot(12), CONFIG).unwrap();
+    let path = write(folder.path(), &snapshot(12), CONFIG, None).unwrap();
     assert_is(read(&path, &layout("head.bias", 3)).unwrap(), snapshot(12));
+}
+
+#[test]
+fn a_checkpoint_says_which_data_pack_it_was_trained_on() {
+    let folder = TempDir::new().unwrap();
+    for pack in [Some(Digest::of(b"pack")), None] {
+        let path = write(folder.path(), &snapshot(12), CONFIG, pack).unwrap();
+        assert_eq!(read(&path, &layout("head.bias", 3)).unwrap().pack, pack);
+    }
 }
 
 #[test]
 fn only_the_newest_few_are_kept_and_a_torn_write_is_ignored() {
     let folder = TempDir::new().unwrap();
     for step in [10, 20, 30, 40, 1_000_000] {
-        write(folder.path(), &snapshot(step), "").unwrap();
+        write(folder.path(), &snapshot(step), "", None).unwrap();
     }
     // A crash in the middle of the next: half a temporary file, of the checkpoint and of the pointer.
     fs::write(folder.path().join("step-1000010.safetensors.partial"), b"\x99garbage").unwrap();
@@ -86,7 +95,8 @@ fn a_damaged_checkpoint_is_passed_over_for_the_newest_whole_one() {
     let folder = TempDir::new().unwrap();
     let layout = layout("head.bias", 3);
     assert!(newest(folder.path(), &layout).unwrap().is_none(), "none was written yet");
-    let paths = [10, 20, 30].map(|step| write(folder.path(), &snapshot(step), CONFIG).unwrap());
+    let paths =
+        [10, 20, 30].map(|step| write(folder.path(), &snapshot(step), CONFIG, None).unwrap());
     let damage = |path, how: fn(&mut Vec<u8>)| {
         let mut bytes = fs::read(path).unwrap();
         how(&mut bytes);
@@ -117,7 +127,7 @@ fn a_damaged_checkpoint_is_passed_over_for_the_newest_whole_one() {
 #[test]
 fn another_layout_is_named_by_its_first_tensor() {
     let folder = TempDir::new().unwrap();
-    let path = write(folder.path(), &snapshot(12), "").unwrap();
+    let path = write(folder.path(), &snapshot(12), "", None).unwrap();
     let refused = |layout| match read(&path, &layout).unwrap_err() {
         error @ CheckpointError::OtherLayout { .. } => error.to_string(),
         error => panic!("{error}"),
@@ -149,7 +159,7 @@ proptest! {
     #[test]
     fn damage_is_an_error_and_never_a_panic(at in any::<prop::sample::Index>(), bit in 0u8..8, cut in any::<bool>()) {
         let folder = TempDir::new().unwrap();
-        let path = write(folder.path(), &snapshot(12), CONFIG).unwrap();
+        let path = write(folder.path(), &snapshot(12), CONFIG, None).unwrap();
         let mut bytes = fs::read(&path).unwrap();
         let at = at.index(bytes.len());
         if cut { bytes.truncate(at) } else { bytes[at] ^= 1 << bit }

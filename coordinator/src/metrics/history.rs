@@ -36,8 +36,8 @@ impl History {
         let path = folder.metrics();
         let bytes = std::fs::read(&path).map_err(|source| MetricsError { path, source })?;
         let mut history = Self::default();
-        // The clock begins anew where a run goes on.
-        let (mut before, mut last) = (0.0, 0.0);
+        // The clock begins anew where a run goes on. In lines of older versions nothing but its fall says so.
+        let (mut before, mut last, mut session) = (0.0, 0.0, 0);
         for line in String::from_utf8_lossy(&bytes).lines() {
             let Ok(line) = serde_json::from_str::<ReadLine>(line) else { continue };
             if line.kind == ReportKind::Test.name() {
@@ -49,10 +49,10 @@ impl History {
                 });
                 continue;
             }
-            if line.seconds < last {
+            if line.session != session || line.seconds < last {
                 before += last;
             }
-            last = line.seconds;
+            (last, session) = (line.seconds, line.session);
         }
         history.seconds = before + last;
         Ok(history)
@@ -69,4 +69,6 @@ struct ReadLine {
     accuracy_interval: Option<f64>,
     episodes: u64,
     seconds: f64,
+    #[serde(default)]
+    session: u64,
 }

@@ -25,6 +25,7 @@ struct Line {
     episodes_per_second: f64,
     workers: usize,
     seconds: f64,
+    session: u64,
 }
 
 /// What of a line says where in the run it comes.
@@ -32,28 +33,42 @@ struct Line {
 struct Place {
     step: u64,
     kind: String,
+    /// 0 in lines of older versions.
+    #[serde(default)]
+    session: u64,
 }
 
 #[derive(Debug)]
 pub(super) struct JsonLines {
     pub(super) path: PathBuf,
     file: File,
+    /// How often the run was begun or gone on with, this time included: each has a clock of its own.
+    session: u64,
 }
 
 impl JsonLines {
     /// Opens the file, without what was written after the snapshot, or with nothing where there is none.
     pub(super) fn open(path: &Path, after: Option<&Snapshot>) -> io::Result<Self> {
-        let kept = match after {
-            Some(snapshot) if path.exists() => {
-                let text = String::from_utf8_lossy(&std::fs::read(path)?).into_owned();
-                let lines = text.lines().filter(|line| is_before(line, snapshot));
-                lines.flat_map(|line| [line, "\n"]).collect()
+        let (mut kept, mut sessions) = (String::new(), 0);
+        if let Some(snapshot) = after
+            && path.exists()
+        {
+            let bytes = std::fs::read(path)?;
+            for line in String::from_utf8_lossy(&bytes).lines() {
+                if let Some(place) = place_before(line, snapshot) {
+                    kept.extend([line, "\n"]);
+                    sessions = place.session.max(sessions);
+                }
             }
-            _ => String::new(),
-        };
+        }
         durable::write(path, kept.as_bytes())?;
         let file = OpenOptions::new().append(true).open(path)?;
-        Ok(Self { path: path.into(), file })
+        Ok(Self { path: path.into(), file, session: sessions.saturating_add(1) })
+    }
+
+    /// Makes what was written last.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
     }
 
     pub(super) fn write(&mut self, report: &Report, timing: Timing) -> io::Result<()> {
@@ -68,6 +83,7 @@ impl JsonLines {
             episodes_per_second: timing.episodes_per_second,
             workers: report.workers,
             seconds: timing.seconds,
+            session: self.session,
         };
         let mut text = serde_json::to_string(&line)?;
         text.push('\n');
@@ -76,12 +92,14 @@ impl JsonLines {
     }
 }
 
-/// Whether a run that goes on from the snapshot does not write this line again. A line that a crash has cut is dropped.
-fn is_before(line: &str, snapshot: &Snapshot) -> bool {
-    let Ok(Place { step, kind }) = serde_json::from_str(line) else { return false };
-    let step = step.cmp(&snapshot.step.0);
+/// The place of a line that a run which goes on from the snapshot does not write again; none of one that it does, or
+/// that a crash has cut.
+fn place_before(line: &str, snapshot: &Snapshot) -> Option<Place> {
+    let place: Place = serde_json::from_str(line).ok()?;
+    let (kind, step) = (place.kind.as_str(), place.step.cmp(&snapshot.step.0));
     if kind == ReportKind::Test.name() {
-        return false;
+        return None;
     }
-    step.is_lt() || (step.is_eq() && (snapshot.validated || kind != ReportKind::Validation.name()))
+    let is_done = snapshot.validated || kind != ReportKind::Validation.name();
+    (step.is_lt() || (step.is_eq() && is_done)).then_some(place)
 }

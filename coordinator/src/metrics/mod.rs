@@ -71,6 +71,15 @@ impl Metrics {
         lines.write(report, timing).map_err(|source| failed(&lines.path, source))?;
         events.write(report, timing).map_err(|source| failed(&events.path, source))
     }
+
+    /// Makes the lines that were written last.
+    ///
+    /// # Errors
+    /// Where the file system refuses.
+    pub fn sync(&self) -> Result<(), MetricsError> {
+        let path = &self.lines.path;
+        self.lines.sync().map_err(|source| MetricsError { path: path.clone(), source })
+    }
 }
 
 #[cfg(test)]

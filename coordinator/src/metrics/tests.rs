@@ -44,7 +44,7 @@ fn a_line_has_what_the_report_has() {
         concat!(
             r#"{"step":10,"kind":"training","loss":0.5,"loss_interval":0.125,"accuracy":0.75,"#,
             r#""accuracy_interval":0.25,"episodes":8,"episodes_per_second":64.0,"workers":2,"#,
-            "\"seconds\":1.5}\n"
+            "\"seconds\":1.5,\"session\":1}\n"
         )
     );
 }
@@ -65,6 +65,23 @@ fn a_history_adds_up_the_times_that_a_run_was_begun() {
     assert_eq!(history.seconds, 8.0, "five before it was stopped, three after, and no test");
     let test = history.test.unwrap();
     assert_eq!((test.episodes, test.accuracy.unwrap().mean), (8, 0.75));
+}
+
+#[test]
+fn a_history_adds_up_times_though_the_clock_does_not_fall() {
+    let runs = TempDir::new().unwrap();
+    let folder = RunFolder::create(runs.path(), "run", "").unwrap();
+    // As an older version wrote it, and then two processes of this one.
+    let old =
+        r#"{"step":1,"kind":"training","loss":0.5,"loss_interval":0.1,"episodes":8,"seconds":2.0}"#;
+    fs::write(folder.metrics(), format!("{old}\n")).unwrap();
+    for (step, seconds) in [(2, 3.0), (3, 4.0)] {
+        let mut metrics = Metrics::open(&folder, Some(&snapshot(step - 1, true)), 1e9).unwrap();
+        let timing = Timing { seconds, ..timing() };
+        metrics.write(&report(ReportKind::Training, step), timing).unwrap();
+        metrics.sync().unwrap();
+    }
+    assert_eq!(History::read(&folder).unwrap().seconds, 2.0 + 3.0 + 4.0);
 }
 
 #[test]

@@ -1,0 +1,133 @@
+//! Whether what is to go on is still the run that its last checkpoint is of: else its bits would be nobody's.
+
+use std::collections::BTreeSet;
+
+use lyceum_common::config::RunConfig;
+use lyceum_common::ids::Digest;
+use serde_json::Value;
+
+/// What may have changed: no bit of a run depends on it. What data is, and not where it lies, the pack's digest says.
+const MAY_DIFFER: [&str; 7] = [
+    "farm",
+    "published",
+    "data.omniglot.path",
+    "data.omniglot.split.vinyals.lists",
+    "data.folder.path",
+    "data.idx.images_path",
+    "data.idx.labels_path",
+];
+
+/// How a run differs from the one that its last checkpoint is of.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OtherRun {
+    /// The configuration was changed.
+    #[error(
+        "config.toml: {key} is not as in the last checkpoint: change it back, or begin a new run"
+    )]
+    Config {
+        /// The first key that differs.
+        key: String,
+    },
+    /// The data was changed.
+    #[error("the last checkpoint is of the data pack {trained}, and the data set is now {found}")]
+    Pack {
+        /// The digest of the pack that the run was trained on.
+        trained: Digest,
+        /// The digest of what is there now.
+        found: Digest,
+    },
+}
+
+/// Compares the configuration that a checkpoint has, if it has one, with the one that the run is to go on with.
+pub(crate) fn check_config(trained: &str, found: &RunConfig) -> Result<(), OtherRun> {
+    if trained.is_empty() {
+        return Ok(());
+    }
+    let trained = match RunConfig::from_toml(trained) {
+        Ok(trained) => trained,
+        Err(error) => {
+            // Another version wrote it, and the one in the folder was brought up to date since.
+            tracing::warn!("the last checkpoint's configuration cannot be compared: {error}");
+            return Ok(());
+        }
+    };
+    let value = |config: &RunConfig| serde_json::to_value(config).unwrap_or_default();
+    match first_difference("", &value(&trained), &value(found)) {
+        None => Ok(()),
+        Some(key) => Err(OtherRun::Config { key }),
+    }
+}
+
+/// Compares the data pack that a checkpoint was trained on with the one that the run is to go on with, where both are
+/// known.
+pub(crate) fn check_pack(trained: Option<Digest>, found: Option<Digest>) -> Result<(), OtherRun> {
+    match (trained, found) {
+        (Some(trained), Some(found)) if trained != found => Err(OtherRun::Pack { trained, found }),
+        _ => Ok(()),
+    }
+}
+
+/// The first key, in or below `key`, of which two values differ, and may not.
+fn first_difference(key: &str, one: &Value, other: &Value) -> Option<String> {
+    if one == other || MAY_DIFFER.contains(&key) {
+        return None;
+    }
+    let (Value::Object(one), Value::Object(other)) = (one, other) else {
+        return Some(key.to_owned());
+    };
+    let names: BTreeSet<_> = one.keys().chain(other.keys()).collect();
+    names.into_iter().find_map(|name| {
+        let inner = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
+        let of = |table: &serde_json::Map<String, Value>| table.get(name).cloned();
+        first_difference(&inner, &of(one).unwrap_or_default(), &of(other).unwrap_or_default())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lyceum_common::config;
+
+    fn difference(preset: &str, overrides: &[&str]) -> Option<String> {
+        let overrides: Vec<String> = overrides.iter().map(|&set| set.to_owned()).collect();
+        let trained = config::load(preset, &[]).unwrap().to_toml();
+        check_config(&trained, &config::load(preset, &overrides).unwrap())
+            .err()
+            .map(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_configuration_that_was_changed_is_named_by_its_first_key() {
+        for (overrides, key) in [
+            (&["learner.maml.inner_rate=0.02"][..], "learner.maml.inner_rate"),
+            (&["training.meta_steps=9", "seed=4"], "seed"),
+            (&["meta_optimizer.clip_norm=7.5"], "meta_optimizer.clip_norm"),
+            (&["data.glyphs.seed=1"], "data.glyphs.seed"),
+        ] {
+            let error = difference("glyphs-maml", overrides).unwrap();
+            assert!(error.starts_with(&format!("config.toml: {key} is not ")), "{error}");
+        }
+    }
+
+    #[test]
+    fn how_the_farm_behaves_and_where_data_lies_may_have_changed() {
+        for (preset, overrides) in [
+            ("glyphs-maml", &["farm.audit=0.5", "farm.assignment=2"][..]),
+            ("omniglot-maml-5w1s", &["data.omniglot.path=elsewhere"]),
+            ("glyphs-maml", &[]),
+        ] {
+            assert_eq!(difference(preset, overrides), None, "{preset} {overrides:?}");
+        }
+        let config = config::load("glyphs-maml", &[]).unwrap();
+        assert_eq!(check_config("", &config), Ok(()), "the checkpoint has none");
+    }
+
+    #[test]
+    fn another_data_pack_is_refused_with_both_digests() {
+        let (trained, found) = (Digest::of(b"trained"), Digest::of(b"found"));
+        let error = check_pack(Some(trained), Some(found)).unwrap_err().to_string();
+        assert!(error.contains(&trained.to_string()) && error.contains(&found.to_string()));
+        assert_eq!(check_pack(Some(trained), Some(trained)), Ok(()));
+        assert_eq!(check_pack(None, Some(found)), Ok(()), "an older version wrote it");
+    }
+}
