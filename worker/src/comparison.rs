@@ -92,7 +92,7 @@ impl Comparison {
 /// Compares the optimizer of meta-parameters `phi` with the hand-made ones, over the evaluation steps of `learner`.
 ///
 /// # Errors
-/// Where network, data and optimizees do not fit together.
+/// Where network, data and optimizees do not fit together, or there are none of the validation or the test split.
 pub fn compare(
     config: &RunConfig,
     learner: &LearnedOptimizerConfig,
@@ -100,7 +100,8 @@ pub fn compare(
     phi: &[f32],
     comparing: Comparing,
 ) -> Result<Comparison, BuildError> {
-    let problem = OptimizerProblem::build(config, learner, pack, BuildOptions::default())?;
+    let splits = [Split::Validation, Split::Test];
+    let problem = OptimizerProblem::build(config, learner, pack, &splits, BuildOptions::default())?;
     let run = Seed::of_run(config.seed);
     let steps = learner.evaluation_steps;
     let trials = |split: Split, episodes: NonZeroUsize| Trials {

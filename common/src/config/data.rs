@@ -1,6 +1,6 @@
 //! Where episodes come from.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -61,6 +61,11 @@ impl Shape {
     }
 }
 
+/// The folder of Vinyals' lists beside the images.
+fn vinyals_lists(images: &Path) -> PathBuf {
+    images.join("splits").join("vinyals")
+}
+
 impl DataConfig {
     /// The shape of an example.
     #[must_use]
@@ -79,7 +84,7 @@ impl DataConfig {
         }
     }
 
-    /// Says where the data lies: Omniglot's folder (and its `splits/vinyals`, where the lists are read from there), the
+    /// Says where the data lies: Omniglot's folder (and its `splits/vinyals`, unless the lists were said to lie elsewhere), the
     /// folder of class folders, or that of IDX files named as MNIST's are.
     ///
     /// # Errors
@@ -87,8 +92,11 @@ impl DataConfig {
     pub fn set_folder(&mut self, folder: PathBuf) -> Result<(), ConfigError> {
         match self {
             Self::Omniglot(omniglot) => {
+                let beside = vinyals_lists(&omniglot.path);
                 omniglot.path = folder;
-                if let OmniglotSplit::Vinyals { lists } = &mut omniglot.split {
+                if let OmniglotSplit::Vinyals { lists } = &mut omniglot.split
+                    && *lists == beside
+                {
                     lists.clear();
                 }
                 self.fill_in_lists();
@@ -118,7 +126,7 @@ impl DataConfig {
             && lists.as_os_str().is_empty()
             && !path.as_os_str().is_empty()
         {
-            *lists = path.join("splits").join("vinyals");
+            *lists = vinyals_lists(path);
         }
     }
 

@@ -108,6 +108,7 @@ impl EpisodeConfig {
             let counts = [
                 ("shots", self.shots),
                 ("queries", self.queries),
+                ("evaluation_shots", self.evaluation_shots.unwrap_or(0)),
                 ("evaluation_queries", self.evaluation_queries.unwrap_or(0)),
             ];
             return match counts.into_iter().find(|(_, count)| *count != 0) {
@@ -362,6 +363,7 @@ mod tests {
     fn so_are_those_of_a_learned_optimizer() {
         for (overrides, key) in [
             ("episode.shots=1", "episode.shots"),
+            ("episode.evaluation_shots=1", "episode.evaluation_shots"),
             ("episode.evaluation_queries=1", "episode.evaluation_queries"),
             ("episode.ways=2", "episode.ways"),
             ("learner.learned_optimizer.unroll=0", "learner.learned_optimizer.unroll"),

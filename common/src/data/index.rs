@@ -11,7 +11,7 @@ use crate::ids::Digest;
 use crate::pack::{self, Pack};
 
 /// Changes whenever an importer makes other packs of the same files.
-const IMPORTERS: u32 = 1;
+const IMPORTERS: u32 = 2;
 
 /// What a pack is made from: the configuration of the data, and the path, size and time of change of every file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

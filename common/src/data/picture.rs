@@ -3,7 +3,7 @@
 use std::io::Cursor;
 
 use image::imageops::{self, FilterType};
-use image::{DynamicImage, GrayImage, ImageError, ImageReader, Limits};
+use image::{DynamicImage, GrayImage, ImageError, ImageReader, Limits, Rgba, RgbaImage};
 
 use crate::config::{FolderConfig, GlyphsConfig, IdxConfig, OmniglotConfig};
 use crate::pack::PackBuilder;
@@ -70,6 +70,7 @@ impl Picture {
     /// Resizes by a triangle filter as wide as a pixel of the result: bilinear with anti-aliasing, PIL's `BILINEAR`.
     fn pixels(self, image: DynamicImage) -> Vec<u8> {
         let size = self.size as u32;
+        let image = on_white(image);
         let mut pixels = if self.colour {
             let image = image.into_rgb8();
             if image.dimensions() == (size, size) {
@@ -94,6 +95,16 @@ impl Picture {
         }
         imageops::resize(&image, size, size, FilterType::Triangle).into_raw()
     }
+}
+
+/// Puts an image that is transparent in places on white, as it is seen on a page.
+fn on_white(image: DynamicImage) -> DynamicImage {
+    if !image.color().has_alpha() {
+        return image;
+    }
+    let mut page = RgbaImage::from_pixel(image.width(), image.height(), Rgba([255; 4]));
+    imageops::overlay(&mut page, &image.into_rgba8(), 0, 0);
+    page.into()
 }
 
 #[cfg(test)]
@@ -128,6 +139,21 @@ mod tests {
         let picture = Picture { size: 2, colour: true, invert: false };
         let image = RgbImage::from_pixel(2, 2, Rgb([10, 20, 30]));
         assert_eq!(picture.decode(&png(image)).unwrap(), [10, 20, 30].repeat(4));
+    }
+
+    #[test]
+    fn what_is_transparent_is_white() {
+        // Black ink on nothing, which is black too.
+        let drawing =
+            RgbaImage::from_fn(2, 1, |x, _| Rgba([0, 0, 0, if x == 0 { 255 } else { 0 }]));
+        let grey = Picture { size: 2, colour: false, invert: true };
+        assert_eq!(grey.decode(&png(drawing.clone())).unwrap(), [255, 0, 255, 0]);
+        let colour = Picture { colour: true, invert: false, ..grey };
+        let row = [[0; 3], [255; 3]].concat();
+        assert_eq!(colour.decode(&png(drawing)).unwrap(), row.repeat(2));
+        let half = RgbaImage::from_pixel(2, 2, Rgba([100, 100, 100, 51]));
+        let pixels = grey.decode(&png(half)).unwrap();
+        assert!(pixels.iter().all(|&pixel| pixel.abs_diff(31) <= 1), "{pixels:?}");
     }
 
     #[test]

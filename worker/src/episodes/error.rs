@@ -62,6 +62,14 @@ pub enum EpisodeError {
         /// Ways asked for.
         ways: usize,
     },
+    /// Episodes are to stay within groups, and there are none.
+    #[error(
+        "episode.within_groups: no class of the {split} split is in a group (an alphabet, the part of its name before its last `/`)"
+    )]
+    OneGroup {
+        /// The split.
+        split: Split,
+    },
     /// A class has fewer images than an episode takes of it.
     #[error(
         "class {class} of the {split} split has {images} images, and an episode takes {shots} shots + {queries} queries"

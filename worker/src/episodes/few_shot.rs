@@ -255,9 +255,13 @@ impl EpisodeSource for FewShotSource {
         }
         if let Some((groups, _)) = &self.within_groups
             && split == Split::Train
-            && groups.of_at_least(ways).is_empty()
         {
-            return Err(EpisodeError::TooSmallGroups { split, ways });
+            if classes.iter().all(|class| !class.name().contains('/')) {
+                return Err(EpisodeError::OneGroup { split });
+            }
+            if groups.of_at_least(ways).is_empty() {
+                return Err(EpisodeError::TooSmallGroups { split, ways });
+            }
         }
         let images = |class: &Class| class.images() as usize;
         match classes.iter().find(|class| images(class) < examples) {

@@ -203,7 +203,7 @@ pub fn few_shot(
 pub fn check(config: &RunConfig, pack: Option<Arc<Pack>>) -> Result<(), EpisodeError> {
     match &config.learner {
         LearnerConfig::LearnedOptimizer(learner) => {
-            optimizee_source(config, learner, pack).map(drop)
+            optimizee_source(config, learner, pack, &used_splits(config)).map(drop)
         }
         _ => source(config, pack).map(drop),
     }
@@ -216,11 +216,11 @@ fn check_shape(config: &RunConfig, pack: &Pack) -> Result<(), EpisodeError> {
 }
 
 /// The splits that a run draws from.
-fn used_splits(config: &RunConfig) -> impl Iterator<Item = Split> {
+pub(crate) fn used_splits(config: &RunConfig) -> Vec<Split> {
     let validates = config.training.validate_every > 0 && config.training.validation_episodes > 0;
     let tests = config.training.test_episodes > 0;
     let used = Split::ALL.into_iter().zip([true, validates, tests]);
-    used.filter(|(_, used)| *used).map(|(split, _)| split)
+    used.filter(|(_, used)| *used).map(|(split, _)| split).collect()
 }
 
 #[cfg(test)]

@@ -47,7 +47,8 @@ pub trait OptimizeeSource: Send + Sync {
     }
 }
 
-/// Where the optimizees of a run come from: `pack` is the data set's, none for a distribution of functions.
+/// Where the optimizees of a run come from, which are drawn from these splits: `pack` is the data set's, none for a
+/// distribution of functions.
 ///
 /// # Errors
 /// Where the pack is not that of the configuration, or cannot give such optimizees.
@@ -55,6 +56,7 @@ pub fn optimizee_source(
     config: &RunConfig,
     learner: &LearnedOptimizerConfig,
     pack: Option<Arc<Pack>>,
+    splits: &[Split],
 ) -> Result<Arc<dyn OptimizeeSource>, EpisodeError> {
     let batch = learner.batch;
     let source: Arc<dyn OptimizeeSource> = match (&config.data, pack) {
@@ -66,8 +68,6 @@ pub fn optimizee_source(
             Arc::new(Images::new(pack, config.episode.ways, batch))
         }
     };
-    for split in super::used_splits(config) {
-        source.check(split)?;
-    }
+    splits.iter().try_for_each(|&split| source.check(split))?;
     Ok(source)
 }

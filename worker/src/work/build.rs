@@ -11,7 +11,9 @@ use super::Work;
 use super::optimizer_problem::OptimizerProblem;
 use super::problem::Problem;
 use super::side_by_side::SideBySideProblem;
-use crate::episodes::{EpisodeError, EpisodeSize, EpisodeSource, ListedSource, source};
+use crate::episodes::{
+    EpisodeError, EpisodeSize, EpisodeSource, ListedSource, source, used_splits,
+};
 use crate::kernels::{InstructionSet, LANES};
 use crate::layers::LossKind;
 use crate::learners::{Registered, Setting, learner};
@@ -107,7 +109,8 @@ fn assemble(
             Arc::new(Problem { learner, source: source()?, training, evaluation, order })
         }
         Registered::OfOptimizees(optimizer) => {
-            Arc::new(OptimizerProblem::build(config, optimizer, pack, options)?)
+            let splits = used_splits(config);
+            Arc::new(OptimizerProblem::build(config, optimizer, pack, &splits, options)?)
         }
     })
 }

@@ -22,14 +22,15 @@ pub(crate) struct OptimizerProblem {
 }
 
 impl OptimizerProblem {
-    /// The problem of the run of `config`, whose learner is `optimizer`.
+    /// The problem of the run of `config`, whose learner is `optimizer`, with optimizees of these splits.
     pub(crate) fn build(
         config: &RunConfig,
         optimizer: &LearnedOptimizerConfig,
         pack: Option<Arc<Pack>>,
+        splits: &[Split],
         options: BuildOptions,
     ) -> Result<Self, BuildError> {
-        let source = optimizee_source(config, optimizer, pack)?;
+        let source = optimizee_source(config, optimizer, pack, splits)?;
         let network = network(config)?;
         let setting = setting(config, &network, options);
         let learner = LearnedOptimizer::new(optimizer, setting.instruction_set, setting.kept_bytes);

@@ -174,6 +174,22 @@ fn omniglot_lists_lie_beside_the_images_unless_said_otherwise() {
     assert_eq!(lists(&["data.omniglot.path=there"]), Path::new("there/splits/vinyals"));
     let both = ["data.omniglot.path=there", "data.omniglot.split.vinyals.lists=here"];
     assert_eq!(lists(&both), Path::new("here"));
+    let moved = |overrides: &[&str]| {
+        let overrides: Vec<String> = overrides.iter().map(|&set| set.to_owned()).collect();
+        let mut config = load("omniglot-maml-5w1s", &overrides).unwrap();
+        config.data.set_folder("moved".into()).unwrap();
+        let DataConfig::Omniglot(OmniglotConfig {
+            split: OmniglotSplit::Vinyals { lists }, ..
+        }) = config.data
+        else {
+            unreachable!("the preset is one of Omniglot by Vinyals' split")
+        };
+        lists
+    };
+    assert_eq!(moved(&[]), Path::new("moved/splits/vinyals"));
+    assert_eq!(moved(&["data.omniglot.path=there"]), Path::new("moved/splits/vinyals"));
+    assert_eq!(moved(&both), Path::new("here"));
+    assert_eq!(moved(&both[1..]), Path::new("here"));
 }
 
 fn learner() -> impl Strategy<Value = LearnerConfig> {

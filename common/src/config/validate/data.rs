@@ -1,5 +1,7 @@
 //! Data: sizes, shares, and whether an episode fits what is known of the set beforehand.
 
+use std::path::Path;
+
 use super::{ConfigError, range, within};
 use crate::config::{
     DataConfig, EpisodeConfig, GlyphsConfig, ImageOptions, LearnerConfig, OmniglotSplit,
@@ -14,6 +16,12 @@ impl DataConfig {
         if let Some(images) = self.images() {
             images.validate(kind)?;
         }
+        for (key, path) in self.paths() {
+            if path.to_str().is_none() {
+                let problem = format!("{} is not UTF-8, as a configuration is", path.display());
+                return Err(ConfigError::new(format!("data.{kind}.{key}"), problem));
+            }
+        }
         match self {
             Self::Glyphs(glyphs) => glyphs.validate(),
             Self::Omniglot(omniglot) => omniglot.split.validate(),
@@ -21,6 +29,24 @@ impl DataConfig {
             Self::Idx(idx) => held_out(kind, idx.held_out, idx.split_seed),
             Self::Sinusoid(sinusoid) => sinusoid.validate(),
             Self::Quadratics(quadratics) => quadratics.validate(),
+        }
+    }
+
+    /// Where it lies, by key.
+    fn paths(&self) -> Vec<(&'static str, &Path)> {
+        match self {
+            Self::Omniglot(omniglot) => {
+                let mut paths = vec![("path", &*omniglot.path)];
+                if let OmniglotSplit::Vinyals { lists } = &omniglot.split {
+                    paths.push(("split.vinyals.lists", lists));
+                }
+                paths
+            }
+            Self::Folder(folder) => vec![("path", &folder.path)],
+            Self::Idx(idx) => {
+                vec![("images_path", &*idx.images_path), ("labels_path", &*idx.labels_path)]
+            }
+            Self::Glyphs(_) | Self::Sinusoid(_) | Self::Quadratics(_) => Vec::new(),
         }
     }
 

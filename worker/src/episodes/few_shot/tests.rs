@@ -121,6 +121,9 @@ fn so_many_training_episodes_stay_within_a_group() {
         Err(EpisodeError::TooSmallGroups { ways: 7, .. })
     ));
     assert_eq!(source.check(Split::Test, too_many), Ok(()));
+    let ungrouped = FewShotSource::new(pack(9, 20), true).unwrap().within_groups(0.5);
+    let error = ungrouped.check(Split::Train, size).unwrap_err();
+    assert_eq!(error, EpisodeError::OneGroup { split: Split::Train });
 }
 
 #[test]

@@ -56,7 +56,7 @@ fn optimizees<T: Real>(
         transductive: true,
         abreast: 1,
     };
-    let source = optimizee_source(config, learner, None).unwrap();
+    let source = optimizee_source(config, learner, None, &Split::ALL).unwrap();
     Arc::new(Optimizees::new(&setting, source, learner.initial_deviation))
 }
 
@@ -239,7 +239,7 @@ fn a_quadratics_loss_and_curvature_are_those_of_its_formula() {
     let (mut theta, mut gradient) = (vec![0.0; 4], vec![0.0; 4]);
     trainee.start(&mut theta);
     let loss = trainee.next(&theta, &mut gradient).loss;
-    let source = optimizee_source(&config.0, &config.1, None).unwrap();
+    let source = optimizee_source(&config.0, &config.1, None, &Split::ALL).unwrap();
     let mut batch = crate::episodes::Batch::default();
     source.minibatch(seed(), Split::Test, 0, &mut batch);
     let residual = |row: usize, theta: &[f64]| {
