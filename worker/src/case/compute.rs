@@ -85,6 +85,7 @@ mod tests {
 
     use super::*;
     use crate::case::Tolerance;
+    use crate::case::description::Hidden;
 
     #[test]
     fn every_case_of_a_known_algorithm_is_within_the_tolerances_on_every_instruction_set() {
@@ -122,5 +123,38 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn what_is_no_case_is_refused() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/cases");
+        let refused = |name: &str, change: &dyn Fn(&mut Case), culprit: &str| {
+            let mut case = Case::read(&folder.join(name)).unwrap();
+            change(&mut case);
+            let error = compute(&case, InstructionSet::PORTABLE).unwrap_err().to_string();
+            assert!(error.contains(culprit), "{name}: `{culprit}` is not in: {error}");
+        };
+        refused("prototypical", &|case| case.description.ways = Some(0), "ways");
+        refused("maml_stride_1step", &|case| case.description.inner_steps = Some(0), "inner_steps");
+        let huge = |case: &mut Case| case.description.image_size = Some(1_000_000_000);
+        refused("maml_stride_1step", &huge, "image_size");
+        let huge = |case: &mut Case| case.description.hidden = Some(Hidden::One(1_000_000_000));
+        refused("learned_optimizer_mlp", &huge, "hidden");
+        // One example and its label less than as many of each class.
+        let uneven = |case: &mut Case| {
+            for axis in ["x", "y"] {
+                let tensor = case.episode.get_mut(&format!("support.{axis}")).unwrap();
+                let count = tensor.shape[0];
+                tensor.values.truncate(tensor.values.len() / count * (count - 1));
+                tensor.shape[0] = count - 1;
+            }
+        };
+        refused("maml_stride_1step", &uneven, "support.y");
+        let labels = |case: &mut Case| {
+            let labels = case.episode.get_mut("support.y").unwrap();
+            labels.values.extend_from_within(..);
+            labels.shape.push(2);
+        };
+        refused("maml_stride_1step", &labels, "support.y");
     }
 }

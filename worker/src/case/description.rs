@@ -93,7 +93,7 @@ impl Description {
         if self.algorithm == LEARNED_OPTIMIZER {
             return Err(("algorithm", "a learned optimizer has no support and query sets".into()));
         }
-        let inner_steps = || needed("inner_steps", self.inner_steps);
+        let inner_steps = || sized("inner_steps", self.inner_steps);
         let maml = |order, adapt| -> Result<LearnerConfig, (&'static str, String)> {
             Ok(LearnerConfig::Maml(MamlConfig {
                 order,
@@ -145,9 +145,9 @@ impl Description {
                         ));
                     }
                 };
-                let filters = needed("filters", self.filters)?;
-                let size = needed("image_size", self.image_size)?;
-                let channels = needed("channels", self.channels)?;
+                let filters = sized("filters", self.filters)?;
+                let size = sized("image_size", self.image_size)?;
+                let channels = sized("channels", self.channels)?;
                 let network = Conv4Config { filters, downsample, features: Features::Flatten };
                 Ok((
                     NetworkConfig::Conv4(network),
@@ -159,6 +159,7 @@ impl Description {
                     Hidden::Several(sizes) => sizes,
                     Hidden::One(size) => vec![size],
                 };
+                hidden.iter().try_for_each(|&size| sized("hidden", Some(size)).map(drop))?;
                 let activation = needed("activation", self.activation)?;
                 Ok((
                     NetworkConfig::Mlp(MlpConfig { hidden, activation }),
@@ -172,7 +173,7 @@ impl Description {
     /// Classes, or none for regression.
     pub(super) fn classes(&self) -> Result<Option<usize>, (&'static str, String)> {
         match self.loss.as_deref() {
-            None | Some("cross_entropy") => needed("ways", self.ways).map(Some),
+            None | Some("cross_entropy") => sized("ways", self.ways).map(Some),
             Some("mse") => Ok(None),
             Some(other) => Err(("loss", format!("`{other}` is neither mse nor cross_entropy"))),
         }
@@ -181,4 +182,16 @@ impl Description {
 
 pub(super) fn needed<T>(key: &'static str, value: Option<T>) -> Result<T, (&'static str, String)> {
     value.ok_or_else(|| (key, "the key is missing".to_owned()))
+}
+
+/// A size or a number of steps, of which a case has one at least.
+pub(super) fn sized(
+    key: &'static str,
+    value: Option<usize>,
+) -> Result<usize, (&'static str, String)> {
+    const MOST: usize = 4096;
+    match needed(key, value)? {
+        size @ 1..=MOST => Ok(size),
+        other => Err((key, format!("must be from 1 to {MOST}, and is {other}"))),
+    }
 }

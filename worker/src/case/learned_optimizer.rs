@@ -19,7 +19,7 @@ use lyceum_common::layout::Layout;
 use lyceum_common::model::Head;
 use lyceum_common::seed::{OfEpisode, Seed};
 
-use super::description::{Description, Hidden, needed};
+use super::description::{Description, Hidden, needed, sized};
 use super::read::{Case, CaseError, CaseResult, Tensor, one_hot};
 use crate::episodes::{Batch, OptimizeeSource};
 use crate::kernels::InstructionSet;
@@ -71,15 +71,10 @@ pub(super) fn compute(
 
 fn learner(description: &Description) -> Result<LearnedOptimizerConfig, (&'static str, String)> {
     let hidden = match needed("hidden", description.hidden.clone())? {
-        Hidden::One(hidden) => hidden,
+        Hidden::One(hidden) => sized("hidden", Some(hidden))?,
         Hidden::Several(_) => return Err(("hidden", "one size is needed".to_owned())),
     };
-    let unroll = needed("unroll", description.unroll)?;
-    for (key, size) in [("hidden", hidden), ("unroll", unroll)] {
-        if size == 0 {
-            return Err((key, "must be above zero".to_owned()));
-        }
-    }
+    let unroll = sized("unroll", description.unroll)?;
     Ok(LearnedOptimizerConfig {
         hidden,
         inner_steps: unroll,
@@ -113,7 +108,7 @@ impl Optimizee {
         let start = single(&tensor(case, "theta0", None)?.values);
         match needed("optimizee", description.optimizee.as_deref()).map_err(described)? {
             "quadratic" => {
-                let n = needed("dimension", description.dimension).map_err(described)?;
+                let n = sized("dimension", description.dimension).map_err(described)?;
                 let inputs = single(&tensor(case, "quadratic.w", Some(&[n, n]))?.values);
                 let targets = single(&tensor(case, "quadratic.y", Some(&[n]))?.values);
                 Ok(Self {
@@ -131,7 +126,9 @@ impl Optimizee {
                     let problem = "inputs and outputs at least are needed".to_owned();
                     return Err(described(("layers", problem)));
                 };
-                let batch = needed("batch", description.batch).map_err(described)?;
+                let layer = |&size: &usize| sized("layers", Some(size)).map(drop);
+                layers.iter().try_for_each(layer).map_err(described)?;
+                let batch = sized("batch", description.batch).map_err(described)?;
                 let activation = needed("activation", description.activation).map_err(described)?;
                 let shape = [steps + 1, batch, features];
                 let x = single(&tensor(case, "mlp.x", Some(&shape))?.values);

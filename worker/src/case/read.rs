@@ -176,14 +176,20 @@ impl Case {
             support: self.batch("support", shape, classes)?,
             query: self.batch("query", shape, classes)?,
         };
+        let ways = classes.unwrap_or(1);
+        let examples = episode.support.targets.len() / ways;
+        if !examples.is_multiple_of(ways) {
+            let problem = format!("has {examples} labels, which are not as many of {ways} classes");
+            return Err(self.tensor_error("episode/support.y", problem));
+        }
         if learner.is_metric() {
-            self.require_class_major("support", &episode.support, classes.unwrap_or(1))?;
+            self.require_class_major("support", &episode.support, ways)?;
         }
         Ok(FewShot { learner, network, shape, classes, layout, parameters, episode })
     }
 
     pub(super) fn flat(&self, layout: &Layout) -> Result<Vec<f32>, CaseError> {
-        let mut flat = Vec::with_capacity(layout.len());
+        let mut flat = Vec::new();
         for entry in layout.entries() {
             let name = format!("params/{}", entry.name);
             let Some(tensor) = self.parameters.get(&entry.name) else {
@@ -231,11 +237,9 @@ impl Case {
             return Err(self.tensor_error(&format!("episode/{side}.x"), problem));
         }
         let targets = match classes {
+            _ if y.values.len() != count => None,
             Some(classes) => one_hot(&y.values, classes),
-            None if y.values.len() == count => {
-                Some(y.values.iter().map(|&value| value as f32).collect())
-            }
-            None => None,
+            None => Some(y.values.iter().map(|&value| value as f32).collect()),
         };
         let targets = targets.ok_or_else(|| {
             self.tensor_error(
