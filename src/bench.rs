@@ -99,13 +99,13 @@ impl Measurement {
 
 impl Bench {
     pub(crate) fn run(&self) -> anyhow::Result<()> {
-        anyhow::ensure!(
-            self.seconds > 0.0 && self.seconds.is_finite(),
-            "--seconds: must be above zero"
-        );
+        let time = Duration::try_from_secs_f64(self.seconds)
+            .with_context(|| format!("--seconds {}", self.seconds))?;
+        anyhow::ensure!(!time.is_zero(), "--seconds: must be above zero");
         let is_step = |name: &&String| step::NAMES.contains(&name.as_str());
         let (steps, others): (Vec<_>, Vec<_>) = self.workloads.iter().partition(is_step);
         if !steps.is_empty() {
+            anyhow::ensure!(!self.profile, "--profile: a step of a farm has no profile");
             anyhow::ensure!(
                 matches!(self.precision, PrecisionName::Float32),
                 "--precision: a step of a farm that computes nothing has no convolutions"
@@ -117,7 +117,15 @@ impl Bench {
         }
         let workloads = self.workloads_of(&others)?;
         if self.profile {
-            return workloads.iter().try_for_each(|workload| self.profile(workload));
+            for workload in &workloads {
+                let has_profile = self.profile(workload)?;
+                anyhow::ensure!(
+                    has_profile || others.is_empty(),
+                    "--profile: {} has none",
+                    workload.name
+                );
+            }
+            return Ok(());
         }
         if !self.json {
             print(&format!(
@@ -162,25 +170,25 @@ impl Bench {
         Ok(())
     }
 
-    /// Prints a workload's profile.
-    fn profile(&self, workload: &Workload) -> anyhow::Result<()> {
-        let Task::Run(config) = &workload.task else {
-            anyhow::bail!("{} has no profile", workload.name);
-        };
+    /// Prints a workload's profile, if it has one.
+    fn profile(&self, workload: &Workload) -> anyhow::Result<bool> {
+        let Task::Run(config) = &workload.task else { return Ok(false) };
         let instruction_set = self.instruction_set.unwrap_or_else(InstructionSet::best);
         let Setup { work, layout } = Setup::new(config, instruction_set)?;
         let run = Seed::of_run(config.seed);
         let theta = layout.initialise(run.initialisation());
         let seed = run.step(MetaStep(0)).episode(EpisodeIndex(0));
         let timings = work.profile(&theta, seed, PROFILE_REPEATS);
-        anyhow::ensure!(!timings.is_empty(), "{} has no profile", workload.name);
+        if timings.is_empty() {
+            return Ok(false);
+        }
         if !self.json {
             print(&format!("{}\n{}", workload.name, profile::Row::HEADER))?;
         }
         for row in profile::rows(workload.name, &timings) {
             print(&if self.json { serde_json::to_string(&row)? } else { row.text() })?;
         }
-        Ok(())
+        Ok(true)
     }
 
     fn measure(&self, workload: &Workload) -> anyhow::Result<Measurement> {

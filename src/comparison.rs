@@ -11,6 +11,7 @@ use lyceum_common::statistics::PairedTest;
 use lyceum_worker::comparison::{Compared, Comparing, Comparison, compare};
 use serde::Serialize;
 
+use crate::episode_choice::check_episodes;
 use crate::output::print;
 use crate::place::Cache;
 use crate::plot::{self, Curve};
@@ -67,8 +68,8 @@ struct Results {
 impl Job<'_> {
     pub(crate) fn run(&self) -> anyhow::Result<()> {
         let count = |key: &str, episodes: u64| {
-            let episodes = usize::try_from(episodes).ok().and_then(NonZeroUsize::new);
-            episodes.with_context(|| format!("{key}: must be above zero"))
+            check_episodes(key, episodes)?;
+            NonZeroUsize::new(episodes.try_into()?).with_context(|| format!("{key}: is zero"))
         };
         let comparing = Comparing {
             episodes: count("--episodes", self.episodes)?,

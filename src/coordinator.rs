@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use lyceum_coordinator::server::Listener;
 
+use crate::output::tell;
 use crate::place::{Configuration, Places};
 use crate::serve::Job;
 use crate::signals;
@@ -31,7 +32,7 @@ impl Coordinator {
         let shutdown = signals::shutdown()?;
         let listener = Listener::bind(&self.listen).await?;
         let job = Job::new(&self.configuration, &self.places, self.resume.as_deref())?;
-        eprintln!("listening on {listener}");
+        tell(&format!("listening on {listener}"));
         job.serve(listener, shutdown, self.json).await
     }
 }

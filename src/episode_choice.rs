@@ -57,8 +57,7 @@ impl From<SplitName> for Split {
 impl EpisodeChoice {
     /// Refuses nonsense before anything is opened.
     pub(crate) fn check(&self) -> anyhow::Result<()> {
-        anyhow::ensure!(self.episodes != Some(0), "--episodes: must be above zero");
-        Ok(())
+        self.episodes.map_or(Ok(()), |episodes| check_episodes("--episodes", episodes))
     }
 
     /// Puts the sizes that were asked for in the place of the configuration's.
@@ -107,6 +106,18 @@ impl EpisodeChoice {
         check_ways(config, list.size().ways).with_context(place)?;
         ListedSource::new(few_shot(config, pack)?, list).with_context(place)
     }
+}
+
+/// The most episodes that are drawn at once: what is drawn is kept.
+const MOST_EPISODES: u64 = 10_000_000;
+
+/// Whether so many episodes can be evaluated.
+pub(crate) fn check_episodes(key: &str, episodes: u64) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        (1..=MOST_EPISODES).contains(&episodes),
+        "{key}: must be from 1 to {MOST_EPISODES}, and is {episodes}"
+    );
+    Ok(())
 }
 
 /// Whether a model can tell so many classes apart.

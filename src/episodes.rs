@@ -30,7 +30,11 @@ impl Episodes {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         self.choice.check()?;
         let mut config = Trained::open(&self.places, &self.run, self.data.as_deref())?.config;
+        if let Some(list) = &self.choice.episodes_file {
+            anyhow::bail!("--episodes-file: {} is a list already", list.display());
+        }
         self.choice.resize(&mut config)?;
+        config.validate()?;
         let list = self.choice.list(&config, self.places.cache.pack(&config)?)?;
         print(&list.write(&self.out)?.display().to_string())
     }

@@ -11,15 +11,17 @@ use lyceum_coordinator::kept_evaluation::Protocol;
 use lyceum_worker::work::build;
 
 use crate::comparison::Job;
-use crate::episode_choice::EpisodeChoice;
+use crate::episode_choice::{EpisodeChoice, SplitName};
 use crate::lake_runs;
 use crate::place::Places;
+use crate::serve::check_place;
 use crate::summary::Summary;
 use crate::trained::{Mode, Trained, set_steps};
 
 /// Adapts the trained model to episodes of classes that it never saw, and tests it on their query sets.
 ///
-/// What it finds is kept episode by episode in the run's folder, in `evaluations`.
+/// What it finds of few-shot episodes is kept one by one in the run's folder, in `evaluations`, and of a learned optimizer in
+/// `comparison`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Evaluate {
     /// The run's folder, or its name below --runs
@@ -71,6 +73,8 @@ impl Evaluate {
             check_lake_runs(&trained.config.data).context("--lake-runs")?;
         }
         let config = &mut trained.config;
+        let optimizes = matches!(config.learner, LearnerConfig::LearnedOptimizer(_));
+        self.check_flags(optimizes)?;
         if !self.overrides.is_empty() {
             let name = trained.folder.path().join("config.toml").display().to_string();
             *config = lyceum_common::config::parse(&name, &config.to_toml(), &self.overrides)?;
@@ -88,6 +92,7 @@ impl Evaluate {
         if let Some(folder) = &self.data {
             config.data.set_folder(folder.clone()).context("--data")?;
         }
+        check_place(config)?;
         self.choice.resize(config)?;
         if let Some(steps) = self.steps {
             set_steps(config, steps)?;
@@ -99,10 +104,6 @@ impl Evaluate {
         }
         if let LearnerConfig::LearnedOptimizer(learner) = &trained.config.learner {
             let config = &trained.config;
-            anyhow::ensure!(
-                self.choice.episodes_file.is_none(),
-                "--episodes-file: a learned optimizer has no few-shot episodes"
-            );
             let episodes = self.choice.episodes.unwrap_or(config.training.test_episodes);
             return Job {
                 config,
@@ -118,6 +119,47 @@ impl Evaluate {
             .run();
         }
         self.test(&trained, &parameters)?.print(self.json)
+    }
+
+    /// Refuses what has no meaning for such a learner, rather than to pass over it.
+    fn check_flags(&self, optimizes: bool) -> anyhow::Result<()> {
+        let given = if optimizes {
+            let EpisodeChoice { ways, shots, queries, split, episodes_file, .. } = &self.choice;
+            [
+                ("--ways", ways.is_some()),
+                ("--shots", shots.is_some()),
+                ("--queries", queries.is_some()),
+                ("--split", !matches!(split, SplitName::Test)),
+                ("--episodes-file", episodes_file.is_some()),
+                ("--inductive or --transductive", self.mode.norm.is_chosen()),
+            ]
+            .into_iter()
+            .find(|(_, is_given)| *is_given)
+        } else {
+            [("--search-episodes", self.search_episodes.is_some()), ("--out", self.out.is_some())]
+                .into_iter()
+                .find(|(_, is_given)| *is_given)
+        };
+        let problem = if optimizes {
+            "a learned optimizer has no few-shot episodes"
+        } else {
+            "is for learned optimizers alone"
+        };
+        if let Some((flag, _)) = given {
+            anyhow::bail!("{flag}: {problem}");
+        }
+        // The report says of every result what data it is on.
+        let is_other_data = |set: &&String| {
+            let key = set.split('=').next().unwrap_or_default().trim();
+            let is_place = key.ends_with("path") || key.ends_with("lists");
+            key.starts_with("data") && !is_place
+        };
+        match self.overrides.iter().find(is_other_data) {
+            Some(set) if !optimizes => anyhow::bail!(
+                "--set {set}: the data is that of the training; another one is said by --data-set"
+            ),
+            _ => Ok(()),
+        }
     }
 
     /// Tests a model on few-shot episodes: listed ones where there are classes and images to list, else as they are drawn.

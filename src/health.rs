@@ -9,6 +9,8 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
+use crate::output::print;
+
 /// Exits with status 0 where the server at ADDRESS says that it serves, else with 1.
 #[derive(Args, Debug)]
 pub(crate) struct Health {
@@ -44,10 +46,9 @@ impl Health {
             .await
             .with_context(|| format!("{address} does not tell its health"))?;
         match answer.into_inner().status() {
-            ServingStatus::Serving => println!("serving"),
+            ServingStatus::Serving => print("serving"),
             other => bail!("{address} says {}", other.as_str_name()),
         }
-        Ok(())
     }
 }
 

@@ -77,14 +77,19 @@ async fn main() -> ExitCode {
     keep_freed_memory();
     let filter = tracing_subscriber::EnvFilter::try_from_env("LYCEUM_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        // It would say so on standard error, and panic where that is gone.
+        .log_internal_errors(false)
+        .init();
     // On one of the runtime's threads: this one would have to be woken up for every message.
     let ended =
         tokio::spawn(run(Cli::parse().command)).await.map_err(anyhow::Error::from).flatten();
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            output::tell(&format!("error: {}", output::causes(&error)));
             ExitCode::FAILURE
         }
     }

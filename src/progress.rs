@@ -8,6 +8,8 @@ use lyceum_common::ids::MetaStep;
 use lyceum_coordinator::observation::{Observation, Observer};
 use lyceum_coordinator::run::{Progress, Report};
 
+use crate::output::tell;
+
 /// How much of the last rate a new one replaces.
 const SMOOTHING: f64 = 0.05;
 
@@ -16,7 +18,7 @@ pub(crate) fn observer(config: &RunConfig, begin: MetaStep) -> Observer {
     if std::io::stderr().is_terminal() {
         bar(config, begin)
     } else {
-        lines(config.training.meta_steps)
+        lines(config.training.meta_steps, begin)
     }
 }
 
@@ -52,21 +54,22 @@ fn bar(config: &RunConfig, begin: MetaStep) -> Observer {
     })
 }
 
-fn lines(steps: u64) -> Observer {
+fn lines(steps: u64, begin: MetaStep) -> Observer {
     Box::new(move |observation| match observation {
         Observation::Joined(worker, hello) => {
-            eprintln!("{worker} joined: {} ({} threads)", hello.name, hello.threads)
+            tell(&format!("{worker} joined: {} ({} threads)", hello.name, hello.threads));
         }
-        Observation::Left(worker) => eprintln!("{worker} left"),
+        Observation::Left(worker) => tell(&format!("{worker} left")),
         Observation::Report(report, timing) => {
-            let left = (steps.saturating_sub(report.step.0)) as f64 * timing.seconds
-                / report.step.0.max(1) as f64;
-            eprintln!(
+            // The clock begins with the process, which may have resumed the run.
+            let taken = report.step.0.saturating_sub(begin.0).max(1);
+            let left = steps.saturating_sub(report.step.0) as f64 * timing.seconds / taken as f64;
+            tell(&format!(
                 "{} · {:.0} episodes/s · {} workers · {left:.0} s left",
                 line(&report),
                 timing.episodes_per_second,
                 report.workers
-            );
+            ));
         }
         Observation::Progress(_) => {}
     })

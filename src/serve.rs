@@ -11,6 +11,7 @@ use lyceum_coordinator::run_folder::RunFolder;
 use lyceum_coordinator::server::{self, Listener};
 use tokio_util::sync::CancellationToken;
 
+use crate::output::tell;
 use crate::place::{Configuration, Places, open_run};
 use crate::progress;
 use crate::summary::Summary;
@@ -40,11 +41,8 @@ impl Job {
         let (folder, config) = open_run(&places.runs, run)?;
         let pack = places.cache.pack(&config)?;
         let enterprise = Enterprise::resume(config.clone(), pack, folder)?;
-        eprintln!(
-            "resuming {} at meta-step {}",
-            enterprise.folder().path().display(),
-            enterprise.step()
-        );
+        let (path, step) = (enterprise.folder().path().display(), enterprise.step());
+        tell(&format!("resuming {path} at meta-step {step}"));
         Ok(Self { config, enterprise })
     }
 
@@ -87,10 +85,10 @@ impl Job {
                 summary.print(json)
             }
             Outcome::Stopped { step } => {
-                eprintln!(
+                tell(&format!(
                     "stopped after meta-step {step}; go on with: lyceum train --resume {}",
                     path.display()
-                );
+                ));
                 Ok(())
             }
             Outcome::Failed(error) => bail!(error),
@@ -105,7 +103,7 @@ pub(crate) fn is_transductive(config: &RunConfig, chosen: Option<bool>) -> bool 
 }
 
 /// A preset cannot know where a data set lies.
-fn check_place(config: &RunConfig) -> anyhow::Result<()> {
+pub(crate) fn check_place(config: &RunConfig) -> anyhow::Result<()> {
     match &config.data {
         DataConfig::Omniglot(omniglot) if omniglot.path.as_os_str().is_empty() => {
             bail!("data.omniglot.path: not given; say where Omniglot lies, as in --data DIR")

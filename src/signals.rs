@@ -2,6 +2,8 @@
 
 use tokio_util::sync::CancellationToken;
 
+use crate::output::tell;
+
 /// A token that the first signal cancels.
 pub(crate) fn shutdown() -> anyhow::Result<CancellationToken> {
     let token = CancellationToken::new();
@@ -9,8 +11,8 @@ pub(crate) fn shutdown() -> anyhow::Result<CancellationToken> {
     let mut signals = Signals::new()?;
     tokio::spawn(async move {
         signals.next().await;
-        eprintln!("stopping after the last complete meta-step; once more to end at once");
         told.cancel();
+        tell("stopping after the last complete meta-step; once more to end at once");
         signals.next().await;
         std::process::exit(130);
     });

@@ -42,6 +42,11 @@ impl Norm {
         (self.transductive || self.inductive).then_some(self.transductive)
     }
 
+    /// Whether it was asked for.
+    pub(crate) fn is_chosen(&self) -> bool {
+        self.transductive().is_some()
+    }
+
     /// Whether query examples of `config` see one another.
     pub(crate) fn is_transductive(&self, config: &RunConfig) -> bool {
         is_transductive(config, self.transductive())

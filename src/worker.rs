@@ -10,6 +10,7 @@ use lyceum_worker::session::{self, Ended, SessionError, SessionOptions};
 use lyceum_worker::work::{BuildOptions, build};
 use tokio_util::sync::CancellationToken;
 
+use crate::output::tell;
 use crate::place::Cache;
 use crate::signals;
 
@@ -45,8 +46,8 @@ impl Worker {
             cache: self.cache.folder(),
         };
         match session::run(&local.options(wait), &builder, shutdown).await? {
-            Ended::Finished => eprintln!("the run is over"),
-            Ended::Stopped => eprintln!("stopped"),
+            Ended::Finished => tell("the run is over"),
+            Ended::Stopped => tell("stopped"),
         }
         Ok(())
     }

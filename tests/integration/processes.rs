@@ -173,6 +173,8 @@ fn bad_input_is_refused_by_its_name() {
     refused(folder, &["train", "--resume", "nothing"], &["nothing"]);
     refused(folder, &["worker", "--coordinator", "127.0.0.1:1", "--wait", "0.5"], &["127.0.0.1:1"]);
     refused(folder, &["bench", "maml-9q"], &["maml-9q", "maml-15q"]);
+    refused(folder, &["bench", "lstm", "--seconds", "1e30"], &["--seconds"]);
+    refused(folder, &["bench", "lstm", "--profile"], &["--profile", "lstm"]);
     let half = ["--precision", "bfloat16"];
     for workload in ["sinusoid", "step-112k"] {
         refused(folder, &["bench", workload, half[0], half[1]], &["--precision", "convolutions"]);
@@ -302,6 +304,10 @@ fn a_learned_optimizer_is_compared_with_hand_made_ones() {
     assert!(std::fs::read(out.join("losses.png")).unwrap().starts_with(b"\x89PNG"));
     let again = evaluate(&["--threads", "3", "--out", "again"]);
     assert_eq!(again["optimizers"], results["optimizers"], "whatever the threads");
+    for flag in [&["--split", "train"][..], &["--shots", "3"], &["--inductive"]] {
+        let all = [&["evaluate", "quadratics-learned-optimizer"][..], flag].concat();
+        refused(folder, &all, &[flag[0], "learned optimizer"]);
+    }
     let longer =
         evaluate(&["--set", "data.quadratics.dimension=17", "--episodes", "3", "--out", "other"]);
     assert_eq!(longer["episodes"], 3);

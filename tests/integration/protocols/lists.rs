@@ -44,6 +44,16 @@ fn two_runs_are_judged_by_the_same_episodes() {
     assert_eq!(drawn, compared, "drawn as the first run draws");
     let same = object(folder, &["compare", "matching", "matching", "--episodes", "5"]);
     assert_eq!((number(&same["difference"]), number(&same["p"])), (0.0, 1.0));
+    let of = |command: &'static str, flags: &[&'static str]| {
+        [&[command, "prototypical"][..], flags].concat()
+    };
+    refused(folder, &of("episodes", &["--shots", "0"]), &["episode.evaluation_shots"]);
+    refused(folder, &of("episodes", &["--episodes-file", "any.json"]), &["--episodes-file", "any"]);
+    refused(folder, &of("evaluate", &["--episodes", "1000000000000"]), &["--episodes", "10000000"]);
+    let other = ["--set", "data.glyphs.seed=1"];
+    refused(folder, &of("evaluate", &other), &["data.glyphs.seed=1", "--data-set"]);
+    refused(folder, &of("evaluate", &["--out", "there"]), &["--out", "learned optimizers"]);
+
     let table = printed(folder, &[&both[..], &["--episodes", "5"]].concat());
     assert!(table.contains("paired t-test") && table.contains("two-sided p = "), "{table}");
 }
