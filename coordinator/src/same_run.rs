@@ -7,9 +7,11 @@ use lyceum_common::ids::Digest;
 use serde_json::Value;
 
 /// What may have changed: no bit of a run depends on it. What data is, and not where it lies, the pack's digest says.
-const MAY_DIFFER: [&str; 7] = [
+const MAY_DIFFER: [&str; 9] = [
     "farm",
     "published",
+    "training.checkpoint_every",
+    "training.report_every",
     "data.omniglot.path",
     "data.omniglot.split.vinyals.lists",
     "data.folder.path",
@@ -113,6 +115,7 @@ mod tests {
     fn how_the_farm_behaves_and_where_data_lies_may_have_changed() {
         for (preset, overrides) in [
             ("glyphs-maml", &["farm.audit=0.5", "farm.assignment=2"][..]),
+            ("glyphs-maml", &["training.checkpoint_every=7", "training.report_every=3"]),
             ("omniglot-maml-5w1s", &["data.omniglot.path=elsewhere"]),
             ("glyphs-maml", &[]),
         ] {
