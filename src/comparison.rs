@@ -11,7 +11,7 @@ use lyceum_common::statistics::PairedTest;
 use lyceum_worker::comparison::{Compared, Comparing, Comparison, compare};
 use serde::Serialize;
 
-use crate::episode_choice::check_episodes;
+use crate::episode_choice::check_count;
 use crate::output::print;
 use crate::place::Cache;
 use crate::plot::{self, Curve};
@@ -68,7 +68,7 @@ struct Results {
 impl Job<'_> {
     pub(crate) fn run(&self) -> anyhow::Result<()> {
         let count = |key: &str, episodes: u64| {
-            check_episodes(key, episodes)?;
+            check_count(key, episodes)?;
             NonZeroUsize::new(episodes.try_into()?).with_context(|| format!("{key}: is zero"))
         };
         let comparing = Comparing {

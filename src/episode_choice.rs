@@ -57,7 +57,7 @@ impl From<SplitName> for Split {
 impl EpisodeChoice {
     /// Refuses nonsense before anything is opened.
     pub(crate) fn check(&self) -> anyhow::Result<()> {
-        self.episodes.map_or(Ok(()), |episodes| check_episodes("--episodes", episodes))
+        self.episodes.map_or(Ok(()), |episodes| check_count("--episodes", episodes))
     }
 
     /// Puts the sizes that were asked for in the place of the configuration's.
@@ -112,7 +112,7 @@ impl EpisodeChoice {
 const MOST_EPISODES: u64 = 10_000_000;
 
 /// Whether so many episodes can be evaluated.
-pub(crate) fn check_episodes(key: &str, episodes: u64) -> anyhow::Result<()> {
+pub(crate) fn check_count(key: &str, episodes: u64) -> anyhow::Result<()> {
     anyhow::ensure!(
         (1..=MOST_EPISODES).contains(&episodes),
         "{key}: must be from 1 to {MOST_EPISODES}, and is {episodes}"

@@ -123,29 +123,23 @@ impl Evaluate {
 
     /// Refuses what has no meaning for such a learner, rather than to pass over it.
     fn check_flags(&self, optimizes: bool) -> anyhow::Result<()> {
-        let given = if optimizes {
-            let EpisodeChoice { ways, shots, queries, split, episodes_file, .. } = &self.choice;
-            [
-                ("--ways", ways.is_some()),
-                ("--shots", shots.is_some()),
-                ("--queries", queries.is_some()),
-                ("--split", !matches!(split, SplitName::Test)),
-                ("--episodes-file", episodes_file.is_some()),
-                ("--inductive or --transductive", self.mode.norm.is_chosen()),
-            ]
-            .into_iter()
-            .find(|(_, is_given)| *is_given)
+        let EpisodeChoice { ways, shots, queries, split, episodes_file, .. } = &self.choice;
+        let of_episodes = [
+            ("--ways", ways.is_some()),
+            ("--shots", shots.is_some()),
+            ("--queries", queries.is_some()),
+            ("--split", !matches!(split, SplitName::Test)),
+            ("--episodes-file", episodes_file.is_some()),
+            ("--inductive or --transductive", self.mode.norm.is_chosen()),
+        ];
+        let of_optimizers =
+            [("--search-episodes", self.search_episodes.is_some()), ("--out", self.out.is_some())];
+        let (flags, problem) = if optimizes {
+            (&of_episodes[..], "a learned optimizer has no few-shot episodes")
         } else {
-            [("--search-episodes", self.search_episodes.is_some()), ("--out", self.out.is_some())]
-                .into_iter()
-                .find(|(_, is_given)| *is_given)
+            (&of_optimizers[..], "is for learned optimizers alone")
         };
-        let problem = if optimizes {
-            "a learned optimizer has no few-shot episodes"
-        } else {
-            "is for learned optimizers alone"
-        };
-        if let Some((flag, _)) = given {
+        if let Some((flag, _)) = flags.iter().find(|(_, is_given)| *is_given) {
             anyhow::bail!("{flag}: {problem}");
         }
         // The report says of every result what data it is on.

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -199,6 +199,20 @@ fn bad_input_is_refused_by_its_name() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     refused(folder, &["coordinator", "--listen", &address], &[&address]);
+}
+
+#[test]
+fn a_run_outlives_whoever_listens_to_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let sets = ["training.meta_steps=30", "training.report_every=1", "training.test_episodes=8"];
+    let sets = sets.iter().flat_map(|&set| ["--set", set]);
+    let arguments: Vec<_> = ["train", "--json"].into_iter().chain(sets).collect();
+    let mut command = lyceum(folder.path(), &arguments);
+    let mut run = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(run.stderr.take());
+    let output = run.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(digest(&output).len(), 64);
 }
 
 #[test]

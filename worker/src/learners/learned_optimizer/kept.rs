@@ -38,13 +38,13 @@ pub(super) struct KeptSegment<T> {
 #[derive(Clone, Copy)]
 pub(super) struct Rooms {
     /// Steps of a segment at most.
-    pub(super) unroll: usize,
+    unroll: usize,
     /// Steps that are gone back through at once.
     pub(super) window: usize,
     /// Blocks that keep all steps on the way there.
-    pub(super) own: usize,
+    own: usize,
     /// Whether the others, who compute theirs again, have a window's room each. They share room for one else.
-    pub(super) each: bool,
+    each: bool,
 }
 
 impl Rooms {
