@@ -258,9 +258,14 @@ pub enum OmniglotSplit {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FolderConfig {
-    /// The folder. Where it has folders `train`, `validation` and `test`, these are the split; else the classes in it
-    /// are split at random.
+    /// The folder. Where there are lists, these are the split; else, where it has folders `train`, `validation` (or `val`) and
+    /// `test`, those are; else the classes in it are split at random.
     pub path: PathBuf,
+    /// Where lists may lie: `train`, `val` and `test`, each a `.csv` of image files and their classes, as Ravi and
+    /// Larochelle (2017) split mini-ImageNet, or a `.txt` of class folders, as Bertinetto et al. (2019) split CIFAR-100. The
+    /// folder itself where absent.
+    #[serde(default, skip_serializing_if = "is_nowhere")]
+    pub lists: PathBuf,
     /// Three channels; else grey.
     #[serde(default)]
     pub colour: bool,
@@ -276,6 +281,11 @@ pub struct FolderConfig {
     /// Size and rotations.
     #[serde(default)]
     pub images: ImageOptions,
+}
+
+/// Whether a path is left out.
+fn is_nowhere(path: &Path) -> bool {
+    path.as_os_str().is_empty()
 }
 
 fn held_out() -> [f64; 2] {

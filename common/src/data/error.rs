@@ -101,8 +101,14 @@ pub enum DataError {
         /// What is wrong.
         problem: String,
     },
+    /// There are no lists where they were said to be.
+    #[error("{}: neither train.csv nor train.txt is in it", folder.display())]
+    NoLists {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// A line of a list is not one.
-    #[error("{}, line {line}: {text:?} is not <Alphabet>/characterNN/rotRRR", list.display())]
+    #[error("{}, line {line}: {text:?} is not {form}", list.display())]
     ListLine {
         /// The list.
         list: PathBuf,
@@ -110,26 +116,30 @@ pub enum DataError {
         line: usize,
         /// The line.
         text: String,
+        /// What lines are.
+        form: &'static str,
     },
-    /// A list names a character that the data set does not have.
-    #[error("{}, line {line}: there is no character {character}", list.display())]
-    UnknownCharacter {
+    /// A list names what the data set does not have.
+    #[error("{}, line {line}: there is no {what} {name}", list.display())]
+    Unknown {
         /// The list.
         list: PathBuf,
         /// The line's number, from 1.
         line: usize,
-        /// The character.
-        character: String,
+        /// What it should be.
+        what: &'static str,
+        /// Its name.
+        name: String,
     },
-    /// A list names a character that another list names.
-    #[error("{}, line {line}: {character} is in the {split} split already", list.display())]
+    /// A list names a class that another list names.
+    #[error("{}, line {line}: {class} is in the {split} split already", list.display())]
     TwoSplits {
         /// The list.
         list: PathBuf,
         /// The line's number, from 1.
         line: usize,
-        /// The character.
-        character: String,
+        /// The class.
+        class: String,
         /// The split that has it.
         split: Split,
     },

@@ -1,7 +1,8 @@
-//! Any folder of class folders of PNG or JPEG images.
+//! Any folder of class folders of PNG or JPEG images, and folders of images that lists divide into classes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use super::folder_lists::FolderLists;
 use super::picture::Picture;
 use super::tree::Tree;
 use super::{DataError, split};
@@ -11,20 +12,26 @@ use crate::pack::PackBuilder;
 
 /// The files that the set is made of.
 pub(super) fn inputs(config: &FolderConfig) -> Result<Vec<PathBuf>, DataError> {
-    Tree::Folder(config.path.clone()).inputs()
+    let mut files = Tree::Folder(config.path.clone()).inputs()?;
+    files.extend(FolderLists::of(config)?.iter().flat_map(FolderLists::files));
+    Ok(files)
 }
 
-/// Reads the set. Where the folder has a folder `train`, the folders `train`, `validation` and `test` are the split, and one
-/// that is absent is a split without classes; else the classes are split at random.
+/// Reads the set. Where there are lists, they are the split. Where the folder has a folder `train`, the folders `train`,
+/// `validation` or `val`, and `test` are the split, and one that is absent is a split without classes; else the classes are
+/// split at random.
 pub(super) fn import(config: &FolderConfig) -> Result<PackBuilder, DataError> {
     let picture = Picture::from(config);
     let mut builder = picture.pack();
-    if config.path.join("train").is_dir() {
+    if let Some(lists) = FolderLists::of(config)? {
+        for (split, name, images) in lists.classes(&config.path, picture)? {
+            builder.class(split, name, images);
+        }
+        return Ok(builder);
+    }
+    if split_folder(&config.path, Split::Train).is_some() {
         for split in Split::ALL {
-            let folder = config.path.join(split.to_string());
-            if !folder.is_dir() {
-                continue;
-            }
+            let Some(folder) = split_folder(&config.path, split) else { continue };
             let classes = Tree::Folder(folder.clone()).classes(1, picture);
             let classes = classes.map_err(|error| match error {
                 DataError::NoClasses { path } => {
@@ -45,4 +52,14 @@ pub(super) fn import(config: &FolderConfig) -> Result<PackBuilder, DataError> {
         builder.class(split, name, images);
     }
     Ok(builder)
+}
+
+/// The folder of a split's classes, where there is one.
+fn split_folder(root: &Path, split: Split) -> Option<PathBuf> {
+    let names: &[&str] = match split {
+        Split::Train => &["train"],
+        Split::Validation => &["validation", "val"],
+        Split::Test => &["test"],
+    };
+    names.iter().map(|name| root.join(name)).find(|folder| folder.is_dir())
 }

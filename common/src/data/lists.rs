@@ -27,21 +27,17 @@ pub(super) fn read(
         for (index, text) in text.lines().enumerate().filter(|(_, text)| !text.trim().is_empty()) {
             let line = index + 1;
             let Some(character) = character(text.trim()) else {
-                return Err(DataError::ListLine { list, line, text: text.to_owned() });
+                let (text, form) = (text.to_owned(), "<Alphabet>/characterNN/rotRRR");
+                return Err(DataError::ListLine { list, line, text, form });
             };
             if !exists(character) {
-                let character = character.to_owned();
-                return Err(DataError::UnknownCharacter { list, line, character });
+                let (what, name) = ("character", character.to_owned());
+                return Err(DataError::Unknown { list, line, what, name });
             }
             match splits.insert(character.to_owned(), split) {
                 Some(split_before) if split_before != split => {
-                    let character = character.to_owned();
-                    return Err(DataError::TwoSplits {
-                        list,
-                        line,
-                        character,
-                        split: split_before,
-                    });
+                    let class = character.to_owned();
+                    return Err(DataError::TwoSplits { list, line, class, split: split_before });
                 }
                 _ => listed = true,
             }

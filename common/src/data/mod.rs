@@ -5,12 +5,13 @@
 //! | `glyphs` | the embedded, procedurally drawn characters |
 //! | `omniglot`, `lists` | Omniglot, and lists of its characters |
 //! | `lake_runs` | Lake's 20 runs of one-shot classification |
-//! | `folder`, `tree` | class folders of images, on disk or in a zip |
+//! | `folder`, `folder_lists`, `tree` | class folders of images, on disk or in a zip; lists that split a folder |
 //! | `idx` | IDX files |
 //! | `own_images` | images of one's own, like those of a data set |
 
 mod error;
 mod folder;
+mod folder_lists;
 mod glyphs;
 mod idx;
 mod index;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::DataError;
 use super::picture::Picture;
-use super::tree::{Classes, Tree, io, is_image};
+use super::tree::{Classes, Tree, image_files, io};
 use crate::config::DataConfig;
 
 /// Reads PNG and JPEG files to images like a data set's: of its size, grey or in colour, and ink as bright as there.
@@ -58,20 +58,6 @@ impl OwnImages {
         };
         files.into_iter().map(read).collect()
     }
-}
-
-/// The image files that lie in a folder itself.
-fn image_files(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
-    let entries = fs::read_dir(folder).map_err(io(folder))?;
-    let paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>, _>>();
-    let mut paths = paths.map_err(io(folder))?;
-    let is_shown = |path: &PathBuf| {
-        let name = path.file_name().and_then(|name| name.to_str());
-        name.is_some_and(|name| !name.starts_with('.') && is_image(name)) && path.is_file()
-    };
-    paths.retain(is_shown);
-    paths.sort();
-    Ok(paths)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::{BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
+use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 use zip::ZipArchive;
 
 use super::DataError;
@@ -115,21 +116,49 @@ fn class_of(name: &str, depth: usize) -> Option<&str> {
 }
 
 fn folder_classes(root: &Path, depth: usize, picture: Picture) -> Result<Classes, DataError> {
-    let mut classes = Classes::new();
+    let mut images: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
     let mut files = Vec::new();
     walk(root, &mut |path| files.push(path.to_owned()), &mut |path| {
         let class = relative(path, root).filter(|class| class.split('/').count() == depth);
-        classes.extend(class.map(|class| (class, Vec::new())));
+        images.extend(class.map(|class| (class, Vec::new())));
     })?;
     for path in files {
         let Some(name) = relative(&path, root) else { continue };
         let Some(class) = class_of(&name, depth) else { continue };
-        let bytes = fs::read(&path).map_err(io(&path))?;
-        let file = path.display().to_string();
-        let pixels = picture.decode(&bytes).map_err(|source| DataError::Image { file, source })?;
-        classes.entry(class.to_owned()).or_default().extend(pixels);
+        images.entry(class.to_owned()).or_default().push(path);
     }
-    checked(classes, root)
+    checked(decoded(images, picture)?, root)
+}
+
+/// The pixels of each class's image files, which are decoded on all cores.
+pub(super) fn decoded(
+    classes: BTreeMap<String, Vec<PathBuf>>,
+    picture: Picture,
+) -> Result<Classes, DataError> {
+    let image = |path: &PathBuf| {
+        let bytes = fs::read(path).map_err(io(path))?;
+        let file = path.display().to_string();
+        picture.decode(&bytes).map_err(|source| DataError::Image { file, source })
+    };
+    let class = |(name, files): (String, Vec<PathBuf>)| {
+        let images = files.par_iter().map(image).collect::<Result<Vec<_>, _>>()?;
+        Ok((name, images.concat()))
+    };
+    classes.into_iter().map(class).collect()
+}
+
+/// The image files that lie in a folder itself, in the order of their names.
+pub(super) fn image_files(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let entries = fs::read_dir(folder).map_err(io(folder))?;
+    let paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>, _>>();
+    let mut paths = paths.map_err(io(folder))?;
+    let is_shown = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| !name.starts_with('.') && is_image(name)) && path.is_file()
+    };
+    paths.retain(is_shown);
+    paths.sort();
+    Ok(paths)
 }
 
 fn zip_classes(

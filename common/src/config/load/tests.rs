@@ -297,6 +297,7 @@ fn data() -> impl Strategy<Value = DataConfig> {
         (images, any::<[bool; 2]>()).prop_map(|(images, [colour, invert])| DataConfig::Folder(
             FolderConfig {
                 path: "images".into(),
+                lists: if invert { "lists".into() } else { Default::default() },
                 colour,
                 invert,
                 held_out: [0.25, 0.5],

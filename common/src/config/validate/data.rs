@@ -42,7 +42,7 @@ impl DataConfig {
                 }
                 paths
             }
-            Self::Folder(folder) => vec![("path", &folder.path)],
+            Self::Folder(folder) => vec![("path", &*folder.path), ("lists", &folder.lists)],
             Self::Idx(idx) => {
                 vec![("images_path", &*idx.images_path), ("labels_path", &*idx.labels_path)]
             }

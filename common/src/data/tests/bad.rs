@@ -119,7 +119,7 @@ fn lists_are_checked_line_by_line() {
     let (a, c) = ("A/character01/rot000\nA/character01/rot090\n", "C/character01/rot270\n");
     let unknown = format!("{a}A/character77/rot000\n");
     let error = with(&unknown, c, "line 3: there is no character A/character77");
-    assert!(matches!(error, DataError::UnknownCharacter { line: 3, .. }));
+    assert!(matches!(error, DataError::Unknown { line: 3, .. }));
     let error = with(a, "A/character01/rot180\n", "in the train split already");
     assert!(matches!(error, DataError::TwoSplits { split: Split::Train, .. }));
     assert!(matches!(with("A/character01\n", c, "train.txt"), DataError::ListLine { line: 1, .. }));
@@ -135,6 +135,7 @@ fn folders_without_classes_or_images_are_refused() {
     let images = ImageOptions::default();
     let config = DataConfig::Folder(FolderConfig {
         path,
+        lists: "".into(),
         colour: false,
         invert: false,
         held_out: [0.1, 0.2],
@@ -147,6 +148,44 @@ fn folders_without_classes_or_images_are_refused() {
     write(&data.path().join("train/a/1.png"), &png(8, 0));
     fs::create_dir(data.path().join("test")).unwrap();
     assert!(matches!(refused(&config, "test"), DataError::EmptySplit { split: Split::Test, .. }));
+}
+
+#[test]
+fn lists_of_a_folder_are_checked_line_by_line() {
+    let (data, lists) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    write(&data.path().join("a/1.png"), &png(8, 0));
+    fs::create_dir(data.path().join("empty")).unwrap();
+    let config = DataConfig::Folder(FolderConfig {
+        path: data.path().to_owned(),
+        lists: lists.path().to_owned(),
+        colour: false,
+        invert: false,
+        held_out: [0.1, 0.2],
+        split_seed: 0,
+        images: ImageOptions::default(),
+    });
+    assert!(matches!(refused(&config, "neither train.csv"), DataError::NoLists { .. }));
+    let with = |name: &str, text: &str, culprit: &str| {
+        write(&lists.path().join(name), text.as_bytes());
+        refused(&config, culprit)
+    };
+    with("train.txt", "a\n", "val.txt");
+    with("val.txt", "b\n", "test.txt");
+    with("test.txt", "c\n", "val.txt, line 1: there is no class b");
+    let unknown = with("val.txt", "\nb\n", "val.txt, line 2: there is no class b");
+    assert!(matches!(unknown, DataError::Unknown { line: 2, .. }));
+    let line = with("val.txt", "../a", "line 1: \"../a\" is not the name of a class folder");
+    assert!(matches!(line, DataError::ListLine { .. }));
+    assert!(matches!(with("val.txt", "empty", "empty"), DataError::NoImages { .. }));
+    assert!(matches!(with("val.txt", "\n", "val.txt"), DataError::EmptySplit { .. }));
+    let twice = with("val.txt", "a", "line 1: a is in the train split already");
+    assert!(matches!(twice, DataError::TwoSplits { split: Split::Train, .. }));
+    with("train.csv", "1.png,a", "val.csv");
+    with("val.csv", "1.png,b", "test.csv");
+    with("test.csv", "1.png,c", "train.csv, line 1: there is no image 1.png");
+    with("train.csv", "filename,label\na/1.png\n", "line 2: \"a/1.png\" is not FILE,CLASS");
+    with("train.csv", "notes.txt,a", "is not FILE,CLASS");
+    with("train.csv", "a/1.png,a", "val.csv, line 1: there is no image 1.png");
 }
 
 #[test]

@@ -15,6 +15,7 @@ fn names(pack: &Pack, split: Split) -> Vec<&str> {
 fn folder(path: &Path) -> FolderConfig {
     FolderConfig {
         path: path.to_owned(),
+        lists: "".into(),
         colour: false,
         invert: false,
         held_out: [0.25, 0.25],
@@ -58,7 +59,7 @@ fn a_data_set_is_prepared_once_and_again_where_it_changes() {
 #[test]
 fn a_folders_own_split_is_kept() {
     let data = tempfile::tempdir().unwrap();
-    for (place, shade) in [("train/a", 1), ("train/b", 2), ("validation/c", 3), ("test/d", 4)] {
+    for (place, shade) in [("train/a", 1), ("train/b", 2), ("val/c", 3), ("test/d", 4)] {
         write(&data.path().join(place).join("1.png"), &png(4, shade));
         write(&data.path().join(place).join("2.PNG"), &png(4, shade + 100));
         write(&data.path().join(place).join("notes.txt"), b"no image");
@@ -69,6 +70,45 @@ fn a_folders_own_split_is_kept() {
     let d = &pack.classes(Split::Test)[0];
     assert_eq!((d.name(), d.images()), ("d", 2));
     assert_eq!(pack.image(d, 1), [104; 16]);
+}
+
+#[test]
+fn lists_of_images_are_mini_imagenets() {
+    let data = tempfile::tempdir().unwrap();
+    for (place, shade) in [("images/1.png", 1), ("images/2.png", 2), ("3.png", 3), ("4.png", 4)] {
+        write(&data.path().join(place), &png(4, shade));
+    }
+    for (list, lines) in [
+        ("train.csv", "filename,label\r\n2.png,n02\r\n3.png,n01\r\n1.png,n02\r\n"),
+        ("val.csv", "filename,label\n4.png,n03\n"),
+        ("test.csv", "1.png,n04\n\n"),
+    ] {
+        write(&data.path().join(list), lines.as_bytes());
+    }
+    let config = DataConfig::Folder(folder(data.path()));
+    let pack = prepared(&config);
+    assert_eq!(names(&pack, Split::Train), ["n01", "n02"]);
+    assert_eq!(names(&pack, Split::Validation), ["n03"]);
+    assert_eq!(names(&pack, Split::Test), ["n04"]);
+    let n02 = &pack.classes(Split::Train)[1];
+    assert_eq!([pack.image(n02, 0)[0], pack.image(n02, 1)[0]], [2, 1], "as listed");
+    // A list that changes makes another pack.
+    write(&data.path().join("test.csv"), b"2.png,n04\n");
+    assert_ne!(prepared(&config).digest(), pack.digest());
+}
+
+#[test]
+fn lists_of_classes_are_cifar_fss() {
+    let (data, lists) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for (class, shade) in [("apple", 1), ("bear", 2), ("cup", 3), ("unlisted", 4)] {
+        write(&data.path().join(class).join("1.png"), &png(4, shade));
+    }
+    for (list, class) in [("train.txt", "cup"), ("val.txt", "apple"), ("test.txt", "bear\n")] {
+        write(&lists.path().join(list), class.as_bytes());
+    }
+    let lists = lists.path().to_owned();
+    let pack = prepared(&DataConfig::Folder(FolderConfig { lists, ..folder(data.path()) }));
+    assert_eq!(Split::ALL.map(|split| names(&pack, split)), [["cup"], ["apple"], ["bear"]]);
 }
 
 #[test]
