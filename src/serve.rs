@@ -108,6 +108,9 @@ pub(crate) fn check_place(config: &RunConfig) -> anyhow::Result<()> {
         DataConfig::Omniglot(omniglot) if omniglot.path.as_os_str().is_empty() => {
             bail!("data.omniglot.path: not given; say where Omniglot lies, as in --data DIR")
         }
+        DataConfig::Folder(folder) if folder.path.as_os_str().is_empty() => {
+            bail!("data.folder.path: not given; say where the images lie, as in --data DIR")
+        }
         DataConfig::Idx(idx) if idx.images_path.as_os_str().is_empty() => {
             bail!("data.idx.images_path: not given; say where the IDX files lie, as in --data DIR")
         }
@@ -122,4 +125,27 @@ fn check_episodes(
 ) -> anyhow::Result<()> {
     lyceum_worker::episodes::check(config, pack).context("episodes")?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use lyceum_common::config::{DataConfig, load, presets};
+
+    #[test]
+    fn every_preset_of_files_asks_where_they_lie() {
+        for name in presets::names() {
+            let config = load(name, &[]).unwrap();
+            let made = matches!(
+                config.data,
+                DataConfig::Glyphs(_) | DataConfig::Sinusoid(_) | DataConfig::Quadratics(_)
+            );
+            match super::check_place(&config) {
+                Ok(()) => assert!(made, "{name}"),
+                Err(error) => {
+                    let key = format!("data.{}.", config.data.kind());
+                    assert!(!made && error.to_string().starts_with(&key), "{name}: {error}");
+                }
+            }
+        }
+    }
 }
