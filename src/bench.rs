@@ -28,8 +28,8 @@ use workload::{Task, Workload};
 /// Times named workloads: whole meta-steps, with sampling, aggregation and an Adam step.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Bench {
-    /// maml-1q, maml-15q, maml-5step, fomaml-5step, reptile, sinusoid, prototypical-60w5s, learned-optimizer or lstm; all of
-    /// these where none is named. Or step-112k, step-10m, step-112k-unix, step-10m-unix: a step of a farm that computes
+    /// maml-1q, maml-15q, maml-5step, fomaml-5step, reptile, sinusoid, prototypical-60w5s, miniimagenet-maml,
+    /// miniimagenet-prototypical, learned-optimizer or lstm; all of these where none is named. Or step-112k, step-10m, step-112k-unix, step-10m-unix: a step of a farm that computes
     /// nothing; and sockets-112k and so on: the same bytes over plain sockets
     #[arg(value_name = "WORKLOAD")]
     workloads: Vec<String>,
@@ -262,7 +262,10 @@ struct Setup {
 impl Setup {
     fn new(config: &RunConfig, instruction_set: InstructionSet) -> anyhow::Result<Self> {
         let cache = tempfile::tempdir().context("no temporary folder")?;
-        let pack = lyceum_common::data::prepare(&config.data, cache.path())?;
+        let pack = match workload::noise_pack(&config.data)? {
+            Some(noise) => Some(Arc::new(noise)),
+            None => lyceum_common::data::prepare(&config.data, cache.path())?,
+        };
         let layout = run_layout(config)?;
         let work = build(config, pack, BuildOptions { instruction_set, transductive: None })?;
         Ok(Self { work, layout })

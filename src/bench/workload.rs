@@ -4,10 +4,17 @@ use std::num::NonZeroUsize;
 
 use lyceum_common::config::{
     Activation, AdamConfig, Conv4Config, DataConfig, Distance, Downsample, EpisodeConfig,
-    Estimator, FarmConfig, Features, GlyphsConfig, InnerOptimizer, LearnedOptimizerConfig,
-    LearnerConfig, MamlConfig, MetaOptimizerConfig, MlpConfig, NetworkConfig, Order, Precision,
-    PrototypicalConfig, ReptileConfig, Rule, RunConfig, Schedule, SinusoidConfig, TrainingConfig,
+    Estimator, FarmConfig, Features, FolderConfig, GlyphsConfig, ImageOptions, InnerOptimizer,
+    LearnedOptimizerConfig, LearnerConfig, MamlConfig, MetaOptimizerConfig, MlpConfig,
+    NetworkConfig, Order, Precision, PrototypicalConfig, ReptileConfig, Rule, RunConfig, Schedule,
+    Shape, SinusoidConfig, TrainingConfig,
 };
+use lyceum_common::ids::Split;
+use lyceum_common::pack::{Pack, PackBuilder};
+
+/// Classes of noise, and images in each.
+const NOISE_CLASSES: usize = 20;
+const NOISE_IMAGES: usize = 20;
 
 /// A named task.
 pub(super) struct Workload {
@@ -48,7 +55,7 @@ pub(super) enum Task {
     Lstm,
 }
 
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 11] = [
     "maml-1q",
     "maml-15q",
     "maml-5step",
@@ -56,6 +63,8 @@ const NAMES: [&str; 9] = [
     "reptile",
     "sinusoid",
     "prototypical-60w5s",
+    "miniimagenet-maml",
+    "miniimagenet-prototypical",
     "learned-optimizer",
     "lstm",
 ];
@@ -82,6 +91,13 @@ fn workload(name: &'static str) -> Option<Workload> {
     let images = |queries: usize, learner: LearnerConfig, meta_batch: u64| {
         episodes((5, 1, queries), Downsample::Stride, learner, meta_batch)
     };
+    let photographs = |size, filters, learner: LearnerConfig| {
+        let conv4 =
+            Conv4Config { filters, downsample: Downsample::MaxPool, features: Features::Flatten };
+        config(name, noise(84), size, NetworkConfig::Conv4(conv4), learner, 2)
+    };
+    let prototypical =
+        || LearnerConfig::Prototypical(PrototypicalConfig { distance: Distance::default() });
     let config = match name {
         "maml-1q" => images(1, maml(Order::Second, 1), 32),
         "maml-15q" => images(15, maml(Order::Second, 1), 32),
@@ -93,16 +109,44 @@ fn workload(name: &'static str) -> Option<Workload> {
             let data = DataConfig::Sinusoid(SinusoidConfig::default());
             config(name, data, (1, 10, 10), NetworkConfig::Mlp(mlp), maml(Order::Second, 1), 25)
         }
-        "prototypical-60w5s" => {
-            let learner =
-                LearnerConfig::Prototypical(PrototypicalConfig { distance: Distance::default() });
-            episodes((60, 5, 5), Downsample::MaxPool, learner, 2)
-        }
+        "prototypical-60w5s" => episodes((60, 5, 5), Downsample::MaxPool, prototypical(), 2),
+        "miniimagenet-maml" => photographs((5, 1, 15), 32, maml(Order::Second, 5)),
+        "miniimagenet-prototypical" => photographs((20, 5, 15), 64, prototypical()),
         "learned-optimizer" => learned_optimizer(name),
         "lstm" => return Some(Workload { name, task: Task::Lstm }),
         _ => return None,
     };
     Some(Workload { name, task: Task::Run(Box::new(config)) })
+}
+
+/// A folder of colour images that is nowhere: the pack that stands for it is noise.
+fn noise(image_size: usize) -> DataConfig {
+    DataConfig::Folder(FolderConfig {
+        path: "noise".into(),
+        lists: "".into(),
+        colour: true,
+        invert: false,
+        held_out: [0.0, 0.0],
+        split_seed: 0,
+        images: ImageOptions { image_size, rotations: false },
+    })
+}
+
+/// The pack of a workload's data that is nowhere: classes enough, and images enough in each; none for other data.
+pub(super) fn noise_pack(data: &DataConfig) -> anyhow::Result<Option<Pack>> {
+    let shape = data.shape();
+    let (DataConfig::Folder(_), Shape::Image { height, width, channels }) = (data, shape) else {
+        return Ok(None);
+    };
+    let mut builder = PackBuilder::new(height as u32, width as u32, channels as u32);
+    for class in 0..NOISE_CLASSES {
+        // A multiplicative hash (Knuth): neighbours differ, and so do classes.
+        let from = class * NOISE_IMAGES * shape.len();
+        let pixels = (from..from + NOISE_IMAGES * shape.len())
+            .map(|at| ((at as u32).wrapping_mul(2_654_435_769) >> 24) as u8);
+        builder.class(Split::Train, format!("noise{class}"), pixels.collect());
+    }
+    Ok(Some(builder.in_memory()?))
 }
 
 /// Second-order MAML on images, whose network the step between two meta-steps is measured with.
