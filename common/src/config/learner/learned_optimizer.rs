@@ -110,6 +110,10 @@ impl Definition for LearnedOptimizerConfig {
         deviation.map_or(Ok(()), |deviation| positive(&key("initial_deviation"), deviation))?;
         match self.estimator {
             Estimator::BackPropagation => Ok(()),
+            Estimator::Pes { .. } if self.order == Order::Second => Err(ConfigError::new(
+                key("order"),
+                "must be \"first\" with PES, which takes no derivatives",
+            )),
             Estimator::Pes { deviation, pairs } => {
                 positive(&key("estimator.pes.deviation"), deviation)?;
                 within(&key("estimator.pes.pairs"), pairs, 1, MANY)
@@ -142,5 +146,20 @@ impl Definition for LearnedOptimizerConfig {
 
     fn evaluation_steps_mut(&mut self) -> Option<&mut usize> {
         Some(&mut self.evaluation_steps)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::load;
+
+    #[test]
+    fn pes_with_second_order_is_refused() {
+        let pes = "learner.learned_optimizer.estimator.pes.deviation=0.01".to_owned();
+        let mut overrides = vec![pes];
+        let error = load("mnist-learned-optimizer", &overrides).unwrap_err();
+        assert_eq!(error.key(), Some("learner.learned_optimizer.order"), "{error}");
+        overrides.push("learner.learned_optimizer.order=first".to_owned());
+        load("mnist-learned-optimizer", &overrides).unwrap();
     }
 }
