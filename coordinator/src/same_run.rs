@@ -7,7 +7,7 @@ use lyceum_common::ids::Digest;
 use serde_json::Value;
 
 /// What may have changed: no bit of a run depends on it. What data is, and not where it lies, the pack's digest says.
-const MAY_DIFFER: [&str; 9] = [
+const MAY_DIFFER: [&str; 10] = [
     "farm",
     "published",
     "training.checkpoint_every",
@@ -15,6 +15,7 @@ const MAY_DIFFER: [&str; 9] = [
     "data.omniglot.path",
     "data.omniglot.split.vinyals.lists",
     "data.folder.path",
+    "data.folder.lists",
     "data.idx.images_path",
     "data.idx.labels_path",
 ];

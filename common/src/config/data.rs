@@ -103,7 +103,13 @@ impl DataConfig {
                 Ok(())
             }
             Self::Folder(config) => {
-                config.path = folder;
+                let before = std::mem::replace(&mut config.path, folder);
+                // Lists that lay in the folder are in it still.
+                if !is_nowhere(&before)
+                    && let Ok(below) = config.lists.strip_prefix(&before)
+                {
+                    config.lists = config.path.join(below);
+                }
                 Ok(())
             }
             Self::Glyphs(_) | Self::Sinusoid(_) | Self::Quadratics(_) => Err(ConfigError::new(

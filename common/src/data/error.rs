@@ -131,6 +131,16 @@ pub enum DataError {
         /// Its name.
         name: String,
     },
+    /// Lists name an image twice: it could be support and query.
+    #[error("{}, line {line}: {} is listed already", list.display(), image.display())]
+    ListedTwice {
+        /// The list.
+        list: PathBuf,
+        /// The line's number, from 1.
+        line: usize,
+        /// The image.
+        image: PathBuf,
+    },
     /// A list names a class that another list names.
     #[error("{}, line {line}: {class} is in the {split} split already", list.display())]
     TwoSplits {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::folder_lists::FolderLists;
 use super::picture::Picture;
-use super::tree::Tree;
+use super::tree::{self, Tree};
 use super::{DataError, split};
 use crate::config::FolderConfig;
 use crate::ids::Split;
@@ -12,9 +12,11 @@ use crate::pack::PackBuilder;
 
 /// The files that the set is made of.
 pub(super) fn inputs(config: &FolderConfig) -> Result<Vec<PathBuf>, DataError> {
-    let mut files = Tree::Folder(config.path.clone()).inputs()?;
-    files.extend(FolderLists::of(config)?.iter().flat_map(FolderLists::files));
-    Ok(files)
+    let Some(lists) = FolderLists::of(config)? else {
+        return Tree::Folder(config.path.clone()).inputs();
+    };
+    let images = lists.read()?.into_values().flat_map(|(_, images)| images);
+    Ok(lists.files().chain(images).collect())
 }
 
 /// Reads the set. Where there are lists, they are the split. Where the folder has a folder `train`, the folders `train`,
@@ -24,8 +26,8 @@ pub(super) fn import(config: &FolderConfig) -> Result<PackBuilder, DataError> {
     let picture = Picture::from(config);
     let mut builder = picture.pack();
     if let Some(lists) = FolderLists::of(config)? {
-        for (split, name, images) in lists.classes(&config.path, picture)? {
-            builder.class(split, name, images);
+        for (name, (split, images)) in lists.read()? {
+            builder.class(split, name, tree::decoded(&images, picture)?);
         }
         return Ok(builder);
     }

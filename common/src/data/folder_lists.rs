@@ -5,26 +5,26 @@
 //! | `.csv` | `FILE,CLASS`, behind a first line `filename,label`; files lie in the folder, or in `images` in it | mini-ImageNet (Ravi and Larochelle 2017) |
 //! | `.txt` | a class, whose folder of images lies in the folder | CIFAR-FS (Bertinetto et al. 2019) |
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use super::DataError;
-use super::picture::Picture;
-use super::tree::{self, io};
+use super::tree::{image_files, io, is_image};
 use crate::config::FolderConfig;
 use crate::ids::Split;
 
 /// The first line of a list of images.
 const HEAD: &str = "filename,label";
-/// What a line of either kind is.
-const IMAGE: &str = "FILE,CLASS";
-const CLASS: &str = "the name of a class folder";
+/// What programs put before a text to say that it is Unicode.
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// Where the lists of a folder lie.
 #[derive(Debug)]
-pub(super) struct FolderLists {
-    folder: PathBuf,
+pub(super) struct FolderLists<'a> {
+    /// The folder of images.
+    root: &'a Path,
+    folder: &'a Path,
     kind: Kind,
 }
 
@@ -34,24 +34,31 @@ enum Kind {
     Classes,
 }
 
-/// A line that is not blank, and its number.
-type Line = (usize, String);
+/// Classes by their names: the split of each, and its image files in the order of the lists.
+pub(super) type Listed = BTreeMap<String, (Split, Vec<PathBuf>)>;
 
-impl FolderLists {
+/// A line that is not blank, and where it stands.
+struct Line<'a> {
+    list: &'a Path,
+    number: usize,
+    text: &'a str,
+}
+
+impl<'a> FolderLists<'a> {
     /// The lists that `config` tells of, or that lie in the folder; none where it has none.
     ///
     /// # Errors
     /// Where it tells of lists, and there are none.
-    pub(super) fn of(config: &FolderConfig) -> Result<Option<Self>, DataError> {
+    pub(super) fn of(config: &'a FolderConfig) -> Result<Option<Self>, DataError> {
         let told = !config.lists.as_os_str().is_empty();
-        let folder = if told { &config.lists } else { &config.path };
+        let (root, folder) = (&*config.path, if told { &*config.lists } else { &*config.path });
         for (kind, first) in [(Kind::Images, "train.csv"), (Kind::Classes, "train.txt")] {
             if folder.join(first).is_file() {
-                return Ok(Some(Self { folder: folder.clone(), kind }));
+                return Ok(Some(Self { root, folder, kind }));
             }
         }
         if told {
-            return Err(DataError::NoLists { folder: folder.clone() });
+            return Err(DataError::NoLists { folder: folder.to_owned() });
         }
         Ok(None)
     }
@@ -74,84 +81,101 @@ impl FolderLists {
         self.folder.join(format!("{name}.{ending}"))
     }
 
-    /// The classes of each split with their images, as the lists divide those below `root`.
-    pub(super) fn classes(
-        &self,
-        root: &Path,
-        picture: Picture,
-    ) -> Result<Vec<(Split, String, Vec<u8>)>, DataError> {
-        let mut files = BTreeMap::new();
-        let mut splits: BTreeMap<String, Split> = BTreeMap::new();
+    /// What the lists say. Every class is in one split, and no image is listed twice.
+    pub(super) fn read(&self) -> Result<Listed, DataError> {
+        let mut listed = Listed::new();
+        let mut seen = BTreeSet::new();
         for split in Split::ALL {
-            let list = self.file(split);
-            let lines = self.lines(&list)?;
-            if lines.is_empty() {
+            let list = &*self.file(split);
+            let text = fs::read_to_string(list).map_err(io(list))?;
+            let lines = (1..).zip(text.trim_start_matches(BYTE_ORDER_MARK).lines());
+            let lines = lines.map(|(number, text)| Line { list, number, text: text.trim() });
+            let is_said = |line: &Line<'_>| match self.kind {
+                Kind::Images => !line.text.is_empty() && (line.number, line.text) != (1, HEAD),
+                Kind::Classes => !line.text.is_empty(),
+            };
+            let mut empty = true;
+            for line in lines.filter(is_said) {
+                empty = false;
+                let (class, images) = match self.kind {
+                    Kind::Images => self.image(&line)?,
+                    Kind::Classes => self.class(&line)?,
+                };
+                for image in &images {
+                    if !seen.insert(image.clone()) {
+                        return Err(line.twice(image));
+                    }
+                }
+                let (before, all) =
+                    listed.entry(class.to_owned()).or_insert_with(|| (split, Vec::new()));
+                if *before != split {
+                    return Err(line.two_splits(class, *before));
+                }
+                all.extend(images);
+            }
+            if empty {
                 return Err(DataError::EmptySplit { data: list.display().to_string(), split });
             }
-            for (line, text) in lines {
-                let (class, images) = match self.kind {
-                    Kind::Images => image(root, &list, line, text)?,
-                    Kind::Classes => class(root, &list, line, text)?,
-                };
-                let before = *splits.entry(class.clone()).or_insert(split);
-                if before != split {
-                    return Err(DataError::TwoSplits { list, line, class, split: before });
-                }
-                files.entry(class).or_insert_with(Vec::new).extend(images);
-            }
         }
-        let decoded = tree::decoded(files, picture)?;
-        let split = |(class, pixels): (String, _)| Some((*splits.get(&class)?, class, pixels));
-        Ok(decoded.into_iter().filter_map(split).collect())
+        Ok(listed)
     }
 
-    fn lines(&self, list: &Path) -> Result<Vec<Line>, DataError> {
-        let text = fs::read_to_string(list).map_err(io(list))?;
-        let lines = text.lines().map(|line| line.trim().to_owned());
-        let numbered = (1..).zip(lines).filter(|(_, line)| !line.is_empty());
-        let head = |&(number, ref line): &Line| number == 1 && line == HEAD;
-        Ok(numbered.filter(|line| self.kind == Kind::Classes || !head(line)).collect())
+    /// The class of a line, and its image.
+    fn image<'l>(&self, line: &Line<'l>) -> Result<(&'l str, Vec<PathBuf>), DataError> {
+        let parts = line.text.split_once(',').map(|(file, class)| (file.trim(), class.trim()));
+        let parts = parts.filter(|(file, class)| {
+            is_image(file) && is_below(file) && !class.is_empty() && !class.contains([',', '"'])
+        });
+        let form = "FILE,CLASS, the file a PNG or JPEG one of the folder";
+        let (file, class) = parts.ok_or_else(|| line.is_not(form))?;
+        let places = [self.root.join("images").join(file), self.root.join(file)];
+        let image = places.into_iter().find(|place| place.is_file());
+        let image = image.ok_or_else(|| line.unknown("image", file, self.root))?;
+        Ok((class, vec![image]))
+    }
+
+    /// The class that a line is, and its images.
+    fn class<'l>(&self, line: &Line<'l>) -> Result<(&'l str, Vec<PathBuf>), DataError> {
+        let class = line.text;
+        if !is_below(class) || class.contains(['/', '\\']) {
+            return Err(line.is_not("the name of a class folder"));
+        }
+        let folder = self.root.join(class);
+        if !folder.is_dir() {
+            return Err(line.unknown("class folder", class, self.root));
+        }
+        let images = image_files(&folder)?;
+        if images.is_empty() {
+            return Err(DataError::NoImages { class: folder.display().to_string() });
+        }
+        Ok((class, images))
     }
 }
 
-/// The class of a line, and its image.
-fn image(
-    root: &Path,
-    list: &Path,
-    line: usize,
-    text: String,
-) -> Result<(String, Vec<PathBuf>), DataError> {
-    let parts = text.split_once(',').filter(|(file, class)| {
-        tree::is_image(file) && !class.is_empty() && !class.contains([',', '"'])
-    });
-    let Some((file, class)) = parts else {
-        return Err(DataError::ListLine { list: list.to_owned(), line, text, form: IMAGE });
-    };
-    let places = [root.join("images").join(file), root.join(file)];
-    let Some(image) = places.into_iter().find(|place| place.is_file()) else {
-        let (what, name) = ("image", file.to_owned());
-        return Err(DataError::Unknown { list: list.to_owned(), line, what, name });
-    };
-    Ok((class.to_owned(), vec![image]))
+impl Line<'_> {
+    fn is_not(&self, form: &'static str) -> DataError {
+        let (list, line) = (self.list.to_owned(), self.number);
+        DataError::ListLine { list, line, text: self.text.to_owned(), form }
+    }
+
+    fn unknown(&self, what: &'static str, name: &str, root: &Path) -> DataError {
+        let (list, line) = (self.list.to_owned(), self.number);
+        let name = format!("{name} in {}", root.display());
+        DataError::Unknown { list, line, what, name }
+    }
+
+    fn twice(&self, image: &Path) -> DataError {
+        let (list, line) = (self.list.to_owned(), self.number);
+        DataError::ListedTwice { list, line, image: image.to_owned() }
+    }
+
+    fn two_splits(&self, class: &str, split: Split) -> DataError {
+        let (list, line) = (self.list.to_owned(), self.number);
+        DataError::TwoSplits { list, line, class: class.to_owned(), split }
+    }
 }
 
-/// The class that a line is, and its images.
-fn class(
-    root: &Path,
-    list: &Path,
-    line: usize,
-    text: String,
-) -> Result<(String, Vec<PathBuf>), DataError> {
-    if Path::new(&text).components().count() != 1 || text.starts_with('.') {
-        return Err(DataError::ListLine { list: list.to_owned(), line, text, form: CLASS });
-    }
-    let folder = root.join(&text);
-    if !folder.is_dir() {
-        return Err(DataError::Unknown { list: list.to_owned(), line, what: "class", name: text });
-    }
-    let images = tree::image_files(&folder)?;
-    if images.is_empty() {
-        return Err(DataError::NoImages { class: folder.display().to_string() });
-    }
-    Ok((text, images))
+/// Whether a path leads nowhere but down.
+fn is_below(path: &str) -> bool {
+    Path::new(path).components().all(|part| matches!(part, Component::Normal(_)))
 }

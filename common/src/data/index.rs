@@ -27,7 +27,7 @@ impl Key {
         hasher.update(format!("{config:?}").as_bytes());
         for path in inputs {
             let io = |source| DataError::Io { path: path.clone(), source };
-            let path = path.canonicalize().map_err(io)?;
+            let path = std::path::absolute(path).map_err(io)?;
             let file = path.metadata().map_err(io)?;
             let changed = file.modified().map_err(io)?.duration_since(UNIX_EPOCH);
             let changed = changed.map_or(0, |age| age.as_nanos());

@@ -127,24 +127,19 @@ fn folder_classes(root: &Path, depth: usize, picture: Picture) -> Result<Classes
         let Some(class) = class_of(&name, depth) else { continue };
         images.entry(class.to_owned()).or_default().push(path);
     }
-    checked(decoded(images, picture)?, root)
+    let pixels = |(class, images): (String, Vec<_>)| Ok((class, decoded(&images, picture)?));
+    let classes: Result<Classes, DataError> = images.into_iter().map(pixels).collect();
+    checked(classes?, root)
 }
 
-/// The pixels of each class's image files, which are decoded on all cores.
-pub(super) fn decoded(
-    classes: BTreeMap<String, Vec<PathBuf>>,
-    picture: Picture,
-) -> Result<Classes, DataError> {
+/// The pixels of image files, one behind the other; decoded on all cores.
+pub(super) fn decoded(images: &[PathBuf], picture: Picture) -> Result<Vec<u8>, DataError> {
     let image = |path: &PathBuf| {
         let bytes = fs::read(path).map_err(io(path))?;
         let file = path.display().to_string();
         picture.decode(&bytes).map_err(|source| DataError::Image { file, source })
     };
-    let class = |(name, files): (String, Vec<PathBuf>)| {
-        let images = files.par_iter().map(image).collect::<Result<Vec<_>, _>>()?;
-        Ok((name, images.concat()))
-    };
-    classes.into_iter().map(class).collect()
+    Ok(images.par_iter().map(image).collect::<Result<Vec<_>, _>>()?.concat())
 }
 
 /// The image files that lie in a folder itself, in the order of their names.

@@ -44,6 +44,8 @@ impl PackBuilder {
         temporary.as_file().sync_all().map_err(io)?;
         let path = super::path_in(cache, digest);
         temporary.persist(&path).map_err(|error| io(error.error))?;
+        // The file is read again: not beside the images.
+        drop(layout);
         Pack::open(&path)
     }
 

@@ -170,22 +170,27 @@ fn lists_of_a_folder_are_checked_line_by_line() {
         refused(&config, culprit)
     };
     with("train.txt", "a\n", "val.txt");
-    with("val.txt", "b\n", "test.txt");
-    with("test.txt", "c\n", "val.txt, line 1: there is no class b");
-    let unknown = with("val.txt", "\nb\n", "val.txt, line 2: there is no class b");
+    let unknown = with("val.txt", "\nb\n", "val.txt, line 2: there is no class folder b in ");
     assert!(matches!(unknown, DataError::Unknown { line: 2, .. }));
-    let line = with("val.txt", "../a", "line 1: \"../a\" is not the name of a class folder");
-    assert!(matches!(line, DataError::ListLine { .. }));
+    for other in ["../a", "..", "a/", "/"] {
+        let line = with("val.txt", other, "is not the name of a class folder");
+        assert!(matches!(line, DataError::ListLine { line: 1, .. }), "{other}");
+    }
     assert!(matches!(with("val.txt", "empty", "empty"), DataError::NoImages { .. }));
     assert!(matches!(with("val.txt", "\n", "val.txt"), DataError::EmptySplit { .. }));
-    let twice = with("val.txt", "a", "line 1: a is in the train split already");
-    assert!(matches!(twice, DataError::TwoSplits { split: Split::Train, .. }));
-    with("train.csv", "1.png,a", "val.csv");
-    with("val.csv", "1.png,b", "test.csv");
-    with("test.csv", "1.png,c", "train.csv, line 1: there is no image 1.png");
-    with("train.csv", "filename,label\na/1.png\n", "line 2: \"a/1.png\" is not FILE,CLASS");
-    with("train.csv", "notes.txt,a", "is not FILE,CLASS");
-    with("train.csv", "a/1.png,a", "val.csv, line 1: there is no image 1.png");
+    let twice = with("train.txt", "a\na", "train.txt, line 2: ");
+    assert!(matches!(twice, DataError::ListedTwice { line: 2, .. }));
+    write(&data.path().join("images/2.png"), &png(8, 0));
+    write(&data.path().join("images/3.png"), &png(8, 0));
+    with("train.csv", "a/1.png,a", "val.csv");
+    with("val.csv", "2.png,b", "test.csv");
+    let two = with("test.csv", "3.png,a", "test.csv, line 1: a is in the train split already");
+    assert!(matches!(two, DataError::TwoSplits { split: Split::Train, .. }));
+    with("test.csv", "2.png,c", "2.png is listed already");
+    with("test.csv", "filename,label\n3.png\n", "line 2: \"3.png\" is not FILE,CLASS");
+    with("test.csv", "notes.txt,c", "is not FILE,CLASS");
+    with("test.csv", "../3.png,c", "is not FILE,CLASS");
+    with("test.csv", "4.png,c", "test.csv, line 1: there is no image 4.png in ");
 }
 
 #[test]

@@ -75,13 +75,15 @@ fn a_folders_own_split_is_kept() {
 #[test]
 fn lists_of_images_are_mini_imagenets() {
     let data = tempfile::tempdir().unwrap();
-    for (place, shade) in [("images/1.png", 1), ("images/2.png", 2), ("3.png", 3), ("4.png", 4)] {
+    for (place, shade) in
+        [("images/1.png", 1), ("images/2.png", 2), ("3.png", 3), ("4.png", 4), ("n04/5.png", 5)]
+    {
         write(&data.path().join(place), &png(4, shade));
     }
     for (list, lines) in [
         ("train.csv", "filename,label\r\n2.png,n02\r\n3.png,n01\r\n1.png,n02\r\n"),
-        ("val.csv", "filename,label\n4.png,n03\n"),
-        ("test.csv", "1.png,n04\n\n"),
+        ("val.csv", "\u{feff}filename,label\n4.png, n03\n"),
+        ("test.csv", "n04/5.png,n04\n\n"),
     ] {
         write(&data.path().join(list), lines.as_bytes());
     }
@@ -93,7 +95,7 @@ fn lists_of_images_are_mini_imagenets() {
     let n02 = &pack.classes(Split::Train)[1];
     assert_eq!([pack.image(n02, 0)[0], pack.image(n02, 1)[0]], [2, 1], "as listed");
     // A list that changes makes another pack.
-    write(&data.path().join("test.csv"), b"2.png,n04\n");
+    write(&data.path().join("test.csv"), b"n04/5.png,n05\n");
     assert_ne!(prepared(&config).digest(), pack.digest());
 }
 
