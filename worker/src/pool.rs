@@ -92,7 +92,7 @@ impl Pool {
             let shared = Arc::clone(&pool.shared);
             let thread = std::thread::Builder::new()
                 .name(format!("compute-{index}"))
-                .spawn(move || shared.run())?;
+                .spawn(move || shared.run(index as u64))?;
             pool.threads.push(thread);
         }
         Ok(pool)
@@ -199,15 +199,15 @@ enum State {
 }
 
 impl Shared {
-    /// A thread's life.
-    fn run(&self) {
+    /// The life of the thread of this number.
+    fn run(&self, index: u64) {
         let mut thread = match catch_unwind(AssertUnwindSafe(|| self.work.thread())) {
             Ok(thread) => thread,
             Err(panic) => return self.fail(&ComputeError::Setup(message(&*panic))),
         };
         let mut version: Option<Arc<Vec<f32>>> = None;
         let mut ahead = Ahead::default();
-        while let Some((running, episodes)) = self.next(&mut *thread, &mut ahead) {
+        while let Some((running, episodes)) = self.next(index, &mut *thread, &mut ahead) {
             let outcome = catch_unwind(AssertUnwindSafe(|| {
                 let parameters = &running.computation.parameters;
                 if !version.as_ref().is_some_and(|version| Arc::ptr_eq(version, parameters)) {
@@ -226,9 +226,11 @@ impl Shared {
         }
     }
 
-    /// The next episodes of the oldest computation that has some left; waits for some, and draws others meanwhile.
+    /// The next episodes of the oldest computation that has some left for the thread of this number; waits for some, and draws
+    /// others meanwhile.
     fn next(
         &self,
+        index: u64,
         thread: &mut dyn WorkThread,
         ahead: &mut Ahead,
     ) -> Option<(Arc<Running>, EpisodeRange)> {
@@ -237,11 +239,16 @@ impl Shared {
             if !matches!(queue.state, State::Open) {
                 return None;
             }
-            while let Some(front) = queue.waiting.front() {
-                if let Some(episodes) = front.take(ahead.range(&front.computation)) {
-                    return Some((Arc::clone(front), episodes));
-                }
+            while queue.waiting.front().is_some_and(|front| !front.has_left()) {
                 queue.waiting.pop_front();
+            }
+            let mut occupying = queue.waiting.iter().filter(|running| running.occupies(index));
+            let taken = occupying.find_map(|running| {
+                let episodes = running.take(ahead.range(&running.computation))?;
+                Some((Arc::clone(running), episodes))
+            });
+            if taken.is_some() {
+                return taken;
             }
             let seen = self.changes.load(Ordering::Relaxed);
             let changed = || self.changes.load(Ordering::Relaxed) != seen;

@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use lyceum_common::assignment::Job;
 use lyceum_common::ids::EpisodeRange;
 use lyceum_common::reduction::{Partial, Reduction};
 use lyceum_common::report::EpisodeReport;
@@ -55,6 +56,20 @@ impl Running {
             sums: Mutex::new(sums),
             computation,
         }
+    }
+
+    /// Whether the thread of this number is to take part. A meta-step has no work for more threads than it has episodes, and
+    /// were these now some threads and now others, each would come to hold a frame, which may take gigabytes.
+    pub(super) fn occupies(&self, thread: u64) -> bool {
+        match self.computation.job {
+            Job::Gradient { .. } => thread < self.computation.episodes.div_ceil(self.abreast),
+            Job::Evaluation { .. } => true,
+        }
+    }
+
+    /// Whether a thread may still take episodes.
+    pub(super) fn has_left(&self) -> bool {
+        !self.ended.load(Ordering::Relaxed) && self.next.load(Ordering::Relaxed) < self.taken.len()
     }
 
     /// The next episodes to compute, each given once: those of `wanted` where they are left.
