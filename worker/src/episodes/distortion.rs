@@ -69,9 +69,10 @@ impl Distortion {
         rotation: Rotation,
         to: &mut Vec<f32>,
     ) {
-        // Grey images are compiled for themselves: a step of one byte is what makes them fast.
+        // Grey images, and those in colour, are compiled for themselves: steps that are known are what makes them fast.
         match shape {
             [rows, columns, 1] => self.write_pixels(image, [rows, columns, 1], rotation, to),
+            [rows, columns, 3] => self.write_pixels(image, [rows, columns, 3], rotation, to),
             _ => self.write_pixels(image, shape, rotation, to),
         }
     }

@@ -212,7 +212,10 @@ impl<T: Real> Layer<T> for ConvolutionBlock {
                 norm.forward(pass, &part.images, x);
             }
             let x = self.maps.of(&part.images);
-            self.forward.run(pass, part, x);
+            // With given statistics, nobody reads what is computed again later.
+            if !is_given || self.maps.again.is_none() {
+                self.forward.run(pass, part, x);
+            }
             if !is_given {
                 self.norm.statistics(pass, &part.images, x);
             }
