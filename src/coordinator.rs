@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use lyceum_coordinator::server::Listener;
+use tokio::task::block_in_place;
 
 use crate::output::tell;
 use crate::place::{Configuration, Places};
@@ -31,7 +32,8 @@ impl Coordinator {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let shutdown = signals::shutdown()?;
         let listener = Listener::bind(&self.listen).await?;
-        let job = Job::new(&self.configuration, &self.places, self.resume.as_deref())?;
+        let resume = self.resume.as_deref();
+        let job = block_in_place(|| Job::new(&self.configuration, &self.places, resume))?;
         tell(&format!("listening on {listener}"));
         job.serve(listener, shutdown, self.json).await
     }

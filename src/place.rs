@@ -1,11 +1,16 @@
 //! Where things lie: runs, and packs that were prepared.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
+use indicatif::{ProgressBar, ProgressFinish};
 use lyceum_common::config::RunConfig;
 use lyceum_common::pack::Pack;
 use lyceum_coordinator::run_folder::RunFolder;
+
+/// How often what shows that something goes on does.
+const TURN: Duration = Duration::from_millis(100);
 
 /// Which configuration, and what is changed in it.
 #[derive(Debug, clap::Args)]
@@ -64,6 +69,11 @@ impl Cache {
 
     /// The data pack of a run; none where its episodes are made up on the way.
     pub(crate) fn pack(&self, config: &RunConfig) -> anyhow::Result<Option<std::sync::Arc<Pack>>> {
+        // Tens of thousands of images take a minute; what was prepared already, no time.
+        let text = format!("preparing the data ({})", config.data.kind());
+        let spinner = ProgressBar::new_spinner().with_finish(ProgressFinish::AndClear);
+        spinner.set_message(text);
+        spinner.enable_steady_tick(TURN);
         Ok(lyceum_common::data::prepare(&config.data, &self.folder())?)
     }
 }

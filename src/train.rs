@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use lyceum_coordinator::server::Listener;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, block_in_place};
 use tokio_util::sync::CancellationToken;
 
 use crate::place::{Configuration, Places};
@@ -37,7 +37,7 @@ impl Train {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let Self { configuration, places, workers, threads, resume, json } = self;
         let shutdown = signals::shutdown()?;
-        let job = Job::new(&configuration, &places, resume.as_deref())?;
+        let job = block_in_place(|| Job::new(&configuration, &places, resume.as_deref()))?;
         let listener = Listener::bind("127.0.0.1:0").await?;
         let threads = threads.unwrap_or_else(|| default_threads(workers));
         let failed = CancellationToken::new();

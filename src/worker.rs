@@ -27,7 +27,7 @@ pub(crate) struct Worker {
     #[arg(long, default_value = "worker")]
     name: String,
     /// Seconds to try for a coordinator that never answered
-    #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 600.0)]
     wait: f64,
     #[command(flatten)]
     cache: Cache,
@@ -45,6 +45,7 @@ impl Worker {
             threads,
             cache: self.cache.folder(),
         };
+        tell(&format!("joining {}", local.coordinator));
         match session::run(&local.options(wait), &builder, shutdown).await? {
             Ended::Finished => tell("the run is over"),
             Ended::Stopped => tell("stopped"),
