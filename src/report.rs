@@ -138,7 +138,14 @@ fn protocol(config: &RunConfig, steps: Option<usize>, parts: &[String]) -> Strin
 
 /// The data, with its split.
 fn of_data(data: &DataConfig) -> String {
-    let DataConfig::Omniglot(omniglot) = data else { return data.kind().to_owned() };
+    let omniglot = match data {
+        DataConfig::Omniglot(omniglot) => omniglot,
+        DataConfig::Folder(folder) => {
+            let name = folder.path.file_name().unwrap_or(folder.path.as_os_str());
+            return format!("images of the folder {}", name.display());
+        }
+        _ => return data.kind().to_owned(),
+    };
     let split = match omniglot.split {
         OmniglotSplit::Lake { .. } => "background / evaluation",
         OmniglotSplit::Vinyals { .. } => "Vinyals' split",
