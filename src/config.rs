@@ -1,4 +1,4 @@
-//! `lyceum config`: a configuration with every default spelled out.
+//! `lyceum config`: a configuration with its defaults; what is off is left out.
 
 use crate::output::print;
 use crate::place::Configuration;

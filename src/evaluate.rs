@@ -20,8 +20,8 @@ use crate::trained::{Mode, Trained, set_steps};
 
 /// Adapts the trained model to episodes of classes that it never saw, and tests it on their query sets.
 ///
-/// What it finds of few-shot episodes is kept one by one in the run's folder, in `evaluations`, and of a learned optimizer in
-/// `comparison`.
+/// Of few-shot classification every episode's accuracy and loss are kept in the run's folder, in `evaluations`, and of a
+/// learned optimizer its curves, in `comparison`; of regression nothing is kept.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Evaluate {
     /// The run's folder, or its name below --runs

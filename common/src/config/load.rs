@@ -164,7 +164,7 @@ impl RunConfig {
         parse("configuration", text, &[])
     }
 
-    /// The whole configuration as TOML, with the defaults spelled out.
+    /// The configuration as TOML, with the defaults spelled out; what is off is left out.
     ///
     /// # Panics
     /// Where a number is above 2⁶³ − 1, the largest that TOML can hold: no configuration that is

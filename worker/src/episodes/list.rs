@@ -13,8 +13,8 @@
 //! | `episodes` | an array an episode, of as many objects as there are ways, in the order of the labels |
 //!
 //! A way is its `class`, a place in `classes`; `quarters`, how often it is turned by 90° counter-clockwise (none where
-//! absent); and `images`, places among the class's images in the order of their files' names: `shots` of support, then
-//! `queries` of query.
+//! absent); and `images`, places among the class's images in the order of their files' names, or of the list that names them:
+//! `shots` of support, then `queries` of query.
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
