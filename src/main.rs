@@ -58,7 +58,7 @@ enum Command {
     Report(report::Report),
     /// Computes one episode from a file, to compare with another framework
     Gradient(gradient::Gradient),
-    /// Prints a configuration with every default spelled out
+    /// Prints a configuration with its defaults; what is off is left out
     Config(config::Config),
     /// Times named workloads against the machine's peak
     Bench(bench::Bench),
@@ -109,5 +109,31 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Config(config) => config.run(),
         Command::Bench(bench) => tokio::task::block_in_place(|| bench.run()),
         Command::Health(health) => health.run().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_contradicts_itself_nowhere() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_readmes_commands_are_understood() {
+        // A line that goes on in the next is one command with it.
+        let readme = include_str!("../README.md").replace("\\\n", " ");
+        let commands: Vec<_> = readme.lines().filter(|line| line.starts_with("lyceum ")).collect();
+        assert!(commands.len() > 10, "{commands:?}");
+        for line in commands {
+            let command = line.split(" #").next().unwrap_or(line);
+            if let Err(error) = Cli::try_parse_from(command.split_whitespace()) {
+                panic!("`{command}`: {error}");
+            }
+        }
     }
 }

@@ -48,9 +48,24 @@ fn code(line: &str) -> &str {
     line.find("//").map_or(line, |comment| &line[..comment])
 }
 
-/// What stands before a file's tests.
+/// What stands before a file's tests: a module that an attribute keeps for them, and that begins right there. Such an
+/// attribute on `mod tests;`, or on a function, ends nothing.
 fn product(text: &str) -> &str {
-    text.find("#[cfg(test)]").map_or(text, |tests| &text[..tests])
+    let (mut here, mut attributes) = (0, None);
+    for line in text.split_inclusive('\n') {
+        let item = line.trim();
+        if item.starts_with("#[cfg(") && has_word(item, "test") {
+            attributes = attributes.or(Some(here));
+        } else if !item.starts_with("#[")
+            && !item.starts_with("//")
+            && let Some(tests) = attributes.take()
+            && item.ends_with("mod tests {")
+        {
+            return &text[..tests];
+        }
+        here += line.len();
+    }
+    text
 }
 
 /// `path:line` of each line of code of which `is_wrong`, in files that `concerns` picks, tests left out.
@@ -97,6 +112,28 @@ fn has_word(line: &str, word: &str) -> bool {
 
 fn nothing(of: &str, found: &[String]) {
     assert!(found.is_empty(), "{of}:\n{}", found.join("\n"));
+}
+
+#[test]
+fn a_files_product_ends_where_a_module_of_tests_begins() {
+    let behind = "fn behind() {}\n";
+    for tests in [
+        "#[cfg(test)]\nmod tests {\n",
+        "#[cfg(all(test, unix))]\nmod tests {\n",
+        "#[cfg(test)]\n// Another module's tests use them.\n#[expect(dead_code)]\npub(super) mod tests {\n",
+    ] {
+        assert_eq!(product(&format!("{behind}\n{tests}{behind}}}\n")), format!("{behind}\n"));
+    }
+    for item in [
+        "#[cfg(test)]\nmod tests;\n",
+        "#[cfg(test)]\npub(crate) mod test_support;\n",
+        "    #[cfg(test)]\n    pub(crate) fn length() {}\n",
+        "#[cfg(unix)]\nmod tests {\n",
+        "#[cfg(test)]\nmod tests;\nmod tests {\n",
+    ] {
+        let text = format!("{item}{behind}");
+        assert_eq!(product(&text), text);
+    }
 }
 
 #[test]

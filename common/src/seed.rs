@@ -286,6 +286,70 @@ mod tests {
         assert_eq!(draw(1, 2, 3, Purpose::Classes), draws[0]);
     }
 
+    /// Every purpose, from the first on: one that is new does not compile before it has its place here.
+    fn purposes() -> impl Iterator<Item = Purpose> {
+        std::iter::successors(Some(Purpose::Classes), |purpose| {
+            Some(match purpose {
+                Purpose::Classes => Purpose::Images,
+                Purpose::Images => Purpose::Augmentation,
+                Purpose::Augmentation => Purpose::ClassAugmentation,
+                Purpose::ClassAugmentation => Purpose::Function,
+                Purpose::Function => Purpose::InnerBatches,
+                Purpose::InnerBatches => Purpose::Start,
+                Purpose::Start => Purpose::Perturbations,
+                Purpose::Perturbations => return None,
+            })
+        })
+    }
+
+    #[test]
+    fn no_two_purposes_and_no_two_evaluations_share_a_stream() {
+        let run = Seed::of_run(1);
+        let steps = [0, 1].map(|step| run.step(MetaStep(step)));
+        let evaluations = Split::ALL.map(|split| run.evaluation_on(split));
+        let mut streams = vec![run.initialisation(), run.class_split()];
+        for step in steps.into_iter().chain(evaluations) {
+            for episode in [0, 1].map(|index| step.episode(EpisodeIndex(index))) {
+                streams.extend(purposes().map(|purpose| episode.stream(purpose)));
+                streams.extend([0, 1].map(|step| episode.minibatch(step)));
+            }
+        }
+        let begin = |mut stream: Generator| [stream.bits(), stream.bits()];
+        let mut begins: Vec<_> = streams.into_iter().map(begin).collect();
+        let count = begins.len();
+        assert_eq!(count, 2 + (2 + 3) * 2 * (8 + 2), "every one is looked at");
+        begins.sort_unstable();
+        begins.dedup();
+        assert_eq!(begins.len(), count);
+    }
+
+    /// What `proto/lyceum/v1/farm.proto` tells people who write a worker of their own.
+    #[test]
+    fn streams_are_the_protocols_test_vectors() {
+        let stream = |seed, step, episode, purpose| {
+            Seed::of_run(seed).step(MetaStep(step)).episode(EpisodeIndex(episode)).stream(purpose)
+        };
+        let first = stream(0, 0, 0, Purpose::Classes);
+        let second = stream(7, 3, 5, Purpose::Images);
+        let evaluation = Seed::of_run(7).evaluation_on(Split::Test).episode(EpisodeIndex(1));
+        let third = evaluation.stream(Purpose::Function);
+        for (stream, words) in [
+            (&first, [0x7f48_14aa, 0x17bf_6258, 0x4d5d_7931, 0x9eb8_f49f]),
+            (&second, [0x7edc_d1b9, 0xce43_bbe8, 0xe007_c5ad, 0x1fa6_ed6a]),
+            (&third, [0xe07d_0416, 0xd47c_75ef, 0xe948_8fd0, 0x3da2_c12a]),
+        ] {
+            let mut stream = stream.clone();
+            assert_eq!([(); 4].map(|()| stream.bits()), words);
+        }
+        let mut below = first.clone();
+        assert_eq!([(); 4].map(|()| below.below(20)), [9, 1, 6, 12]);
+        let mut chosen = [0; 5];
+        first.clone().choose(5, &mut chosen);
+        assert_eq!(chosen, [2, 0, 1, 3, 4]);
+        assert!((third.clone().uniform(0.1, 5.0) - 4.396_847).abs() < 1e-6);
+        assert!((third.clone().normal() - 0.986_354).abs() < 1e-6);
+    }
+
     #[test]
     fn an_episodes_seed_knows_its_place() {
         let seed = Seed::of_run(1).evaluation_on(Split::Test).episode(EpisodeIndex(9));

@@ -51,3 +51,42 @@ impl Stopwatch {
         spent
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use lyceum_common::ids::MetaStep;
+    use lyceum_common::report::Estimate;
+
+    use super::*;
+
+    #[test]
+    fn neither_evaluations_nor_waiting_for_the_first_worker_are_training() {
+        let begin = Instant::now();
+        let at = |seconds: u64| begin + Duration::from_secs(seconds);
+        let report = |kind| Report {
+            kind,
+            step: MetaStep(2),
+            episodes: 12,
+            loss: Estimate { mean: 0.5, interval: 0.1 },
+            accuracy: None,
+            workers: 1,
+        };
+        let mut stopwatch = Stopwatch::start(begin);
+        stopwatch.work_begins(at(100));
+        stopwatch.step(at(102));
+        let validation = stopwatch.report(at(106), &report(ReportKind::Validation));
+        stopwatch.step(at(107));
+        let training = stopwatch.report(at(107), &report(ReportKind::Training));
+        // Four seconds of evaluation, and two and one of training.
+        let rates = [validation, training].map(|timing| timing.episodes_per_second);
+        assert_eq!(rates, [3.0, 4.0]);
+        assert_eq!([validation, training].map(|timing| timing.seconds), [106.0, 107.0]);
+
+        // What was reported is not counted again.
+        stopwatch.step(at(113));
+        let training = stopwatch.report(at(113), &report(ReportKind::Training));
+        assert_eq!(training.episodes_per_second, 2.0);
+        let test = stopwatch.report(at(125), &report(ReportKind::Test));
+        assert_eq!(test.episodes_per_second, 1.0);
+    }
+}

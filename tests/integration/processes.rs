@@ -6,7 +6,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use crate::command::{lyceum, refused};
+use crate::command::{lyceum, object, printed, refused};
 
 /// How long a line may take to come before the test gives up.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -24,9 +24,17 @@ const RUN: [&str; 9] = [
     "network.conv4.filters=8",
 ];
 
-fn with_run<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
-    let overrides = RUN.iter().flat_map(|&change| ["--set", change]);
-    arguments.iter().copied().chain(overrides).collect()
+/// Changes that make it one of a moment, with two checkpoints.
+const BRIEF: [&str; 3] =
+    ["training.meta_steps=4", "training.validate_every=2", "training.checkpoint_every=2"];
+
+fn sets<'a>(changes: &[&'a str]) -> Vec<&'a str> {
+    changes.iter().flat_map(|&change| ["--set", change]).collect()
+}
+
+/// The command on [`RUN`]. Of changes to one key the later counts: those among the arguments.
+fn with_run<'a>(command: &'a str, arguments: &[&'a str]) -> Vec<&'a str> {
+    [&[command][..], &sets(&RUN)[..], arguments].concat()
 }
 
 fn digest(output: &Output) -> String {
@@ -39,9 +47,8 @@ fn digest(output: &Output) -> String {
 }
 
 fn train(folder: &Path, arguments: &[&str]) -> String {
-    let mut all = vec!["train", "--json"];
-    all.extend(arguments);
-    digest(&lyceum(folder, &with_run(&all)).output().unwrap())
+    let all = with_run("train", &[&["--json"][..], arguments].concat());
+    digest(&lyceum(folder, &all).output().unwrap())
 }
 
 /// A process whose standard error is read line by line; killed when the test is over.
@@ -97,12 +104,12 @@ impl Drop for Process {
 }
 
 #[cfg(unix)]
-fn interrupt(process: &Process) {
-    let done =
-        Command::new("kill").args(["-INT", &process.child.id().to_string()]).status().unwrap();
-    assert!(done.success());
+fn signal(process: &Process, name: &str) {
+    let arguments = [format!("-{name}"), process.child.id().to_string()];
+    assert!(Command::new("kill").args(arguments).status().unwrap().success());
 }
 
+#[cfg(unix)]
 #[test]
 fn threads_workers_and_a_killed_worker_change_no_bit() {
     let folder = tempfile::tempdir().unwrap();
@@ -111,7 +118,7 @@ fn threads_workers_and_a_killed_worker_change_no_bit() {
     assert_eq!(train(folder, &["--threads", "2"]), expected);
     assert_eq!(train(folder, &["--workers", "3", "--threads", "1"]), expected);
 
-    let arguments = with_run(&["coordinator", "--listen", "127.0.0.1:0", "--json"]);
+    let arguments = with_run("coordinator", &["--listen", "127.0.0.1:0", "--json"]);
     let coordinator = Process::start(folder, &arguments);
     let address = coordinator.line_with("listening on ").replace("listening on ", "");
     let worker =
@@ -121,11 +128,13 @@ fn threads_workers_and_a_killed_worker_change_no_bit() {
     coordinator.line_with(" joined");
     coordinator.line_with("training at step 10 ");
     first.child.kill().unwrap();
+    // The one that is left waits, so that the run does not end before the late one has joined.
+    signal(&second, "STOP");
     assert!(!first.child.wait().unwrap().success(), "it was at work when it was killed");
     coordinator.line_with(" left");
-    coordinator.line_with("training at step ");
     let late = worker();
     coordinator.line_with(" joined");
+    signal(&second, "CONT");
     assert_eq!(digest(&coordinator.end()), expected);
     assert!(
         second.end().status.success() && late.end().status.success(),
@@ -139,10 +148,10 @@ fn a_run_that_was_stopped_goes_on_to_the_same_bits() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let expected = train(folder, &["--threads", "1"]);
-    let arguments = with_run(&["train", "--threads", "1", "--runs", "stopped"]);
+    let arguments = with_run("train", &["--threads", "1", "--runs", "stopped"]);
     let run = Process::start(folder, &arguments);
     run.line_with("training at step 15 ");
-    interrupt(&run);
+    signal(&run, "INT");
     let ended = run.end();
     assert!(ended.status.success());
     assert!(String::from_utf8_lossy(&ended.stderr).contains("stopped after meta-step"));
@@ -204,9 +213,7 @@ fn bad_input_is_refused_by_its_name() {
 #[test]
 fn a_run_outlives_whoever_listens_to_it() {
     let folder = tempfile::tempdir().unwrap();
-    let sets = ["training.meta_steps=30", "training.report_every=1", "training.test_episodes=8"];
-    let sets = sets.iter().flat_map(|&set| ["--set", set]);
-    let arguments: Vec<_> = ["train", "--json"].into_iter().chain(sets).collect();
+    let arguments = with_run("train", &[&["--json"][..], &sets(&BRIEF)[..]].concat());
     let mut command = lyceum(folder.path(), &arguments);
     let mut run = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(run.stderr.take());
@@ -219,10 +226,10 @@ fn a_run_outlives_whoever_listens_to_it() {
 fn a_damaged_checkpoint_costs_meta_steps_and_no_bit() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let expected = train(folder, &["--threads", "1", "--set", "training.checkpoint_every=600"]);
+    let expected = train(folder, &sets(&BRIEF));
     let checkpoints = folder.join("runs/glyphs-maml/checkpoints");
     let latest = std::fs::read_to_string(checkpoints.join("latest")).unwrap();
-    assert_eq!(latest, "step-001200.safetensors");
+    assert_eq!(latest, "step-000004.safetensors");
     let file = std::fs::OpenOptions::new().write(true).open(checkpoints.join(&latest)).unwrap();
     file.set_len(file.metadata().unwrap().len() / 2).unwrap();
 
@@ -231,15 +238,15 @@ fn a_damaged_checkpoint_costs_meta_steps_and_no_bit() {
     assert_eq!(digest(&resumed), expected);
     let errors = String::from_utf8_lossy(&resumed.stderr);
     let warning = errors.lines().find(|line| line.contains(&latest)).expect("a warning");
-    assert!(warning.contains("step-000600.safetensors"), "{warning}");
-    assert!(errors.contains("at meta-step 600"), "{errors}");
+    assert!(warning.contains("step-000002.safetensors"), "{warning}");
+    assert!(errors.contains("at meta-step 2\n"), "{errors}");
 }
 
 #[test]
 fn a_checkpoint_of_another_layout_is_refused_by_its_tensor() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    train(folder, &["--threads", "1", "--set", "training.checkpoint_every=600"]);
+    train(folder, &sets(&BRIEF));
     let config = folder.join("runs/glyphs-maml/config.toml");
     let text = std::fs::read_to_string(&config).unwrap();
     assert!(text.contains("filters = 8"));
@@ -253,40 +260,74 @@ fn a_checkpoint_of_another_layout_is_refused_by_its_tensor() {
 }
 
 #[test]
-fn reference_cases_are_within_their_tolerances() {
-    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
-    for name in [
-        "maml_stride_1step",
-        "maml_pool_5step",
-        "maml_rgb_2step",
-        "fomaml_pool_5step",
-        "anil_pool_5step",
-        "reptile_stride_5step",
-        "meta_sgd_stride_2step",
-        "maml_sinusoid",
-        "learned_optimizer_quadratic",
-        "learned_optimizer_mlp",
+fn a_run_that_diverges_says_where_and_saves_its_last_complete_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    // Inner steps that lead nowhere, and a meta-step whose meta-parameters do.
+    for (name, change, step) in [
+        ("name=at-once", "learner.maml.inner_rate=1e38", 0),
+        ("name=later", "meta_optimizer.rate=1e38", 1),
     ] {
-        let out = tempfile::NamedTempFile::new().unwrap();
-        let arguments = ["gradient", name, "--json", "--out", out.path().to_str().unwrap()];
-        let output = lyceum(&cases, &arguments).output().unwrap();
-        let line: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        assert!(output.status.success(), "{name}: {line}");
-        assert!(line["gradient_error"].as_f64().unwrap() < 2e-5, "{name}: {line}");
-        let written = std::fs::read(out.path()).unwrap();
-        let tensors = safetensors::SafeTensors::deserialize(&written).unwrap();
-        assert!(tensors.names().iter().any(|name| name.starts_with("meta_gradient/")), "{name}");
+        let arguments = [&["train", "sinusoid-maml"][..], &sets(&[name, change])[..]].concat();
+        let place = format!("diverged: meta-step {step} gives values that are not finite");
+        refused(folder, &arguments, &["error: ", &place, "in episodes 0..25"]);
+        let run = folder.join("runs").join(name.replace("name=", ""));
+        let latest = std::fs::read_to_string(run.join("checkpoints/latest")).unwrap();
+        assert_eq!(latest, format!("step-{step:06}.safetensors"));
+        assert!(run.join("checkpoints").join(latest).is_file());
+        assert!(!run.join("model.safetensors").exists(), "it came to nothing");
     }
+}
+
+#[test]
+fn a_printed_configuration_is_the_one_that_was_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let asked = [&["config", "glyphs-maml"][..], &sets(&["seed=3"])[..]].concat();
+    let mine = printed(folder, &asked);
+    assert!(mine.lines().any(|line| line == "seed = 3"), "{mine}");
+    std::fs::write(folder.join("mine.toml"), &mine).unwrap();
+    assert_eq!(printed(folder, &["config", "mine.toml"]), mine);
+    let back = [&["config", "mine.toml"][..], &sets(&["seed=0"])[..]].concat();
+    assert_eq!(printed(folder, &back), printed(folder, &["config"]), "the default is the preset");
+}
+
+#[test]
+fn a_gradient_is_compared_and_written() {
+    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+    let out = tempfile::NamedTempFile::new().unwrap();
+    let arguments = ["gradient", "maml_sinusoid", "--out", out.path().to_str().unwrap()];
+    let line = object(&cases, &arguments);
+    assert!(line["gradient_error"].as_f64().unwrap() < 2e-5, "{line}");
+    let written = std::fs::read(out.path()).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&written).unwrap();
+    let names = tensors.names();
+    let gradients = names.iter().filter(|name| name.starts_with("meta_gradient/layers.")).count();
+    assert_eq!(gradients, 6, "a weight and a bias of each of three layers: {names:?}");
+    assert!(names.contains(&"loss") && names.contains(&"output"), "{names:?}");
+}
+
+#[test]
+fn a_gradient_beyond_the_tolerances_ends_with_an_error() {
+    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let text = std::fs::read_to_string(cases.join("maml_sinusoid.toml")).unwrap();
+    assert!(text.contains("inner_lr = 0.01\n"), "{text}");
+    let other = text.replace("inner_lr = 0.01\n", "inner_lr = 0.02\n");
+    std::fs::write(folder.join("other.toml"), other).unwrap();
+    let numbers = "other.safetensors";
+    std::fs::copy(cases.join("maml_sinusoid.safetensors"), folder.join(numbers)).unwrap();
+    refused(folder, &["gradient", "other"], &["other: beyond the tolerances of single precision"]);
 }
 
 #[test]
 fn a_learned_optimizer_is_compared_with_hand_made_ones() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let sets = ["training.meta_steps=4", "training.validate_every=2", "training.test_episodes=9"];
-    let sets = sets.iter().flat_map(|&set| ["--set", set]);
-    let train: Vec<_> = ["train", "quadratics-learned-optimizer"].into_iter().chain(sets).collect();
-    assert!(lyceum(folder, &train).output().unwrap().status.success());
+    let small =
+        sets(&["training.meta_steps=4", "training.validate_every=2", "training.test_episodes=9"]);
+    printed(folder, &[&["train", "quadratics-learned-optimizer"][..], &small[..]].concat());
     let evaluate = |more: &[&str]| {
         let mut all = vec!["evaluate", "quadratics-learned-optimizer", "--json", "--steps", "12"];
         all.extend(more);

@@ -82,15 +82,24 @@ async fn three_workers_come_to_the_bits_of_one_with_every_metric_learner() {
 // Workers hold a thread each while they wait for one another.
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn three_workers_come_to_the_bits_of_one_with_every_kin_of_maml() {
+    let two_steps = "learner.maml.inner_steps=2";
     let plus_plus = [
         "learner.maml.inner_steps=3",
         "learner.maml.multi_step_loss.meta_steps=3",
         "learner.maml.learned_rates=true",
         "learner.maml.batch_norm_per_step=true",
     ];
+    let reptile = "learner.reptile={ inner_optimizer = 'adam', inner_rate = 0.01, inner_steps = 3, evaluation_steps = 2, \
+        training_shots = 4, inner_batch = 5, evaluation_batch = 3, carry_squares = true }";
     for learner in [
-        &plus_plus[..],
+        &[two_steps][..],
+        &[two_steps, "learner.maml.order=first"],
+        &[two_steps, "learner.maml.adapt=head", "learner.maml.inner_clip.value=0.05"],
+        &[two_steps, "network.conv4.filters=16", "training.precision=bfloat16"],
+        &plus_plus,
         &["learner.maml.initial_head=prototypes"],
+        &["learner.meta_sgd={ inner_steps = 2, evaluation_steps = 2 }"],
+        &[reptile],
         &["learner.meta_curvature={ inner_rate = 0.1, inner_steps = 2, evaluation_steps = 2 }"],
         &["learner.imaml={ inner_rate = 0.1, inner_steps = 3, evaluation_steps = 2 }"],
     ] {
@@ -102,7 +111,8 @@ async fn three_workers_come_to_the_bits_of_one_with_every_kin_of_maml() {
 
         let layout = layout_of(&config).unwrap();
         let initial = layout.initialise(Seed::of_run(config.seed).initialisation());
-        // A convolution's bias does nothing ahead of a batch norm.
+        // A convolution's bias does nothing ahead of a batch norm: neither does its rate, and what there is of its gradient,
+        // and of the squares, is rounding.
         for entry in layout.entries().iter().filter(|entry| !entry.name.ends_with("conv.bias")) {
             let moved = alone.values()[entry.range()] != initial[entry.range()];
             assert!(moved, "{learner:?}: {} never moved", entry.name);

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lyceum_common::config::RunConfig;
+use lyceum_common::ids::Digest;
 use lyceum_common::pack::Pack;
-use lyceum_common::wire::pb;
+use lyceum_common::wire::{digest_bytes, pb};
 use lyceum_coordinator::observation::Observation;
 use lyceum_coordinator::run::Outcome;
 use lyceum_coordinator::server::Listener;
@@ -13,8 +14,9 @@ use lyceum_worker::session::{self, Ended, SessionError};
 use lyceum_worker::work::Work;
 use pb::coordinator_message::Message as Down;
 use pb::worker_message::Message as Up;
+use tokio_stream::StreamExt as _;
 use tokio_util::sync::CancellationToken;
-use tonic::Code;
+use tonic::{Code, Status};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
@@ -76,6 +78,65 @@ async fn rubbish_is_refused_and_changes_no_bit() {
     assert_eq!(honest.await.unwrap().unwrap(), Ended::Finished);
 }
 
+fn hello(threads: u32) -> Up {
+    let (name, instruction_set) = ("raw".into(), "abacus".into());
+    Up::Hello(pb::Hello { protocol_version: 1, name, threads, instruction_set })
+}
+
+/// How the coordinator parts with a worker that says this, stays on the line, and computes nothing.
+async fn parted(address: &str, said: Vec<Up>) -> Status {
+    let mut client = pb::FarmClient::connect(format!("http://{address}")).await.unwrap();
+    let messages = said.into_iter().map(|message| pb::WorkerMessage { message: Some(message) });
+    let up = tokio_stream::iter(messages).chain(tokio_stream::pending());
+    let mut down = match client.work(up).await {
+        Ok(response) => response.into_inner(),
+        Err(status) => return status,
+    };
+    loop {
+        match down.message().await {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("the stream ended without a reason"),
+            Err(status) => return status,
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_out_of_turn_are_refused_by_what_was_expected() {
+    let small = "data.glyphs.classes=[12, 6, 6]".to_owned();
+    let config = lyceum_common::config::load("glyphs-maml", &[small]).unwrap();
+    let coordinator = Coordinator::start(config).await;
+    let address = &coordinator.address;
+    let ready = || Up::Ready(pb::Ready {});
+    let chunk = || Up::Chunk(pb::Chunk { data: vec![0; 4].into() });
+    for (said, expected) in [
+        (vec![ready()], "hello: missing"),
+        (vec![hello(0)], "hello.threads: 0 is not in 1..="),
+        (vec![hello(1), hello(1)], "ready: missing"),
+        (vec![hello(1), chunk()], "ready: missing"),
+        (vec![hello(1), ready(), ready()], "message: a submission is expected"),
+        (vec![hello(1), ready(), chunk()], "message: a submission is expected"),
+    ] {
+        let status = parted(address, said).await;
+        assert_eq!(status.code(), Code::InvalidArgument, "{status}");
+        assert!(status.message().starts_with(expected), "`{expected}` is not in: {status}");
+    }
+
+    let mut client = pb::FarmClient::connect(format!("http://{address}")).await.unwrap();
+    let unknown = Digest::of(b"another run's pack");
+    for (digest, code, expected) in [
+        (digest_bytes(unknown), Code::NotFound, unknown.to_string()),
+        (vec![0; 3].into(), Code::InvalidArgument, "pack_request.digest: 3 bytes".to_owned()),
+    ] {
+        let status = client.fetch_pack(pb::PackRequest { digest }).await.map(drop).unwrap_err();
+        assert_eq!(status.code(), code, "{status}");
+        assert!(status.message().contains(&expected), "`{expected}` is not in: {status}");
+    }
+    drop(client);
+    coordinator.shutdown.cancel();
+    assert!(matches!(coordinator.outcome().await.0, Outcome::Stopped { .. }));
+}
+
 fn no_work(
     _: &RunConfig,
     _: Option<Arc<Pack>>,
@@ -85,14 +146,13 @@ fn no_work(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_coordinator_that_is_not_there_is_named() {
-    let listener = Listener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.address().to_owned();
-    drop(listener);
-    let mut options = options(&address, "lost", 1, std::path::Path::new("unused"));
+    // A port that was free a moment ago may be another's by now; this one nobody listens on.
+    let address = "127.0.0.1:1";
+    let mut options = options(address, "lost", 1, std::path::Path::new("unused"));
     options.wait = Duration::from_millis(150);
     let error = session::run(&options, &no_work, CancellationToken::new()).await.unwrap_err();
     assert!(matches!(error, SessionError::Unreachable { .. }), "{error:?}");
-    assert!(error.to_string().contains(&address), "{error}");
+    assert!(error.to_string().contains(address), "{error}");
 
     for (address, problem) in [("http://", "invalid"), ("unix:", "it names no file")] {
         options.coordinator = address.into();
@@ -117,6 +177,22 @@ async fn a_worker_that_cannot_build_the_run_says_why() {
     assert_eq!(error.to_string(), "the run cannot be worked on: nothing can be built here");
     coordinator.shutdown.cancel();
     assert!(matches!(coordinator.outcome().await.0, Outcome::Stopped { .. }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_that_cannot_be_written_ends_the_run_with_its_name() {
+    let coordinator = Coordinator::start(config(&[])).await;
+    let run = coordinator.folder.path().join(&coordinator.config.name);
+    let checkpoints = run.join("checkpoints");
+    std::fs::remove_dir(&checkpoints).unwrap();
+    std::fs::write(&checkpoints, "in the way").unwrap();
+    let worker = worker(&coordinator, "w", 1);
+    let (error, _folder) = coordinator.failed().await;
+    let error = error.to_string();
+    let first = checkpoints.join("step-000010.safetensors").display().to_string();
+    assert!(error.starts_with(&first), "{error}");
+    // It would wait for another coordinator to go on with the run.
+    worker.abort();
 }
 
 #[tokio::test(flavor = "multi_thread")]

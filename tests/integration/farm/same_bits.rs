@@ -1,16 +1,16 @@
 //! Whoever works, and whatever happens to them: the same digest.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Barrier, Mutex, mpsc};
 
 use lyceum_common::ids::MetaStep;
 use lyceum_coordinator::observation::Observation;
-use lyceum_coordinator::run::Outcome;
+use lyceum_coordinator::run::{Outcome, Progress};
 use lyceum_worker::session::Ended;
 use tokio::sync::oneshot;
 
 use super::stub::Hook;
-use super::support::{Coordinator, config, undisturbed, worker, worker_with};
+use super::support::{Coordinator, Working, config, undisturbed, worker, worker_with};
 
 /// A hook that says so at episode `at`, and then holds it until the sender is dropped.
 fn gate(at: usize) -> (Hook, oneshot::Receiver<()>, mpsc::Sender<()>) {
@@ -28,11 +28,32 @@ fn gate(at: usize) -> (Hook, oneshot::Receiver<()>, mpsc::Sender<()>) {
     (hook, when_reached, release)
 }
 
+/// Workers with so many threads each, none of which goes on from its first episode before all have one.
+///
+/// There are episodes for all: of the eight ranges of three that a meta-step is cut into, a worker has two at most until it
+/// answers.
+fn workers_together<const N: usize>(
+    coordinator: &Coordinator,
+    threads: [usize; N],
+) -> [Working; N] {
+    let together = Arc::new(Barrier::new(threads.iter().sum()));
+    threads.map(|threads| {
+        let (together, episodes) = (Arc::clone(&together), AtomicUsize::new(0));
+        let hook = move || {
+            // A thread that waits comes to no other episode: so many calls are one of each thread.
+            if episodes.fetch_add(1, Ordering::Relaxed) < threads {
+                together.wait();
+            }
+        };
+        worker_with(coordinator, &format!("w{threads}"), threads, Arc::new(hook))
+    })
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn three_workers_come_to_the_bits_of_one() {
     let expected = undisturbed(config(&[])).await;
     let coordinator = Coordinator::start(config(&["farm.assignment=3"])).await;
-    let workers = [1, 2, 3].map(|threads| worker(&coordinator, &format!("w{threads}"), threads));
+    let workers = workers_together(&coordinator, [1, 2, 3]);
     let folder = coordinator.folder.path().join(&coordinator.config.name);
     let (outcome, _folder) = coordinator.outcome().await;
     let Outcome::Completed(completed) = outcome else { panic!("{outcome:?}") };
@@ -52,7 +73,7 @@ async fn workers_on_a_unix_domain_socket_come_to_the_bits_of_tcp() {
     let coordinator = Coordinator::start_on_socket(config(&["farm.assignment=3"])).await;
     let socket = coordinator.folder.path().join("socket");
     assert!(socket.exists());
-    let workers = [1, 2].map(|threads| worker(&coordinator, &format!("w{threads}"), threads));
+    let workers = workers_together(&coordinator, [1, 2]);
     let (outcome, _folder) = coordinator.outcome().await;
     let Outcome::Completed(completed) = outcome else { panic!("{outcome:?}") };
     assert_eq!(completed.parameters.digest(), expected);
@@ -78,17 +99,35 @@ async fn a_worker_that_vanishes_and_one_that_comes_late_change_no_bit() {
     drop(release);
     assert!(doomed.await.unwrap_err().is_cancelled());
 
-    let left = coordinator.see(|seen| matches!(seen, Observation::Left(_))).await;
-    assert!(matches!(left, Observation::Left(_)), "the worker was missed while the run went on");
+    coordinator.see(|seen| matches!(seen, Observation::Left(_))).await;
     let late = worker(&coordinator, "late", 2);
-    let joined = coordinator
+    coordinator
         .see(|seen| matches!(seen, Observation::Joined(_, hello) if hello.name == "late"))
         .await;
-    assert!(matches!(joined, Observation::Joined(..)));
     drop(steady_release);
     assert_eq!(coordinator.completed().await.parameters.digest(), expected);
     assert_eq!(late.await.unwrap().unwrap(), Ended::Finished);
     assert_eq!(steady.await.unwrap().unwrap(), Ended::Finished);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_hangs_loses_its_episodes_to_another_and_no_bit() {
+    let expected = undisturbed(config(&[])).await;
+    let config = config(&["farm.assignment=2", "farm.lease_seconds=0.1"]);
+    let mut coordinator = Coordinator::start(config).await;
+    let (hook, at_twenty, release) = gate(20);
+    let hanging = worker_with(&coordinator, "hanging", 1, hook);
+    at_twenty.await.unwrap();
+    let steady = worker(&coordinator, "steady", 1);
+    // The one that hangs is there to the end, and still has what it was given first.
+    let is_last = |progress: &Progress| progress.step == MetaStep(30) && progress.workers == 2;
+    coordinator
+        .see(|seen| matches!(seen, Observation::Progress(progress) if is_last(progress)))
+        .await;
+    assert_eq!(coordinator.completed().await.parameters.digest(), expected);
+    assert_eq!(steady.await.unwrap().unwrap(), Ended::Finished);
+    drop(release);
+    assert_eq!(hanging.await.unwrap().unwrap(), Ended::Finished);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -102,6 +102,11 @@ impl Coordinator {
         (self.serving.await.unwrap().unwrap(), self.folder)
     }
 
+    /// Waits for the error of a run that cannot be served to its end.
+    pub(crate) async fn failed(self) -> (ServeError, TempDir) {
+        (self.serving.await.unwrap().unwrap_err(), self.folder)
+    }
+
     /// Waits for a complete run.
     pub(crate) async fn completed(self) -> Completed {
         match self.outcome().await.0 {

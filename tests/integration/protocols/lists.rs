@@ -1,5 +1,7 @@
 //! Frozen episodes: what is drawn is what is listed, and two runs are judged by the same.
 
+use lyceum_common::statistics::PairedTest;
+
 use super::made::{glyphs, train};
 use crate::command::{object, printed, refused};
 
@@ -18,12 +20,18 @@ fn two_runs_are_judged_by_the_same_episodes() {
     let a = object(folder, &["evaluate", "prototypical", "--episodes-file", &file]);
     assert_eq!((&a["accuracy"], &a["loss"]), (&drawn["accuracy"], &drawn["loss"]));
     assert_eq!((&a["episodes"], &a["episode_list"]), (&40.into(), &list.into()));
-    let kept = folder.join(format!("runs/prototypical/evaluations/{list}-inductive.json"));
-    let kept: serde_json::Value = serde_json::from_slice(&std::fs::read(kept).unwrap()).unwrap();
-    let of_each: Vec<f64> = serde_json::from_value(kept["accuracy"].clone()).unwrap();
+    let kept = |run: &str| -> serde_json::Value {
+        let file = folder.join(format!("runs/{run}/evaluations/{list}-inductive.json"));
+        serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
+    };
+    let accuracies = |kept: &serde_json::Value| -> Vec<f64> {
+        serde_json::from_value(kept["accuracy"].clone()).unwrap()
+    };
+    let first = kept("prototypical");
+    let of_each = accuracies(&first);
     let mean = of_each.iter().sum::<f64>() / 40.0;
     assert!((mean - a["accuracy"].as_f64().unwrap()).abs() < 1e-12);
-    assert_eq!((of_each.len(), &kept["ways"], &kept["split"]), (40, &4.into(), &"test".into()));
+    assert_eq!((of_each.len(), &first["ways"], &first["split"]), (40, &4.into(), &"test".into()));
 
     let b = object(folder, &["evaluate", "matching", "--episodes-file", &file]);
     let both = ["compare", "prototypical", "matching"];
@@ -39,7 +47,14 @@ fn two_runs_are_judged_by_the_same_episodes() {
     let number = |value: &serde_json::Value| value.as_f64().unwrap();
     let difference = number(&a["accuracy"]) - number(&b["accuracy"]);
     assert!((number(&compared["difference"]) - difference).abs() < 1e-12);
-    assert!((0.0..=1.0).contains(&number(&compared["p"])));
+    let of_others = accuracies(&kept("matching"));
+    assert_ne!(of_each, of_others, "there is something to compare");
+    let test = PairedTest::of(&of_each, &of_others).unwrap();
+    for (key, expected) in
+        [("difference_interval", test.difference.interval), ("t", test.t), ("p", test.p)]
+    {
+        assert!((number(&compared[key]) - expected).abs() <= 1e-12 * expected.abs(), "{compared}");
+    }
     let drawn = object(folder, &[&both[..], &["--episodes", "40"]].concat());
     assert_eq!(drawn, compared, "drawn as the first run draws");
     let same = object(folder, &["compare", "matching", "matching", "--episodes", "5"]);

@@ -244,34 +244,45 @@ mod tests {
     use crate::kernels::{InstructionSet, panels};
     use crate::ops::{Bilinear, FilterGradient, Linear, TransformFilters, TransposeTaps};
 
-    /// A convolution as the textbook has it.
-    fn naive(shape: &ConvolutionShape, x: &[f32], w: &[f32]) -> Vec<f64> {
+    /// A convolution of x and w, and the gradients by both of its product with dy, as the textbook has them.
+    fn naive(shape: &ConvolutionShape, [x, w, dy]: [&[f32]; 3]) -> [Vec<f64>; 3] {
+        let [mut y, mut dx, mut dw] = [dy, x, w].map(|like| vec![0.0; like.len()]);
         let (rows, columns) = shape.output_extent();
-        let mut out = vec![0.0; shape.output_len()];
-        for (i, out) in out.iter_mut().enumerate() {
-            let (n, at) = (i % shape.outputs, i / shape.outputs);
+        for at in 0..shape.images * rows * columns {
             let (column, row, image) = (at % columns, at / columns % rows, at / columns / rows);
             for tap in 0..9 {
-                let r = (row * shape.stride + tap / 3) as isize - 1;
-                let k = (column * shape.stride + tap % 3) as isize - 1;
-                if (0..shape.height as isize).contains(&r) && (0..shape.width as isize).contains(&k)
-                {
-                    for c in 0..shape.inputs {
-                        let place = ((image * shape.height + r as usize) * shape.width
-                            + k as usize)
-                            * shape.inputs
-                            + c;
-                        *out += f64::from(x[place])
-                            * f64::from(w[(tap * shape.inputs + c) * shape.outputs + n]);
+                // One more than the place, which may lie on the border.
+                let (r, k) = (row * shape.stride + tap / 3, column * shape.stride + tap % 3);
+                if !(1..=shape.height).contains(&r) || !(1..=shape.width).contains(&k) {
+                    continue;
+                }
+                let place = (image * shape.height + r - 1) * shape.width + k - 1;
+                for c in 0..shape.inputs {
+                    let (input, weights) = (place * shape.inputs + c, tap * shape.inputs + c);
+                    for n in 0..shape.outputs {
+                        let (output, weight) =
+                            (at * shape.outputs + n, weights * shape.outputs + n);
+                        y[output] += f64::from(x[input]) * f64::from(w[weight]);
+                        dx[input] += f64::from(dy[output]) * f64::from(w[weight]);
+                        dw[weight] += f64::from(x[input]) * f64::from(dy[output]);
                     }
                 }
             }
         }
-        out
+        [y, dx, dw]
     }
 
-    fn dot(a: &[f32], b: &[f32]) -> f64 {
-        a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
+    /// Compares number by number.
+    fn assert_near(what: &str, found: &[f32], expected: &[f64], within: f64) {
+        assert_eq!(found.len(), expected.len());
+        for (at, (&found, expected)) in found.iter().zip(expected).enumerate() {
+            let error = (f64::from(found) - expected).abs();
+            assert!(error <= within, "{what}[{at}]: {found} is {expected}, within {within}");
+        }
+    }
+
+    fn largest(values: &[f64]) -> f64 {
+        values.iter().fold(0.0, |largest, value| value.abs().max(largest))
     }
 
     #[test]
@@ -324,9 +335,10 @@ mod tests {
                 None => w.to_vec(),
             };
             forward.apply(set, None, &[(&x, &transformed(filters, &packed))], &mut y);
-            for (y, expected) in y.iter().zip(naive(&shape, &x, &w)) {
-                assert!((f64::from(*y) - expected).abs() < 1e-4, "{y} is {expected}");
-            }
+            let [y_expected, dx_expected, dw_expected] = naive(&shape, [&x, &w, &dy]);
+            assert_near("y", &y, &y_expected, 1e-4);
+            // Sums of thousands of products, of which a single one is more than this.
+            let share = if filters.is_some() { 3e-5 } else { 1e-5 };
 
             let mut transposed = vec![0.0; w.len()];
             let transpose = TransposeTaps { taps: 9, rows: inputs, columns: outputs };
@@ -335,7 +347,7 @@ mod tests {
             let back = filters.map(Filters::back);
             let factors = transformed(back, &transposed);
             shape.input_gradient().apply(set, None, &[(&dy, &factors)], &mut dx);
-            assert!((dot(&y, &dy) - dot(&x, &dx)).abs() < 1e-3 * dot(&y, &y).sqrt());
+            assert_near("dx", &dx, &dx_expected, share * largest(&dx_expected));
 
             let mut dw = transformed(filters, &packed);
             shape.weight_gradient().apply(set, None, &[(&x, &dy)], &mut dw);
@@ -343,7 +355,9 @@ mod tests {
                 let gradient = std::mem::replace(&mut dw, vec![f32::NAN; w.len()]);
                 FilterGradient(filters).apply(set, &gradient, &mut dw);
             }
-            assert!((dot(&y, &dy) - dot(&packed, &dw)).abs() < 1e-3 * dot(&y, &y).sqrt());
+            let dw_expected: Vec<f64> =
+                panels(9 * inputs, outputs).map(|place| dw_expected[place]).collect();
+            assert_near("dw", &dw, &dw_expected, share * largest(&dw_expected));
         }
     }
 }
