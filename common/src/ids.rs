@@ -120,7 +120,13 @@ impl Digest {
         } else {
             hasher.update_rayon(bytes);
         }
-        Self(*hasher.finalize().as_bytes())
+        hasher.finalize().into()
+    }
+}
+
+impl From<blake3::Hash> for Digest {
+    fn from(hash: blake3::Hash) -> Self {
+        Self(*hash.as_bytes())
     }
 }
 

@@ -11,7 +11,9 @@
 //! | [`spares`] | vectors for another use |
 //! | [`statistics`] | Student's t: whether two runs differ |
 //! | [`assignment`], [`abreast`] | what a worker is given to compute, and how much of it at once |
+//! | [`data`], [`pack`] | data sets, and the one file that each is made into |
 //! | [`wire`] | the protocol between coordinator and workers |
+//! | [`whole_file`] | files that are there whole or not at all |
 #![forbid(unsafe_code)]
 
 pub mod abreast;
@@ -28,4 +30,5 @@ pub mod report;
 pub mod seed;
 pub mod spares;
 pub mod statistics;
+pub mod whole_file;
 pub mod wire;

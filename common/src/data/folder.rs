@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use super::folder_lists::FolderLists;
 use super::picture::Picture;
-use super::tree::{self, Tree};
+use super::tree::{Tree, class_files, decoded};
 use super::{DataError, split};
 use crate::config::FolderConfig;
 use crate::ids::Split;
-use crate::pack::PackBuilder;
+use crate::pack::Pack;
 
 /// The files that the set is made of.
 pub(super) fn inputs(config: &FolderConfig) -> Result<Vec<PathBuf>, DataError> {
@@ -19,41 +19,43 @@ pub(super) fn inputs(config: &FolderConfig) -> Result<Vec<PathBuf>, DataError> {
     Ok(lists.files().chain(images).collect())
 }
 
-/// Reads the set. Where there are lists, they are the split. Where the folder has a folder `train`, the folders `train`,
-/// `validation` or `val`, and `test` are the split, and one that is absent is a split without classes; else the classes are
-/// split at random.
-pub(super) fn import(config: &FolderConfig) -> Result<PackBuilder, DataError> {
+/// Reads the set into the folder `cache`, class after class. Where there are lists, they are the split. Where the folder has a
+/// folder `train`, the folders `train`, `validation` or `val`, and `test` are the split, and one that is absent is a split
+/// without classes; else the classes are split at random.
+pub(super) fn import(config: &FolderConfig, cache: &Path) -> Result<Pack, DataError> {
     let picture = Picture::from(config);
     let mut builder = picture.pack();
+    for (split, name, images) in classes(config)? {
+        builder.class_from(split, name, images.len(), images);
+    }
+    builder.write_from(cache, |images: Vec<PathBuf>| decoded(&images, picture))
+}
+
+/// The classes, each with its split and its image files.
+fn classes(config: &FolderConfig) -> Result<Vec<(Split, String, Vec<PathBuf>)>, DataError> {
     if let Some(lists) = FolderLists::of(config)? {
-        for (name, (split, images)) in lists.read()? {
-            builder.class(split, name, tree::decoded(&images, picture)?);
-        }
-        return Ok(builder);
+        let listed = lists.read()?.into_iter();
+        return Ok(listed.map(|(name, (split, images))| (split, name, images)).collect());
     }
     if split_folder(&config.path, Split::Train).is_some() {
+        let mut classes = Vec::new();
         for split in Split::ALL {
             let Some(folder) = split_folder(&config.path, split) else { continue };
-            let classes = Tree::Folder(folder.clone()).classes(1, picture);
-            let classes = classes.map_err(|error| match error {
+            let of_split = class_files(&folder, 1).map_err(|error| match error {
                 DataError::NoClasses { path } => {
                     DataError::EmptySplit { data: path.display().to_string(), split }
                 }
                 other => other,
             })?;
-            for (name, images) in classes {
-                builder.class(split, name, images);
-            }
+            classes.extend(of_split.into_iter().map(|(name, images)| (split, name, images)));
         }
-        return Ok(builder);
+        return Ok(classes);
     }
-    let classes = Tree::Folder(config.path.clone()).classes(1, picture)?;
+    let classes = class_files(&config.path, 1)?;
     let (train, validation) = split::sizes(classes.len(), config.held_out);
     let splits = split::at_random(classes.len(), train, validation, config.split_seed);
-    for (split, (name, images)) in splits.into_iter().zip(classes) {
-        builder.class(split, name, images);
-    }
-    Ok(builder)
+    let split = splits.into_iter().zip(classes);
+    Ok(split.map(|(split, (name, images))| (split, name, images)).collect())
 }
 
 /// The folder of a split's classes, where there is one.

@@ -9,6 +9,7 @@ use super::DataError;
 use crate::config::DataConfig;
 use crate::ids::Digest;
 use crate::pack::{self, Pack};
+use crate::whole_file;
 
 /// Changes whenever an importer makes other packs of the same files.
 const IMPORTERS: u32 = 2;
@@ -33,7 +34,7 @@ impl Key {
             let changed = changed.map_or(0, |age| age.as_nanos());
             hasher.update(format!("\0{}\0{}\0{changed}", path.display(), file.len()).as_bytes());
         }
-        Ok(Self(Digest(*hasher.finalize().as_bytes())))
+        Ok(Self(hasher.finalize().into()))
     }
 
     fn path(self, cache: &Path) -> PathBuf {
@@ -51,7 +52,7 @@ impl Key {
     pub(super) fn remember(self, cache: &Path, digest: Digest) -> Result<(), DataError> {
         let path = self.path(cache);
         let write = || {
-            let mut file = tempfile::NamedTempFile::new_in(cache)?;
+            let mut file = whole_file::begin(cache)?;
             writeln!(file, "{digest}")?;
             file.persist(&path)?;
             Ok(())

@@ -3,7 +3,7 @@
 //! | module | imports |
 //! | --- | --- |
 //! | `glyphs` | the embedded, procedurally drawn characters |
-//! | `omniglot`, `lists` | Omniglot, and lists of its characters |
+//! | `omniglot`, `omniglot_lists` | Omniglot, and lists of its characters |
 //! | `lake_runs` | Lake's 20 runs of one-shot classification |
 //! | `folder`, `folder_lists`, `tree` | class folders of images, on disk or in a zip; lists that split a folder |
 //! | `idx` | IDX files |
@@ -16,8 +16,8 @@ mod glyphs;
 mod idx;
 mod index;
 mod lake_runs;
-mod lists;
 mod omniglot;
+mod omniglot_lists;
 mod own_images;
 mod picture;
 mod split;
@@ -32,7 +32,7 @@ pub use own_images::OwnImages;
 pub use tree::Classes;
 
 use crate::config::DataConfig;
-use crate::pack::{Pack, PackBuilder};
+use crate::pack::Pack;
 use index::Key;
 
 /// The pack of the data set that `config` tells of, in the folder `cache`; made there unless it is there already, for
@@ -46,8 +46,7 @@ pub fn prepare(config: &DataConfig, cache: &Path) -> Result<Option<Arc<Pack>>, D
     if let Some(pack) = key.look_up(cache) {
         return Ok(Some(Arc::new(pack)));
     }
-    let Some(builder) = import(config)? else { return Ok(None) };
-    let pack = builder.write(cache)?;
+    let Some(pack) = import(config, cache)? else { return Ok(None) };
     key.remember(cache, pack.digest())?;
     Ok(Some(Arc::new(pack)))
 }
@@ -63,14 +62,16 @@ fn inputs(config: &DataConfig) -> Result<Option<Vec<PathBuf>>, DataError> {
     }))
 }
 
-fn import(config: &DataConfig) -> Result<Option<PackBuilder>, DataError> {
-    Ok(Some(match config {
+/// Reads a data set into the folder `cache`.
+fn import(config: &DataConfig, cache: &Path) -> Result<Option<Pack>, DataError> {
+    let builder = match config {
         DataConfig::Glyphs(glyphs) => glyphs::draw(glyphs),
         DataConfig::Omniglot(omniglot) => omniglot::import(omniglot)?,
-        DataConfig::Folder(folder) => folder::import(folder)?,
+        DataConfig::Folder(folder) => return folder::import(folder, cache).map(Some),
         DataConfig::Idx(idx) => idx::import(idx)?,
         DataConfig::Sinusoid(_) | DataConfig::Quadratics(_) => return Ok(None),
-    }))
+    };
+    Ok(Some(builder.write(cache)?))
 }
 
 #[cfg(test)]

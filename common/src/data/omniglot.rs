@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::picture::Picture;
 use super::tree::{Classes, Tree};
-use super::{DataError, lists, split};
+use super::{DataError, omniglot_lists, split};
 use crate::config::{OmniglotConfig, OmniglotSplit};
 use crate::ids::Split;
 use crate::pack::PackBuilder;
@@ -43,7 +43,7 @@ pub(super) fn inputs(config: &OmniglotConfig) -> Result<Vec<PathBuf>, DataError>
         inputs.extend(find(&config.path, set)?.inputs()?);
     }
     if let OmniglotSplit::Vinyals { lists } = &config.split {
-        inputs.extend(lists::files(lists).map(|(_, list)| list));
+        inputs.extend(omniglot_lists::files(lists).map(|(_, list)| list));
     }
     Ok(inputs)
 }
@@ -74,7 +74,8 @@ pub(super) fn import(config: &OmniglotConfig) -> Result<PackBuilder, DataError> 
         OmniglotSplit::Vinyals { lists } => {
             let mut characters = background;
             characters.extend(evaluation);
-            let splits = lists::read(lists, |character| characters.contains_key(character))?;
+            let splits =
+                omniglot_lists::read(lists, |character| characters.contains_key(character))?;
             for (name, images) in characters {
                 if let Some(split) = splits.get(&name) {
                     builder.class(*split, name, images);

@@ -51,7 +51,7 @@ impl Picture {
     }
 
     /// A pack of such images, without any.
-    pub(super) fn pack(self) -> PackBuilder {
+    pub(super) fn pack<Source>(self) -> PackBuilder<Source> {
         let size = self.size as u32;
         PackBuilder::new(size, size, if self.colour { 3 } else { 1 })
     }

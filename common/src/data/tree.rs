@@ -116,20 +116,27 @@ fn class_of(name: &str, depth: usize) -> Option<&str> {
 }
 
 fn folder_classes(root: &Path, depth: usize, picture: Picture) -> Result<Classes, DataError> {
-    let mut images: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
+    let files = class_files(root, depth)?.into_iter();
+    files.map(|(class, images)| Ok((class, decoded(&images, picture)?))).collect()
+}
+
+/// The image files that lie `depth` folders deep, by their classes.
+pub(super) fn class_files(
+    root: &Path,
+    depth: usize,
+) -> Result<BTreeMap<String, Vec<PathBuf>>, DataError> {
+    let mut classes: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
     let mut files = Vec::new();
     walk(root, &mut |path| files.push(path.to_owned()), &mut |path| {
         let class = relative(path, root).filter(|class| class.split('/').count() == depth);
-        images.extend(class.map(|class| (class, Vec::new())));
+        classes.extend(class.map(|class| (class, Vec::new())));
     })?;
     for path in files {
         let Some(name) = relative(&path, root) else { continue };
         let Some(class) = class_of(&name, depth) else { continue };
-        images.entry(class.to_owned()).or_default().push(path);
+        classes.entry(class.to_owned()).or_default().push(path);
     }
-    let pixels = |(class, images): (String, Vec<_>)| Ok((class, decoded(&images, picture)?));
-    let classes: Result<Classes, DataError> = images.into_iter().map(pixels).collect();
-    checked(classes?, root)
+    checked(classes, root)
 }
 
 /// The pixels of image files, one behind the other; decoded on all cores.
@@ -207,8 +214,11 @@ fn open_zip(path: &Path) -> Result<ZipArchive<BufReader<File>>, DataError> {
 }
 
 /// Classes, of which there are some, each with images.
-fn checked(classes: Classes, root: &Path) -> Result<Classes, DataError> {
-    if let Some((class, _)) = classes.iter().find(|(_, pixels)| pixels.is_empty()) {
+fn checked<Image>(
+    classes: BTreeMap<String, Vec<Image>>,
+    root: &Path,
+) -> Result<BTreeMap<String, Vec<Image>>, DataError> {
+    if let Some((class, _)) = classes.iter().find(|(_, images)| images.is_empty()) {
         return Err(DataError::NoImages { class: format!("{}/{class}", root.display()) });
     }
     if classes.is_empty() {

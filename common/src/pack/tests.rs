@@ -90,10 +90,34 @@ fn what_cannot_be_a_class_is_not_written() {
         builder.class(Split::Train, name, images);
         builder.in_memory().unwrap_err()
     };
-    assert!(matches!(refused("odd".into(), vec![1; 3]), PackProblem::Class { .. }));
-    assert!(matches!(refused("none".into(), vec![]), PackProblem::Class { .. }));
-    assert!(matches!(refused("n".repeat(70_000), vec![1; 2]), PackProblem::Class { .. }));
-    assert!(matches!(PackBuilder::new(0, 1, 1).in_memory(), Err(PackProblem::Shape { .. })));
+    for (name, images) in
+        [("odd".into(), vec![1; 3]), ("none".into(), vec![]), ("n".repeat(70_000), vec![1; 2])]
+    {
+        let error = refused(name, images);
+        assert!(matches!(error, PackError::Unwritable(PackProblem::Class { .. })), "{error}");
+    }
+    let error = PackBuilder::new(0, 1, 1).in_memory().unwrap_err();
+    assert!(matches!(error, PackError::Unwritable(PackProblem::Shape { .. })), "{error}");
+}
+
+#[test]
+fn classes_that_are_read_as_they_are_written_make_the_same_pack() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut builder = PackBuilder::new(2, 3, 1);
+    builder.class_from(Split::Test, "omega", 2, 0..12);
+    builder.class_from(Split::Train, "alpha", 1, 20..26);
+    builder.class_from(Split::Train, "beta", 3, 30..48);
+    let mut read = Vec::new();
+    let pack = builder.write_from(folder.path(), |pixels: std::ops::Range<u8>| {
+        read.push(pixels.start);
+        Ok::<_, PackError>(pixels.collect())
+    });
+    assert_eq!(pack.unwrap().digest(), small().in_memory().unwrap().digest());
+    assert_eq!(read, [20, 30, 0], "in the pack's order");
+    let mut builder = PackBuilder::new(2, 3, 1);
+    builder.class_from(Split::Train, "alpha", 2, ());
+    let error = builder.write_from(folder.path(), |()| Ok::<_, PackError>(vec![0; 6])).unwrap_err();
+    assert!(matches!(error, PackError::Unwritable(PackProblem::Class { index: 0, .. })), "{error}");
 }
 
 /// Its split, its name, how many images it has, and their first byte.

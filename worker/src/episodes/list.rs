@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 
 use lyceum_common::ids::{Digest, EpisodeIndex, Split};
 use lyceum_common::seed::{OfStep, Seed};
+use lyceum_common::whole_file;
 use serde::{Deserialize, Serialize};
 
 use super::few_shot::LIMIT;
@@ -309,7 +310,7 @@ impl EpisodeList {
         let path = folder.join(format!("{}.json", self.digest));
         let write = || {
             std::fs::create_dir_all(folder)?;
-            let mut file = tempfile::NamedTempFile::new_in(folder)?;
+            let mut file = whole_file::begin(folder)?;
             file.write_all(self.to_json().as_bytes())?;
             file.persist(&path)?;
             Ok(())

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use lyceum_common::ids::Digest;
 use lyceum_common::pack::{Pack, path_in};
+use lyceum_common::whole_file;
 use lyceum_common::wire::PackInfo;
 use tokio::sync::mpsc;
 
@@ -62,7 +63,7 @@ fn write(
     let io = |source| PackCacheError::Io { path: path.clone(), source };
     let other = |problem: String| PackCacheError::Other { expected: info.digest, problem };
     std::fs::create_dir_all(cache).map_err(io)?;
-    let mut file = tempfile::NamedTempFile::new_in(cache).map_err(io)?;
+    let mut file = whole_file::begin(cache).map_err(io)?;
     let mut size = 0;
     while let Some(chunk) = chunks.blocking_recv() {
         size += chunk.len() as u64;
