@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use lyceum_common::ids::Digest;
 use lyceum_common::spares::Spares;
+use lyceum_common::wire::http2::{FRAME, KEEPALIVE, WINDOW};
 use lyceum_common::wire::{FILE_DESCRIPTOR_SET, PackInfo};
 use tokio::sync::{mpsc, watch};
 #[cfg(unix)]
@@ -29,12 +30,6 @@ use crate::service::{Ending, ServiceParts, services};
 use crate::status::{Phase, Status};
 use crate::stopwatch::Stopwatch;
 
-/// A host that vanished without a word is noticed after twice this.
-const KEEPALIVE: Duration = Duration::from_secs(5);
-/// What HTTP/2 may have on its way before the receiver has taken it: more than a version of most networks.
-const WINDOW: u32 = 8 << 20;
-/// HTTP/2's frames: as long as a worker's chunks, which are long enough to cost little and pass through the cache.
-const FRAME: u32 = 1 << 19;
 /// How long workers have to hang up after the run is over.
 const PARTING: Duration = Duration::from_secs(5);
 /// Messages from workers that may wait for the run; beyond it their connections wait.

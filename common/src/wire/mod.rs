@@ -5,6 +5,7 @@
 
 mod assignment;
 mod handshake;
+pub mod http2;
 mod payload;
 mod stream;
 mod submission;

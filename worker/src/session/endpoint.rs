@@ -3,18 +3,13 @@
 use std::error::Error;
 use std::time::Duration;
 
+use lyceum_common::wire::http2::{FRAME, KEEPALIVE, WINDOW};
 use tonic::transport::Endpoint;
 
 use super::SessionError;
 
-/// A host that vanished without a word is noticed after twice this.
-const KEEPALIVE: Duration = Duration::from_secs(5);
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(5);
-/// What HTTP/2 may have on its way before the receiver has taken it: more than a version of most networks.
-const WINDOW: u32 = 8 << 20;
-/// HTTP/2's frames: as long as the coordinator's chunks, which are long enough to cost little and pass through the cache.
-const FRAME: u32 = 1 << 19;
 
 pub(super) fn parse(address: &str) -> Result<Endpoint, SessionError> {
     let wrong = |problem| SessionError::Address { url: address.to_owned(), problem };

@@ -10,10 +10,7 @@ use tokio_stream::Stream;
 use tonic::Status;
 
 use super::{Envelope, HEAD, chunk_head};
-
-/// The bytes of a chunk that is sent: they pass through the processor's second-level cache on their way, and most networks
-/// are one chunk.
-const SENT: usize = 1 << 19;
+use crate::wire::http2::FRAME;
 
 /// Something to send.
 #[derive(Clone, Debug)]
@@ -82,7 +79,7 @@ where
                 return Poll::Ready(Some(Ok(Frame::data(bytes))));
             }
             if !this.payload.is_empty() {
-                let data = this.payload.split_to(SENT.min(this.payload.len()));
+                let data = this.payload.split_to((FRAME as usize).min(this.payload.len()));
                 this.ready.extend(chunk_head(M::CHUNK, &data));
                 this.ready.push_back(data);
                 continue;
