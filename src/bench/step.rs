@@ -201,8 +201,6 @@ impl Work for Idle {
     fn thread(&self) -> Box<dyn WorkThread> {
         Box::new(Self { parameters: self.parameters })
     }
-
-    fn restore_layout_order(&self, _: &mut Vec<f32>) {}
 }
 
 impl WorkThread for Idle {

@@ -347,9 +347,15 @@ impl Shared {
         let Some(mut partials) = running.add(partial, |gradient| self.spares.put(gradient)) else {
             return;
         };
-        if matches!(running.computation.job, Job::Gradient { .. }) {
-            for partial in &mut partials {
-                self.work.restore_layout_order(&mut partial.gradient);
+        if let (Job::Gradient { .. }, Some(order)) =
+            (running.computation.job, self.work.layout_order())
+        {
+            for Partial { gradient, .. } in &mut partials {
+                let mut restored = self.buffer();
+                for (&place, &value) in order.iter().zip(&*gradient) {
+                    restored[place as usize] = value;
+                }
+                self.spares.put(std::mem::replace(gradient, restored));
             }
         }
         running.end(Ok(partials));

@@ -48,8 +48,6 @@ impl Work for Stub {
     fn thread(&self) -> Box<dyn WorkThread> {
         Box::new(StubThread { theta: Vec::new(), hook: Arc::clone(&self.hook) })
     }
-
-    fn restore_layout_order(&self, _: &mut Vec<f32>) {}
 }
 
 impl WorkThread for StubThread {

@@ -50,8 +50,8 @@ impl Work for StubWork {
         Box::new(StubThread { stub: Arc::clone(&self.0), theta: Vec::new() })
     }
 
-    fn restore_layout_order(&self, gradient: &mut Vec<f32>) {
-        gradient.reverse();
+    fn layout_order(&self) -> Option<&[u32]> {
+        Some(&[4, 3, 2, 1, 0])
     }
 }
 

@@ -28,8 +28,11 @@ pub trait Work: Send + Sync {
     /// What one thread needs, allocated once.
     fn thread(&self) -> Box<dyn WorkThread>;
 
-    /// Brings a sum of gradients from the order that threads compute in into the layout's order, in place.
-    fn restore_layout_order(&self, gradient: &mut Vec<f32>);
+    /// Where each number of a gradient, in the order that threads compute in, lies in the layout's; none where the two are
+    /// one.
+    fn layout_order(&self) -> Option<&[u32]> {
+        None
+    }
 
     /// How many episodes a thread computes at once, which are then those of whole multiples of it.
     fn abreast(&self) -> usize {

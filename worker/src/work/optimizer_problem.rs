@@ -54,10 +54,6 @@ impl Work for OptimizerProblem {
         })
     }
 
-    fn restore_layout_order(&self, _: &mut Vec<f32>) {
-        // Meta-parameters are computed with in the layout's order.
-    }
-
     fn products(&self) -> usize {
         self.learner.products(self.optimizees.parameters(), self.optimizees.products())
     }

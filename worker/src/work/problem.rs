@@ -37,12 +37,8 @@ impl Work for Problem {
         })
     }
 
-    fn restore_layout_order(&self, gradient: &mut Vec<f32>) {
-        let mut restored = vec![0.0; gradient.len()];
-        for (&place, &value) in self.order.iter().zip(&*gradient) {
-            restored[place as usize] = value;
-        }
-        *gradient = restored;
+    fn layout_order(&self) -> Option<&[u32]> {
+        Some(&self.order)
     }
 
     fn products(&self) -> usize {

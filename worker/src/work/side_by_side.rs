@@ -45,10 +45,6 @@ impl Work for SideBySideProblem {
         })
     }
 
-    fn restore_layout_order(&self, _: &mut Vec<f32>) {
-        // Meta-parameters are computed with in the layout's order.
-    }
-
     fn abreast(&self) -> usize {
         LANES
     }
