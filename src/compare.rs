@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail, ensure};
-use lyceum_common::config::LearnerConfig;
 use lyceum_common::pack::Pack;
 use lyceum_common::report::ReportSums;
 use lyceum_common::statistics::PairedTest;
@@ -105,9 +104,8 @@ impl Compare {
     fn open(&self, run: &std::path::Path) -> anyhow::Result<Trained> {
         let mut trained = Trained::open(&self.places, run, self.data.as_deref())?;
         let config = &mut trained.config;
-        let optimizer = matches!(config.learner, LearnerConfig::LearnedOptimizer(_));
         ensure!(
-            config.data.is_classification() && !optimizer,
+            config.classifies(),
             "{}: classifies no few-shot episodes, and so cannot be compared on them",
             run.display()
         );

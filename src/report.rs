@@ -11,7 +11,6 @@ use lyceum_coordinator::metrics::{History, TestResult};
 
 use crate::output::print;
 use crate::place::Places;
-use crate::serve::is_transductive;
 use crate::trained::Trained;
 
 /// Prints a Markdown table of runs: the test at their end and every evaluation that is kept in their folders, each with its
@@ -68,10 +67,10 @@ impl Report {
 fn row_of_test(config: &RunConfig, test: TestResult) -> Row {
     let TestResult { episodes, loss, accuracy } = test;
     let episode = &config.episode;
-    let transductive = is_transductive(config, None);
+    let transductive = config.is_transductive(None);
     let (ways, shots) = (episode.ways_in_evaluation(), episode.shots_in_evaluation());
     let steps = config.clone().learner.evaluation_steps_mut().copied();
-    let judged = if config.is_judged_by_accuracy() { accuracy } else { None };
+    let judged = if config.classifies() { accuracy } else { None };
     Row {
         data: config.data.kind().to_owned(),
         ways,
@@ -174,7 +173,7 @@ fn count(episodes: u64) -> String {
 
 /// Whether query examples see one another, where there is batch norm.
 fn how(config: &RunConfig, transductive: bool) -> String {
-    match (is_transductive(config, Some(true)), transductive) {
+    match (config.is_transductive(Some(true)), transductive) {
         (false, _) => String::new(),
         (true, true) => "transductive".to_owned(),
         (true, false) => "inductive".to_owned(),

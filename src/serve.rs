@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context as _, bail};
-use lyceum_common::config::{DataConfig, NetworkConfig, RunConfig};
+use lyceum_common::config::{DataConfig, RunConfig};
 use lyceum_coordinator::enterprise::Enterprise;
 use lyceum_coordinator::run::Outcome;
 use lyceum_coordinator::run_folder::RunFolder;
@@ -70,7 +70,7 @@ impl Job {
                     episodes: 0,
                     episode_list: None,
                     loss: None,
-                    transductive: is_transductive(&config, None),
+                    transductive: config.is_transductive(None),
                     selected_step: Some(completed.step.0),
                     validated: Some(completed.selected),
                     steps: Some(steps),
@@ -94,12 +94,6 @@ impl Job {
             Outcome::Failed(error) => bail!(error),
         }
     }
-}
-
-/// Whether an evaluation lets query examples see one another through batch norm: as `chosen`, or as the learner does.
-pub(crate) fn is_transductive(config: &RunConfig, chosen: Option<bool>) -> bool {
-    let normalises = matches!(config.network, NetworkConfig::Conv4(_));
-    normalises && chosen.unwrap_or(!config.learner.is_metric())
 }
 
 /// A preset cannot know where a data set lies.

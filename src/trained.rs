@@ -20,7 +20,6 @@ use lyceum_worker::pool::Pool;
 use lyceum_worker::work::{BuildOptions, Work, build_listed};
 
 use crate::place::{Places, open_run};
-use crate::serve::is_transductive;
 use crate::worker::default_threads;
 
 /// Whose statistics batch norm takes.
@@ -49,7 +48,7 @@ impl Norm {
 
     /// Whether query examples of `config` see one another.
     pub(crate) fn is_transductive(&self, config: &RunConfig) -> bool {
-        is_transductive(config, self.transductive())
+        config.is_transductive(self.transductive())
     }
 
     pub(crate) fn build_options(&self) -> BuildOptions {

@@ -6,6 +6,7 @@
 //! | [`checkpoint`], [`metrics`], [`kept_evaluation`], [`run_folder`] | what is kept on disk |
 //! | [`enterprise`] | all that it takes to serve a run, new or resumed |
 //! | [`server`] | sockets and the services on them |
+//! | [`observation`] | what whoever looks at a run is told |
 #![forbid(unsafe_code)]
 
 pub mod checkpoint;

@@ -215,6 +215,7 @@ fn config(
             evaluation_ways: None,
             evaluation_shots: None,
             evaluation_queries: None,
+            transductive: None,
             within_groups: 0.0,
             distortion: None,
             class_distortion: None,

@@ -1,6 +1,6 @@
 //! A trained model at work: it adapts to a few labelled examples of classes that it never saw, and says what others are.
 
-use lyceum_common::config::{LearnerConfig, RunConfig};
+use lyceum_common::config::RunConfig;
 use lyceum_common::ids::{EpisodeIndex, Split};
 use lyceum_common::model::ModelError;
 use lyceum_common::seed::Seed;
@@ -93,7 +93,7 @@ pub fn predict(
         }
     }
     let outputs = config.outputs();
-    if !classifies(config) {
+    if !config.classifies() {
         return Err(AdaptError::ClassifiesNothing);
     }
     if ways != outputs && !config.learner.is_metric() {
@@ -144,12 +144,6 @@ pub fn predict(
         predictions.classes.extend(objective.classes(frame, ways).take(some.nrows()));
     }
     Ok(predictions)
-}
-
-/// Whether a model of `config` says what examples are.
-fn classifies(config: &RunConfig) -> bool {
-    let optimizes = matches!(config.learner, LearnerConfig::LearnedOptimizer(_));
-    config.data.is_classification() && !optimizes
 }
 
 /// The examples of every class, again from its first one on until there are `shots` of it.

@@ -245,7 +245,7 @@ impl<'p> Trainer<'p> {
                 first[0] = training.first;
                 behind.copy_from_slice(&problem.learner.losses(scratch)[..behind.len()]);
             }
-            (Method::Learned, None) => {}
+            (Method::Learned, None) => unreachable!("there is scratch where it is compared"),
         }
     }
 }

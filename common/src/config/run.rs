@@ -43,11 +43,25 @@ impl RunConfig {
         if self.data.is_classification() { self.episode.ways } else { 1 }
     }
 
-    /// Whether validation looks for more accuracy. A learned optimizer is to bring losses down, those of classification too.
+    /// Whether what is learned tells classes apart, and more accuracy is better. A learned optimizer is to bring losses down,
+    /// those of classification too.
     #[must_use]
-    pub fn is_judged_by_accuracy(&self) -> bool {
+    pub fn classifies(&self) -> bool {
         let optimizer = matches!(self.learner, LearnerConfig::LearnedOptimizer(_));
         self.data.is_classification() && !optimizer
+    }
+
+    /// Whether an evaluation lets query examples see one another through batch norm: as `chosen`, else as the configuration
+    /// says, else as the learner does; never where there is no batch norm.
+    #[must_use]
+    pub fn is_transductive(&self, chosen: Option<bool>) -> bool {
+        let chosen = chosen.or(self.episode.transductive);
+        self.normalises() && chosen.unwrap_or(!self.learner.is_metric())
+    }
+
+    /// Whether there is batch norm.
+    pub(super) fn normalises(&self) -> bool {
+        matches!(self.network, NetworkConfig::Conv4(_))
     }
 }
 
@@ -75,6 +89,10 @@ pub struct EpisodeConfig {
     /// Query examples a class in validation and test.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evaluation_queries: Option<usize>,
+    /// Whether validation and test let query examples see one another through batch norm; as the learner does where absent:
+    /// what adapts does, what learns to compare does not. In training a batch is normalised by itself all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transductive: Option<bool>,
     /// The share of training episodes all of whose classes are of one group, turned alike: of one of Omniglot's alphabets,
     /// which are harder to tell apart than characters of several.
     #[serde(default, skip_serializing_if = "is_zero")]

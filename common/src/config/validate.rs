@@ -37,6 +37,10 @@ impl RunConfig {
         self.training.validate()?;
         self.farm.validate()?;
         self.validate_precision()?;
+        if self.episode.transductive.is_some() && !self.normalises() {
+            let problem = "examples see one another through batch norm, and there is none";
+            return Err(ConfigError::new("episode.transductive", problem));
+        }
         self.validate_network_reads_data()
     }
 
@@ -363,6 +367,7 @@ mod tests {
     fn so_are_those_of_a_learned_optimizer() {
         for (overrides, key) in [
             ("episode.shots=1", "episode.shots"),
+            ("episode.transductive=true", "episode.transductive"),
             ("episode.evaluation_shots=1", "episode.evaluation_shots"),
             ("episode.evaluation_queries=1", "episode.evaluation_queries"),
             ("episode.ways=2", "episode.ways"),

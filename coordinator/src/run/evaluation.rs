@@ -22,26 +22,21 @@ impl Run {
     }
 
     pub(super) fn complete_validation(&mut self, round: Round) {
-        let Some(root) = round.into_root() else { return };
+        let root = round.into_root().expect("every range is done, so the tree is whole");
         let sums = root.reports;
         let report = self.report(ReportKind::Validation, self.step, &sums);
         self.outbox.push_back(Action::Report(report));
-        if self.best.as_ref().is_none_or(|best| self.is_better(&sums, &best.sums)) {
+        if self
+            .best
+            .as_ref()
+            .is_none_or(|best| is_better(self.config.classifies(), &sums, &best.sums))
+        {
             let parameters = self.parameters.clone();
             self.best = Some(Best { step: self.step, parameters, sums });
         }
         self.validated = true;
         self.save_if_due();
         self.begin();
-    }
-
-    /// More right where there are classes, else less loss. Of equals the earlier stays.
-    fn is_better(&self, sums: &ReportSums, best: &ReportSums) -> bool {
-        if self.config.is_judged_by_accuracy() {
-            sums.mean_accuracy().mean > best.mean_accuracy().mean
-        } else {
-            sums.mean_loss().mean < best.mean_loss().mean
-        }
     }
 
     pub(super) fn begin_test(&mut self) {
@@ -60,7 +55,7 @@ impl Run {
     }
 
     pub(super) fn complete_test(&mut self, round: Round, parameters: MetaParameters) {
-        let Some(root) = round.into_root() else { return };
+        let root = round.into_root().expect("every range is done, so the tree is whole");
         let report = self.report(ReportKind::Test, self.step, &root.reports);
         self.outbox.push_back(Action::Report(report));
         self.complete(parameters, Some(report));
@@ -69,5 +64,37 @@ impl Run {
     fn complete(&mut self, parameters: MetaParameters, test: Option<Report>) {
         let (step, selected) = self.best.as_ref().map_or((self.step, false), |b| (b.step, true));
         self.finish(Outcome::Completed(Completed { parameters, step, selected, test }));
+    }
+}
+
+/// More right where there are classes, and of as many less loss; else less loss. Of equals the earlier stays.
+fn is_better(classifies: bool, sums: &ReportSums, best: &ReportSums) -> bool {
+    let [accuracy, best_accuracy] = [sums, best].map(|sums| sums.mean_accuracy().mean);
+    if classifies && accuracy != best_accuracy {
+        accuracy > best_accuracy
+    } else {
+        sums.mean_loss().mean < best.mean_loss().mean
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lyceum_common::report::EpisodeReport;
+
+    use super::*;
+
+    #[test]
+    fn the_better_one_is_more_right_and_of_as_many_the_one_of_less_loss() {
+        let of = |accuracy, loss| ReportSums::of(&[EpisodeReport { loss, accuracy }; 3]);
+        let best = of(0.75, 0.5);
+        for (sums, classes, functions) in [
+            (of(0.875, 0.75), true, false),
+            (of(0.5, 0.25), false, true),
+            (of(0.75, 0.25), true, true),
+            (best, false, false),
+        ] {
+            assert_eq!(is_better(true, &sums, &best), classes, "{sums:?}");
+            assert_eq!(is_better(false, &sums, &best), functions, "{sums:?}");
+        }
     }
 }

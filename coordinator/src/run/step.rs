@@ -11,7 +11,8 @@ use crate::meta_optimizer::MeanGradient;
 
 impl Run {
     pub(super) fn complete_step(&mut self, round: Round) {
-        let Some((left, right)) = round.into_addends() else { return };
+        let (left, right) =
+            round.into_addends().expect("every range is done, so the tree is whole");
         let sums = match &right {
             None => left.reports,
             Some(right) => left.reports.plus(right.reports),
@@ -30,7 +31,7 @@ impl Run {
             return self.fail(RunError::UpdateDiverged { step: self.step });
         }
         let layout = self.parameters.layout().clone();
-        let Ok(parameters) = MetaParameters::new(layout, values) else { return };
+        let parameters = MetaParameters::new(layout, values).expect("as many values as before");
         self.retired.put(std::mem::replace(&mut self.parameters, parameters));
         self.step = self.step.next();
         self.validated = false;

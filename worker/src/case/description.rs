@@ -117,6 +117,7 @@ impl Description {
             "matching" => Ok(LearnerConfig::Matching(MatchingConfig::default())),
             "siamese" => Ok(LearnerConfig::Siamese(SiameseConfig::default())),
             "relation" => Ok(LearnerConfig::Relation(RelationConfig {})),
+            // Whatever is none of `ALGORITHMS` was refused.
             _reptile => Ok(LearnerConfig::Reptile(ReptileConfig {
                 inner_optimizer: InnerOptimizer::Sgd,
                 inner_rate: needed("inner_lr", self.inner_lr)?,

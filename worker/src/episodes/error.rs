@@ -5,6 +5,14 @@ use lyceum_common::ids::Split;
 
 use super::EpisodeSize;
 
+/// The key that says how many ways episodes of a split have.
+fn ways_key(split: Split) -> &'static str {
+    match split {
+        Split::Train => "episode.ways",
+        Split::Validation | Split::Test => "episode.evaluation_ways (else episode.ways)",
+    }
+}
+
 /// Why episodes cannot be drawn.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EpisodeError {
@@ -35,7 +43,7 @@ pub enum EpisodeError {
         ways: usize,
     },
     /// Images that are not square cannot be turned by 90° and keep their shape.
-    #[error("data.rotations: images of {rows} × {columns} cannot be turned, square ones can")]
+    #[error("images.rotations: images of {rows} × {columns} cannot be turned, square ones can")]
     NotSquare {
         /// Rows.
         rows: usize,
@@ -43,7 +51,7 @@ pub enum EpisodeError {
         columns: usize,
     },
     /// More ways than classes.
-    #[error("episode.ways: {ways}, and the {split} split has {classes} classes")]
+    #[error("{}: {ways}, and the {split} split has {classes} classes", ways_key(*split))]
     TooFewClasses {
         /// The split.
         split: Split,

@@ -68,8 +68,8 @@ impl Loss {
         abreast: usize,
         outputs: Feature,
     ) -> Self {
-        let is_of_rows = matches!(kind, LossKind::CrossEntropy | LossKind::BinaryCrossEntropy);
-        assert!(abreast == 1 || !is_of_rows, "sums of squares alone are taken side by side");
+        let sums_squares = matches!(kind, LossKind::SquaredError | LossKind::SumOfSquares);
+        assert!(abreast == 1 || sums_squares, "sums of squares alone are taken side by side");
         let width = outputs.value.len() / abreast / rows;
         let targets = planner.slot(outputs.value.len(), false);
         let kept = if kind == LossKind::CrossEntropy { rows } else { 0 };

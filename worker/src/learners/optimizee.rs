@@ -107,7 +107,7 @@ impl<T: Real> Optimizee<T> for Trainee<T> {
     fn start(&mut self, theta: &mut [T]) {
         self.step = 0;
         let Optimizees { source, layout, order, .. } = &*self.optimizees;
-        let Some((seed, _)) = self.episode else { return theta.fill(T::ZERO) };
+        let (seed, _) = self.episode.expect("drawn before it is trained");
         let start = match source.start() {
             Some(start) => start,
             None => {

@@ -93,7 +93,7 @@ impl Membership<'_> {
         welcome: Welcome,
     ) -> Result<(), Interruption> {
         self.prepare(channel, &welcome).await?;
-        let Some(engine) = self.engine.as_ref() else { return Ok(()) };
+        let engine = self.engine.as_ref().expect("prepared");
         send(outbound, Answer::Ready(pb::Ready {})).await?;
 
         let (results, mut computed) = mpsc::unbounded_channel::<(Assignment, Computed)>();

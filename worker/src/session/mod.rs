@@ -110,7 +110,7 @@ pub enum SessionError {
     OtherEntry(String),
     /// The system gives no threads.
     #[error("compute threads: {0}")]
-    Threads(#[from] std::io::Error),
+    Threads(#[source] std::io::Error),
     /// A learner or a kernel panicked.
     #[error(transparent)]
     Compute(#[from] ComputeError),

@@ -135,6 +135,6 @@ pub(crate) fn setting<'n>(
         abreast: episodes_abreast(config),
         instruction_set: options.instruction_set,
         kept_bytes: config.farm.kept_values_megabytes << 20,
-        transductive: options.transductive.unwrap_or(!config.learner.is_metric()),
+        transductive: config.is_transductive(options.transductive),
     }
 }

@@ -61,7 +61,7 @@ impl Pes {
         scratch: &mut super::Scratch<T>,
         out: &mut [T],
     ) -> Training {
-        let Some(mut own) = scratch.pes.take() else { return Training::default() };
+        let mut own = scratch.pes.take().expect("laid out where PES estimates");
         let set = learner.setup.instruction_set;
         let weight = 1.0 / (2.0 * self.deviation * self.deviation * self.pairs as f64);
         let mut generator = seed.stream(Purpose::Perturbations);
