@@ -15,11 +15,12 @@ pub(super) fn scale(update: &mut [f32], scale: f32) {
     }
 }
 
-/// g ← min(max(g, −limit), limit), element by element.
+/// g ← min(max(g, −limit), limit), element by element; what is not a number stays so.
 #[inline(always)]
 pub(super) fn to_value(update: &mut [f32], limit: f32) {
     for g in update {
-        *g = g.max(-limit).min(limit);
+        let clipped = if *g > limit { limit } else { *g };
+        *g = if clipped < -limit { -limit } else { clipped };
     }
 }
 

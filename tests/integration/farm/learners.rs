@@ -94,6 +94,7 @@ async fn three_workers_come_to_the_bits_of_one_with_every_kin_of_maml() {
     for learner in [
         &[two_steps][..],
         &[two_steps, "learner.maml.order=first"],
+        &["learner.maml.adapt=all_but_norms", "learner.maml.first_order_meta_steps=2"],
         &[two_steps, "learner.maml.adapt=head", "learner.maml.inner_clip.value=0.05"],
         &[two_steps, "network.conv4.filters=16", "training.precision=bfloat16"],
         &plus_plus,

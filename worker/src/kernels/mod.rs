@@ -3,7 +3,7 @@
 //!
 //! | file | holds |
 //! | --- | --- |
-//! | `lanes` | the trait of sixteen lanes |
+//! | `lanes`, `real` | the trait of sixteen lanes, and that of the numbers in them |
 //! | `portable`, `x86_64`, `aarch64` | its implementations |
 //! | `instruction_set` | choosing one, and running a kernel with it |
 //! | `gather`, `product`, `outer` | convolutions and matrix products, and their gradients by the weights |
@@ -18,7 +18,7 @@
 //! | `side_by_side`, `lane_tree` | products of sixteen problems, one in each lane; sums over them |
 //! | `pointwise`, `transcendental`, `softmax` | the rest |
 //! | `scratch` | room that a thread computes in |
-//! | `samples` | fixed calls, to time and to count |
+//! | `samples`, `peak` | fixed calls, to time and to count; what the processor multiplies and adds at best |
 //!
 //! This is the one folder with `unsafe`: behind safe functions that check lengths once.
 #![expect(

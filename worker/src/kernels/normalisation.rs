@@ -45,7 +45,7 @@ formula! { Normalise { statistics, affine } Pooled,
     constants: 2 { scale_and_shift(statistics, affine) },
     at: |[x], [], c| {
         let zero = L::splat(T::ZERO);
-        (c[1].mul_add(x, c[0]).max(zero), [zero; 2])
+        (zero.max(c[1].mul_add(x, c[0])), [zero; 2])
     }
 }
 

@@ -131,12 +131,12 @@ pointwise! {
     scale(scale; x) |_old| { x.mul(scale) }
 }
 pointwise! {
-    /// `out` within ± `bound`.
-    clip(bound; ) |old| { old.min(bound).max(L::splat(T::ZERO).sub(bound)) }
+    /// `out` within ± `bound`; what is not a number stays so.
+    clip(bound; ) |old| { L::splat(T::ZERO).sub(bound).max(bound.min(old)) }
 }
 pointwise! {
-    /// `out = max(0, x)`.
-    relu(; x) |_old| { x.max(L::splat(T::ZERO)) }
+    /// `out = max(0, x)`; what is not a number stays so.
+    relu(; x) |_old| { L::splat(T::ZERO).max(x) }
 }
 pointwise! {
     /// `out = x where y > 0, else 0`: ReLU's derivative, both backward and along a tangent.

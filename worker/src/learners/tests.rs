@@ -1,5 +1,6 @@
 //! Every learner against finite differences in f64, and the same bits on every instruction set.
 
+mod annealed;
 mod budget;
 mod filtering;
 mod neutral;
@@ -154,6 +155,7 @@ fn anil_has_the_mixed_block_and_squared_error_and_clipping_differentiate() {
         for loss in [LossKind::CrossEntropy, LossKind::SquaredError] {
             let setting = setting(&network, loss, InstructionSet::PORTABLE, 0);
             check(&maml(Order::Second, Adapt::Head, 2), &setting);
+            check(&maml(Order::Second, Adapt::AllButNorms, 2), &setting);
             let clipped = MamlConfig {
                 inner_clip: Some(InnerClip { value: 0.05 }),
                 ..maml_config(Order::Second, Adapt::All, 2)

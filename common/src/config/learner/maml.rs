@@ -23,6 +23,9 @@ pub struct MamlConfig {
     pub inner_steps: usize,
     /// Inner steps in evaluation.
     pub evaluation_steps: usize,
+    /// Meta-steps that are first-order before those that are exact begin, as in MAML++.
+    #[serde(default, skip_serializing_if = "is_none_at_all")]
+    pub first_order_meta_steps: u64,
     /// Clipping of inner gradients.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inner_clip: Option<InnerClip>,
@@ -43,6 +46,11 @@ pub struct MamlConfig {
     pub batch_norm_per_step: bool,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference over")]
+fn is_none_at_all(meta_steps: &u64) -> bool {
+    *meta_steps == 0
+}
+
 impl MamlConfig {
     /// Exact MAML of Finn et al. with as many inner steps in evaluation as in training, and none of the switches.
     #[must_use]
@@ -53,6 +61,7 @@ impl MamlConfig {
             inner_rate,
             inner_steps,
             evaluation_steps: inner_steps,
+            first_order_meta_steps: 0,
             inner_clip: None,
             initial_head: InitialHead::Learned,
             multi_step_loss: None,
@@ -74,8 +83,8 @@ impl MamlConfig {
         // The head is the last layer: a weight and a bias.
         let head = entries.len().saturating_sub(2);
         let first = if self.adapt == Adapt::Head { head } else { 0 };
-        let per_step = self.batch_norm_per_step;
-        entries[first..].iter().filter(move |entry| !(per_step && is_norm(entry)))
+        let fixed = self.batch_norm_per_step || self.adapt == Adapt::AllButNorms;
+        entries[first..].iter().filter(move |entry| !(fixed && is_norm(entry)))
     }
 }
 
@@ -118,6 +127,8 @@ pub enum Adapt {
     /// All.
     #[default]
     All,
+    /// All but batch norm's weights and biases, as in the code that Finn et al. published.
+    AllButNorms,
     /// The head's: "almost no inner loop".
     Head,
 }
@@ -136,6 +147,11 @@ impl Definition for MamlConfig {
         steps("learner.maml", self.inner_steps, self.evaluation_steps)?;
         let clip = self.inner_clip;
         clip.map_or(Ok(()), |clip| positive("learner.maml.inner_clip.value", clip.value))?;
+        if self.order == Order::First && self.first_order_meta_steps > 0 {
+            let key = "learner.maml.first_order_meta_steps";
+            return Err(ConfigError::new(key, "all are where `order` is \"first\": leave it out"));
+        }
+        within("learner.maml.first_order_meta_steps", self.first_order_meta_steps, 0, LARGE)?;
         let multi = self.multi_step_loss;
         multi.map_or(Ok(()), |multi| {
             within("learner.maml.multi_step_loss.meta_steps", multi.meta_steps, 1, LARGE)

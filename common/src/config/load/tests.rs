@@ -199,7 +199,7 @@ fn learner() -> impl Strategy<Value = LearnerConfig> {
             .prop_map(|beta1| InnerOptimizer::Adam(AdamConfig { beta1, ..AdamConfig::default() })),
     ];
     let order = prop_oneof![Just(Order::First), Just(Order::Second)];
-    let adapt = prop_oneof![Just(Adapt::All), Just(Adapt::Head)];
+    let adapt = prop_oneof![Just(Adapt::All), Just(Adapt::AllButNorms), Just(Adapt::Head)];
     let clip = proptest::option::of((1e-6f32..1e6).prop_map(|value| InnerClip { value }));
     let head = prop_oneof![Just(InitialHead::Learned), Just(InitialHead::Prototypes)];
     let multi_step =
@@ -216,6 +216,7 @@ fn learner() -> impl Strategy<Value = LearnerConfig> {
                     inner_rate,
                     inner_steps,
                     evaluation_steps,
+                    first_order_meta_steps: if order == Order::First { 0 } else { 7 },
                     inner_clip,
                     initial_head,
                     multi_step_loss,

@@ -106,7 +106,7 @@ unsafe fn let_through<L: Lanes, const ROWS: usize, const COLUMNS: usize>(
             Outcome::Through(Gate::Sum) => {
                 for i in 0..ROWS {
                     for j in 0..COLUMNS {
-                        sums[i][j] = sums[i][j].max(zero);
+                        sums[i][j] = zero.max(sums[i][j]);
                     }
                 }
             }

@@ -41,6 +41,7 @@ pub(super) struct Maml<T> {
     heads: Option<[PrototypeHead<T>; 2]>,
     clip: Option<T>,
     order: Order,
+    first_order_meta_steps: u64,
     /// How many numbers the network's parameters are, and how many of them are meta-parameters: all but a head that is
     /// given.
     network: usize,
@@ -96,6 +97,7 @@ impl<T: Real> Maml<T> {
             }),
             clip: config.inner_clip.map(|clip| T::from_f64(f64::from(clip.value))),
             order: config.order,
+            first_order_meta_steps: config.first_order_meta_steps,
             network,
             is_whole: !given && config.layout(layout).len() == layout.len(),
             learned: setting.abreast
@@ -208,12 +210,14 @@ impl<T: Real> Learner<T> for Maml<T> {
         if let Some(frame) = &mut earlier {
             query.load(frame, &episode.query);
         }
+        let is_exact =
+            self.order == Order::Second && seed.meta_step().0 >= self.first_order_meta_steps;
         for k in (0..*steps).rev() {
-            if self.order == Order::Second || self.rates.are_learned() {
+            if is_exact || self.rates.are_learned() {
                 let values = trajectory.revisit(support, k);
                 let g = support.gradient_of(values);
                 self.rates.differentiate(k, self.applied(g, clipped), lambda, out);
-                if self.order == Order::Second {
+                if is_exact {
                     // λₖ = λₖ₊₁ − H(φₖ) (αₖ ∘ λₖ₊₁)
                     self.direct((k, theta), lambda, g, support.direction(tangents));
                     support.step_along_product(values, tangents, -T::ONE, lambda);

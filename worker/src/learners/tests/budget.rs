@@ -12,6 +12,7 @@ fn learners() -> Vec<LearnerConfig> {
     for config in [
         maml_config(Order::First, Adapt::All, STEPS),
         maml_config(Order::Second, Adapt::Head, STEPS),
+        maml_config(Order::Second, Adapt::AllButNorms, STEPS),
         MamlConfig { initial_head: InitialHead::Prototypes, ..exact.clone() },
         exact,
     ] {
