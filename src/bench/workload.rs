@@ -3,8 +3,8 @@
 use std::num::NonZeroUsize;
 
 use lyceum_common::config::{
-    Activation, AdamConfig, Conv4Config, DataConfig, Distance, Downsample, EpisodeConfig,
-    Estimator, FarmConfig, Features, FolderConfig, GlyphsConfig, ImageOptions, InnerOptimizer,
+    Activation, AdamConfig, Conv4Config, DataConfig, Downsample, EpisodeConfig, Estimator,
+    FarmConfig, Features, FolderConfig, GlyphsConfig, ImageOptions, InnerOptimizer,
     LearnedOptimizerConfig, LearnerConfig, MamlConfig, MetaOptimizerConfig, MlpConfig,
     NetworkConfig, Order, Precision, PrototypicalConfig, ReptileConfig, Rule, RunConfig, Schedule,
     Shape, SinusoidConfig, TrainingConfig,
@@ -96,8 +96,7 @@ fn workload(name: &'static str) -> Option<Workload> {
             Conv4Config { filters, downsample: Downsample::MaxPool, features: Features::Flatten };
         config(name, noise(84), size, NetworkConfig::Conv4(conv4), learner, 2)
     };
-    let prototypical =
-        || LearnerConfig::Prototypical(PrototypicalConfig { distance: Distance::default() });
+    let prototypical = || LearnerConfig::Prototypical(PrototypicalConfig::default());
     let config = match name {
         "maml-1q" => images(1, maml(Order::Second, 1), 32),
         "maml-15q" => images(15, maml(Order::Second, 1), 32),

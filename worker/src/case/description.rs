@@ -1,7 +1,7 @@
 //! What a case was computed with: the flat TOML file.
 
 use lyceum_common::config::{
-    Activation, Adapt, Conv4Config, Distance, Downsample, Features, InnerOptimizer, LearnerConfig,
+    Activation, Adapt, Conv4Config, Downsample, Features, InnerOptimizer, LearnerConfig,
     MamlConfig, MatchingConfig, MetaSgdConfig, MlpConfig, NetworkConfig, Order, PrototypicalConfig,
     RelationConfig, ReptileConfig, Shape, SiameseConfig,
 };
@@ -111,9 +111,7 @@ impl Description {
                 inner_steps: inner_steps()?,
                 evaluation_steps: inner_steps()?,
             })),
-            "prototypical" => Ok(LearnerConfig::Prototypical(PrototypicalConfig {
-                distance: Distance::default(),
-            })),
+            "prototypical" => Ok(LearnerConfig::Prototypical(PrototypicalConfig::default())),
             "matching" => Ok(LearnerConfig::Matching(MatchingConfig::default())),
             "siamese" => Ok(LearnerConfig::Siamese(SiameseConfig::default())),
             "relation" => Ok(LearnerConfig::Relation(RelationConfig {})),

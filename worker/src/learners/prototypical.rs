@@ -8,7 +8,7 @@ use super::metric::Metric;
 use crate::kernels::Real;
 use crate::layers::{GroupSum, Loss, LossKind, NegativeSquaredDistances, Similarities, UnitRows};
 
-/// p(k | x) ∝ exp(−d(f(x), cₖ)), with cₖ the mean of f over the support examples of class k; the loss is −ln p of the
+/// p(k | x) ∝ exp(−d(f(x), cₖ)), or of a scaled cosine, with cₖ the mean of f over the support examples of class k; the loss is −ln p of the
 /// right class.
 pub(super) fn learner<T: Real>(config: &PrototypicalConfig, setting: &Setting<'_>) -> Metric<T> {
     Metric::new(setting, |plan, embedded| {
@@ -26,8 +26,9 @@ pub(super) fn learner<T: Real>(config: &PrototypicalConfig, setting: &Setting<'_
             }
             // d = 1 − cos, and the softmax does not see the one.
             Distance::Cosine => {
-                let [queries, prototypes] = [queries, prototypes].map(|x| {
-                    let unit = UnitRows::plan(plan.planner, width, 1.0, x);
+                let scaled = [(queries, config.scale), (prototypes, 1.0)];
+                let [queries, prototypes] = scaled.map(|(x, scale)| {
+                    let unit = UnitRows::plan(plan.planner, width, scale, x);
                     let y = unit.y;
                     plan.layers.push(Box::new(unit));
                     y

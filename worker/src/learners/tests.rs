@@ -242,8 +242,7 @@ fn without_a_step_proto_maml_is_a_prototypical_network() {
         evaluation_steps: 0,
         ..MamlConfig::plain(0.1, 1)
     });
-    let distance = Distance::SquaredEuclidean;
-    let prototypical = LearnerConfig::Prototypical(PrototypicalConfig { distance });
+    let prototypical = LearnerConfig::Prototypical(PrototypicalConfig::default());
     let (a, b) = (evaluate(&proto_maml, &network), evaluate(&prototypical, &features));
     assert!((a - b).abs() < 1e-9, "{a} is not {b}");
 }
@@ -357,8 +356,8 @@ fn check_bits(config: &LearnerConfig, network: &Network) {
 
 #[test]
 fn prototypical_networks_differentiate_and_give_the_same_bits() {
-    for distance in [Distance::SquaredEuclidean, Distance::Cosine] {
-        let config = LearnerConfig::Prototypical(PrototypicalConfig { distance });
+    for (distance, scale) in [(Distance::SquaredEuclidean, 1.0), (Distance::Cosine, 3.0)] {
+        let config = LearnerConfig::Prototypical(PrototypicalConfig { distance, scale });
         for (downsample, size) in [(Downsample::Stride, 9), (Downsample::MaxPool, 33)] {
             let network = images(downsample, Features::Flatten, size, Head::Features);
             check_everywhere(&config, &network);
@@ -424,7 +423,7 @@ fn running_statistics_keep_query_examples_from_seeing_one_another() {
         Setting { transductive, ..setting }
     }
     let network = images(Downsample::Stride, Features::Flatten, 9, Head::Features);
-    let config = PrototypicalConfig { distance: Distance::SquaredEuclidean };
+    let config = PrototypicalConfig::default();
     let metric = |transductive: bool, change: f32| {
         let learner = prototypical::learner::<f64>(&config, &set(&network, transductive));
         let of = (&network, network.layout().len());

@@ -38,6 +38,5 @@ fn exact_maml_goes_through_transformed_products() {
 #[test]
 fn metric_learners_go_through_transformed_products() {
     let network = network(Head::Features);
-    let distance = Distance::SquaredEuclidean;
-    check_everywhere(&LearnerConfig::Prototypical(PrototypicalConfig { distance }), &network);
+    check_everywhere(&LearnerConfig::Prototypical(PrototypicalConfig::default()), &network);
 }

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use lyceum_common::config::{
-    Adapt, Conv4Config, Distance, Downsample, Features, LearnerConfig, NetworkConfig, Order,
-    Precision, PrototypicalConfig, RelationConfig, Shape,
+    Adapt, Conv4Config, Downsample, Features, LearnerConfig, NetworkConfig, Order, Precision,
+    PrototypicalConfig, RelationConfig, Shape,
 };
 use lyceum_common::layout::Role;
 use lyceum_common::model::Head;
@@ -35,8 +35,7 @@ fn compute(config: &LearnerConfig, setting: &Setting<'_>) -> (Vec<f32>, f64) {
 
 #[test]
 fn rounded_operands_move_the_meta_gradient_a_little_and_evaluation_not_at_all() {
-    let prototypical =
-        LearnerConfig::Prototypical(PrototypicalConfig { distance: Distance::default() });
+    let prototypical = LearnerConfig::Prototypical(PrototypicalConfig::default());
     let relation = LearnerConfig::Relation(RelationConfig::default());
     for (config, head, downsample) in [
         (maml(Order::Second, Adapt::All, 2), Head::Linear(WAYS), Downsample::Stride),
