@@ -29,8 +29,9 @@ use workload::{Task, Workload};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Bench {
     /// maml-1q, maml-15q, maml-5step, fomaml-5step, reptile, sinusoid, prototypical-60w5s, miniimagenet-maml,
-    /// miniimagenet-prototypical, learned-optimizer or lstm; all of these where none is named. Or step-112k, step-10m, step-112k-unix, step-10m-unix: a step of a farm that computes
-    /// nothing; and sockets-112k and so on: the same bytes over plain sockets
+    /// miniimagenet-prototypical, learned-optimizer or lstm; all of these where none is named. Or step-112k, step-10m,
+    /// step-112k-unix, step-10m-unix: a step of a farm that computes nothing; and sockets-112k and so on: the same bytes over
+    /// plain sockets
     #[arg(value_name = "WORKLOAD")]
     workloads: Vec<String>,
     /// Compute threads.

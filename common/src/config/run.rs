@@ -190,3 +190,23 @@ fn checkpoint_every() -> u64 {
 fn report_every() -> u64 {
     10
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::config::load;
+
+    #[test]
+    fn examples_see_one_another_as_chosen_or_configured_or_as_the_learner_has_it() {
+        for (preset, default) in [("glyphs-maml", true), ("omniglot-prototypical-5w1s", false)] {
+            let mut config = load(preset, &[]).unwrap();
+            assert_eq!(config.is_transductive(None), default, "{preset}");
+            for configured in [false, true] {
+                config.episode.transductive = Some(configured);
+                assert_eq!(config.is_transductive(None), configured, "{preset}");
+                assert_eq!(config.is_transductive(Some(!configured)), !configured, "{preset}");
+            }
+        }
+        let no_batch_norm = load("sinusoid-maml", &[]).unwrap();
+        assert!(!no_batch_norm.is_transductive(Some(true)));
+    }
+}

@@ -19,8 +19,7 @@ pub(super) fn scale(update: &mut [f32], scale: f32) {
 #[inline(always)]
 pub(super) fn to_value(update: &mut [f32], limit: f32) {
     for g in update {
-        let clipped = if *g > limit { limit } else { *g };
-        *g = if clipped < -limit { -limit } else { clipped };
+        *g = g.clamp(-limit, limit);
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod annealed;
 mod budget;
+mod cosines;
+mod diverging;
 mod filtering;
 mod neutral;
 mod precision;

@@ -142,7 +142,7 @@ pub async fn run(
     let endpoint = endpoint::parse(&options.coordinator)?;
     let begin = Instant::now();
     let mut engine: Option<Engine> = None;
-    let mut joined_ever = false;
+    let (mut joined_ever, mut told) = (false, false);
     let mut pause = FIRST_PAUSE;
     let ended = loop {
         let mut membership = Membership { options, build, engine: &mut engine, joined: false };
@@ -165,6 +165,10 @@ pub async fn run(
         }
         if joined {
             pause = FIRST_PAUSE;
+        }
+        if !joined_ever && !told {
+            told = true;
+            tracing::warn!(coordinator = options.coordinator, problem, "nobody there yet");
         }
         tracing::info!(coordinator = options.coordinator, problem, ?pause, "trying again");
         select! {

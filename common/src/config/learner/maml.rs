@@ -24,7 +24,7 @@ pub struct MamlConfig {
     /// Inner steps in evaluation.
     pub evaluation_steps: usize,
     /// Meta-steps that are first-order before those that are exact begin, as in MAML++.
-    #[serde(default, skip_serializing_if = "is_none_at_all")]
+    #[serde(default, skip_serializing_if = "are_none")]
     pub first_order_meta_steps: u64,
     /// Clipping of inner gradients.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -47,7 +47,7 @@ pub struct MamlConfig {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference over")]
-fn is_none_at_all(meta_steps: &u64) -> bool {
+fn are_none(meta_steps: &u64) -> bool {
     *meta_steps == 0
 }
 
@@ -217,4 +217,24 @@ impl Definition for MamlConfig {
 /// Whether this is batch norm's weight or bias.
 fn is_norm(entry: &Entry) -> bool {
     entry.name.contains(".norm.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::load;
+    use crate::model::run_layout;
+
+    #[test]
+    fn all_but_norms_is_all_but_norms() {
+        let network = run_layout(&load("glyphs-maml", &[]).unwrap()).unwrap();
+        let names = |adapt| -> Vec<String> {
+            let config = MamlConfig { adapt, ..MamlConfig::plain(0.1, 1) };
+            config.adapted(&network).map(|entry| entry.name.clone()).collect()
+        };
+        let (all, rest) = (names(Adapt::All), names(Adapt::AllButNorms));
+        assert_eq!(all.len(), 4 * 4 + 2);
+        assert_eq!(rest.len(), 4 * 2 + 2);
+        assert!(rest.iter().all(|name| all.contains(name) && !name.contains("norm")), "{rest:?}");
+    }
 }

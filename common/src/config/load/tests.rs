@@ -192,6 +192,20 @@ fn omniglot_lists_lie_beside_the_images_unless_said_otherwise() {
     assert_eq!(moved(&both[1..]), Path::new("here"));
 }
 
+#[test]
+fn lists_that_lie_in_a_folder_move_with_it() {
+    let moved = |lists: &str| {
+        let overrides = ["data.folder.path=there".to_owned(), format!("data.folder.lists={lists}")];
+        let mut config = load("miniimagenet-maml-5w1s", &overrides).unwrap();
+        config.data.set_folder("moved".into()).unwrap();
+        let DataConfig::Folder(folder) = config.data else { unreachable!("a folder it was") };
+        folder.lists
+    };
+    assert_eq!(moved(""), Path::new(""));
+    assert_eq!(moved("there/splits"), Path::new("moved/splits"));
+    assert_eq!(moved("here"), Path::new("here"));
+}
+
 fn learner() -> impl Strategy<Value = LearnerConfig> {
     let optimizer = prop_oneof![
         Just(InnerOptimizer::Sgd),
