@@ -1,16 +1,16 @@
 //! Configurations from TOML: files, presets and overrides; and errors that say where, which key, and what.
 
+mod layers;
 mod merge;
 mod place;
 
-use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{ConfigError, DataConfig, RunConfig, presets};
+use super::{ConfigError, DataConfig, RunConfig};
+use layers::{Layers, Source};
 use merge::Override;
-use place::Document;
 
 /// Why a configuration could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -70,16 +70,27 @@ impl LoadError {
 /// (`learner.maml.inner_rate=0.1`). A path with a folder or an ending in it is a file; another name is a preset
 /// before it is a file.
 ///
-/// An override's value is TOML where it reads as such, and else a string. An override of another kind of data, network,
-/// learner, rule or schedule than the file has (`network.mlp.hidden=[64]` over a `[network.conv4]`) takes the place
-/// of the file's, with nothing kept of it. Relative paths of data are relative to the current folder, whatever
+/// A file that begins with `base = "omniglot-maml-5w1s"` builds on that preset, or on the file at that path, which is relative
+/// to its own folder: what it does not say itself is as there, but for the name and for what papers report. Tables are laid
+/// over one another key by key; whatever else it says takes the place of the base's.
+///
+/// An override's value is TOML where it reads as such, and else a string. Another kind of data, network, learner, rule or
+/// schedule than the file or the base has (`network.mlp.hidden=[64]` over a `[network.conv4]`) takes the place
+/// of theirs, with nothing kept of it. Relative paths of data are relative to the current folder, whatever
 /// the file's folder.
 ///
 /// # Errors
 /// Where there is no such file or preset, or its keys or values are not those of a run.
 pub fn load(name_or_path: &str, overrides: &[String]) -> Result<RunConfig, LoadError> {
-    let (name, text) = read(name_or_path)?;
-    parse(&name, &text, overrides)
+    read(Source::find(name_or_path, Path::new(""))?, overrides)
+}
+
+/// As [`load`], of a text that is at hand; errors call it `name`.
+///
+/// # Errors
+/// Where its keys or values are not those of a run.
+pub fn parse(name: &str, text: &str, overrides: &[String]) -> Result<RunConfig, LoadError> {
+    read(Source::at_hand(name, text), overrides)
 }
 
 /// Loads the `[data]` of a file or of a preset; whatever else stands there is passed over, and need not be a whole
@@ -92,67 +103,27 @@ pub fn load_data(name_or_path: &str) -> Result<DataConfig, LoadError> {
     struct DataAlone {
         data: DataConfig,
     }
-    let (name, text) = read(name_or_path)?;
-    let file = document(&name, &text)?;
-    let blame = |error| blame(&name, &file, &[], error);
-    let merged = merge::merged(file.table(), &[]);
-    let DataAlone { mut data } = place::deserialize(&merged).map_err(blame)?;
+    let sources = Source::find(name_or_path, Path::new(""))?.with_bases()?;
+    let layers = Layers::parse(&sources)?;
+    let blame = |error| layers.blame(&[], error);
+    let DataAlone { mut data } = place::deserialize(&layers.merged(&[])).map_err(blame)?;
     data.fill_in_lists();
     data.validate().map_err(blame)?;
     Ok(data)
 }
 
-/// The name and the text of a file or of a preset.
-fn read(name_or_path: &str) -> Result<(String, Cow<'static, str>), LoadError> {
-    if let Some(text) = presets::get(name_or_path) {
-        return Ok((format!("preset {name_or_path}"), text.into()));
-    }
-    let path = Path::new(name_or_path);
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok((name_or_path.to_owned(), text.into())),
-        Err(error)
-            if error.kind() == std::io::ErrorKind::NotFound
-                && path.extension().is_none()
-                && path.components().count() == 1 =>
-        {
-            let nearest = nearest(name_or_path, presets::names()).unwrap_or(presets::DEFAULT);
-            Err(LoadError::NoSuchConfig { name: name_or_path.to_owned(), nearest })
-        }
-        Err(source) => Err(LoadError::Read { path: path.to_owned(), source }),
-    }
-}
-
-/// As [`load`], of a text that is at hand; errors call it `name`.
-///
-/// # Errors
-/// Where its keys or values are not those of a run.
-pub fn parse(name: &str, text: &str, overrides: &[String]) -> Result<RunConfig, LoadError> {
-    let file = document(name, text)?;
+fn read(source: Source<'_>, overrides: &[String]) -> Result<RunConfig, LoadError> {
+    let sources = source.with_bases()?;
+    let layers = Layers::parse(&sources)?;
     let overrides = overrides
         .iter()
         .map(|text| Override::parse(text).ok_or_else(|| LoadError::Override(text.clone())))
         .collect::<Result<Vec<_>, _>>()?;
-    let blame = |error| blame(name, &file, &overrides, error);
-    let merged = merge::merged(file.table(), &overrides);
-    let mut config: RunConfig = place::deserialize(&merged).map_err(blame)?;
+    let blame = |error| layers.blame(&overrides, error);
+    let mut config: RunConfig = place::deserialize(&layers.merged(&overrides)).map_err(blame)?;
     config.data.fill_in_lists();
     config.validate().map_err(blame)?;
     Ok(config)
-}
-
-fn document<'t>(name: &str, text: &'t str) -> Result<Document<'t>, LoadError> {
-    Document::parse(text)
-        .map_err(|(line, problem)| LoadError::Syntax { place: format!("{name}:{line}"), problem })
-}
-
-/// Where an error comes from: the merged text's spans gave the key; the key gives the override or the file's line.
-fn blame(name: &str, file: &Document<'_>, overrides: &[Override], error: ConfigError) -> LoadError {
-    let place = match (merge::culprit(overrides, &error.key, file), file.line_of(&error.key)) {
-        (Some(set), _) => set.to_string(),
-        (None, Some(line)) => format!("{name}:{line}"),
-        (None, None) => name.to_owned(),
-    };
-    LoadError::Key { place, error }
 }
 
 impl RunConfig {

@@ -21,8 +21,9 @@ pub enum PairSampling {
     /// Every query with every support example.
     #[default]
     Every,
-    /// Every query with the support examples of its own class and of one other, so that half of the pairs show one class, as
-    /// in the paper.
+    /// Every query with the support examples of its own class and of the next one in the episode, whose order is drawn: half
+    /// of the pairs show one class, as in the paper. There, pairs are drawn by themselves, as many of every alphabet, in
+    /// batches of 128.
     Balanced,
 }
 

@@ -1,10 +1,8 @@
-//! Overrides of a document's keys.
+//! Configurations over one another, and overrides of their keys.
 
 use std::fmt;
 
 use toml::{Table, Value};
-
-use super::place::Document;
 
 /// Keys of which exactly one stands below: the kind of data, of network, and so on.
 const KINDS: [&str; 8] = [
@@ -17,6 +15,9 @@ const KINDS: [&str; 8] = [
     "meta_optimizer.rule",
     "meta_optimizer.schedule",
 ];
+
+/// Keys that a base keeps to itself: what is built on it is another run, and none that a paper's result is beside.
+pub(super) const NOT_OF_BASES: [&str; 2] = ["name", "published"];
 
 /// A key and the value that it is to have.
 pub(super) struct Override {
@@ -50,16 +51,16 @@ impl Override {
 }
 
 /// The override that an error of `key` comes from: the last one that touched the key, or, where the key is missing, the
-/// last one that made the table that it is missing in.
+/// last one that made the table that it is missing in, which no file has.
 pub(super) fn culprit<'o>(
     overrides: &'o [Override],
     key: &str,
-    file: &Document<'_>,
+    a_file_has: impl Fn(&str) -> bool,
 ) -> Option<&'o Override> {
     let last = |key: &str| overrides.iter().rev().find(|set| set.touches(key));
     last(key).or_else(|| {
         let (table, _) = key.rsplit_once('.')?;
-        if file.has(table) { None } else { last(table) }
+        if a_file_has(table) { None } else { last(table) }
     })
 }
 
@@ -73,11 +74,21 @@ impl fmt::Display for Override {
     }
 }
 
-/// The document `file` with `overrides` in place, one after the other, as TOML text. A kind that is given by its name
-/// alone (`rule = "adam"`) becomes a table of defaults.
-pub(super) fn merged(file: &Table, overrides: &[Override]) -> String {
-    let mut table = file.clone();
-    spell_out_kinds(&mut table, "");
+/// `layers` over one another, the last one uppermost, and `overrides` over them, one after the other, as TOML text. A kind
+/// that is given by its name alone (`rule = "adam"`) becomes a table of defaults.
+pub(super) fn merged<'l>(
+    layers: impl IntoIterator<Item = &'l Table>,
+    overrides: &[Override],
+) -> String {
+    let mut table = Table::new();
+    for layer in layers {
+        for key in NOT_OF_BASES {
+            table.remove(key);
+        }
+        overlay(&mut table, "", layer);
+        spell_out_kinds(&mut table, "");
+    }
+    table.remove("base");
     for set in overrides {
         insert(&mut table, &mut String::new(), &set.path, &set.value);
     }
@@ -85,9 +96,31 @@ pub(super) fn merged(file: &Table, overrides: &[Override]) -> String {
     table.to_string()
 }
 
+/// Lays `upper` over `table`: tables key by key, whatever else as a whole; and where kinds stand, only those of `upper`
+/// stay.
+fn overlay(table: &mut Table, prefix: &str, upper: &Table) {
+    if KINDS.contains(&prefix) {
+        table.retain(|kind, _| upper.contains_key(kind));
+    }
+    for (key, value) in upper {
+        match (table.get_mut(key), value) {
+            (Some(Value::Table(inner)), Value::Table(upper)) => {
+                overlay(inner, &below(prefix, key), upper);
+            }
+            _ => {
+                table.insert(key.clone(), value.clone());
+            }
+        }
+    }
+}
+
+fn below(prefix: &str, key: &str) -> String {
+    if prefix.is_empty() { key.to_owned() } else { format!("{prefix}.{key}") }
+}
+
 fn spell_out_kinds(table: &mut Table, prefix: &str) {
     for (key, value) in table.iter_mut() {
-        let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+        let path = below(prefix, key);
         if KINDS.contains(&path.as_str())
             && let Value::String(kind) = value
         {
