@@ -135,6 +135,8 @@ mod tests {
             assert!(error.contains(culprit), "{name}: `{culprit}` is not in: {error}");
         };
         refused("prototypical", &|case| case.description.ways = Some(0), "ways");
+        let unheard_of = |case: &mut Case| case.description.algorithm = "evolution".into();
+        refused("prototypical", &unheard_of, "`evolution`");
         refused("maml_stride_1step", &|case| case.description.inner_steps = Some(0), "inner_steps");
         let huge = |case: &mut Case| case.description.image_size = Some(1_000_000_000);
         refused("maml_stride_1step", &huge, "image_size");

@@ -86,13 +86,6 @@ pub enum Hidden {
 impl Description {
     /// The learner, where [`ALGORITHMS`] has it. An error is the key and what is wrong.
     pub(super) fn learner(&self) -> Result<LearnerConfig, (&'static str, String)> {
-        if !ALGORITHMS.contains(&self.algorithm.as_str()) {
-            let problem = format!("`{}` is not one of {}", self.algorithm, ALGORITHMS.join(", "));
-            return Err(("algorithm", problem));
-        }
-        if self.algorithm == LEARNED_OPTIMIZER {
-            return Err(("algorithm", "a learned optimizer has no support and query sets".into()));
-        }
         let inner_steps = || sized("inner_steps", self.inner_steps);
         let maml = |order, adapt| -> Result<LearnerConfig, (&'static str, String)> {
             Ok(LearnerConfig::Maml(MamlConfig {
@@ -115,8 +108,7 @@ impl Description {
             "matching" => Ok(LearnerConfig::Matching(MatchingConfig::default())),
             "siamese" => Ok(LearnerConfig::Siamese(SiameseConfig::default())),
             "relation" => Ok(LearnerConfig::Relation(RelationConfig {})),
-            // Whatever is none of `ALGORITHMS` was refused.
-            _reptile => Ok(LearnerConfig::Reptile(ReptileConfig {
+            "reptile" => Ok(LearnerConfig::Reptile(ReptileConfig {
                 inner_optimizer: InnerOptimizer::Sgd,
                 inner_rate: needed("inner_lr", self.inner_lr)?,
                 inner_steps: inner_steps()?,
@@ -126,6 +118,12 @@ impl Description {
                 evaluation_batch: None,
                 carry_squares: false,
             })),
+            LEARNED_OPTIMIZER => {
+                Err(("algorithm", "a learned optimizer has no support and query sets".into()))
+            }
+            other => {
+                Err(("algorithm", format!("`{other}` is not one of {}", ALGORITHMS.join(", "))))
+            }
         }
     }
 

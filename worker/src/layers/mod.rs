@@ -1,32 +1,30 @@
 //! Layers: a forward and a backward program each, side by side, over slots that were planned once.
 
-mod absolute_differences;
 mod activation;
+mod all_pairs;
 mod attention;
 mod batch_norm;
 mod convolution;
 mod convolution_block;
 mod dense;
 mod dense_side_by_side;
-mod distance;
 mod full_context;
 mod group_sum;
 mod loss;
 mod pairs_block;
-mod similarity;
+mod unit_rows;
 
-pub(crate) use absolute_differences::AbsoluteDifferences;
 pub(crate) use activation::ActivationLayer;
+pub(crate) use all_pairs::{AllPairs, PairKind};
 pub(crate) use attention::ClassAttention;
 pub(crate) use convolution_block::{BlockInput, ConvolutionBlock};
 pub(crate) use dense::Dense;
 pub(crate) use dense_side_by_side::{DenseSideBySide, Rectified};
-pub(crate) use distance::NegativeSquaredDistances;
 pub(crate) use full_context::{AttendingLstm, BidirectionalLstm, Fork};
 pub(crate) use group_sum::GroupSum;
 pub(crate) use loss::{Loss, LossKind};
 pub(crate) use pairs_block::PairsBlock;
-pub(crate) use similarity::{Similarities, UnitRows};
+pub(crate) use unit_rows::UnitRows;
 
 use std::ops::Range;
 

@@ -6,7 +6,7 @@ use lyceum_common::seed::{OfEpisode, Seed};
 
 use super::stage::StageFrames;
 use super::{Learner, Setting, Stage};
-use crate::episodes::{Batch, Episode};
+use crate::episodes::Episode;
 use crate::kernels::Real;
 use crate::kernels::pointwise::{add_scaled, scaled_sum, subtract};
 use crate::objective::{Frame, Objective, TangentPlane};
@@ -58,21 +58,17 @@ impl<T: Real> Imaml<T> {
     fn descend(
         &self,
         stage: &Stage<T>,
-        (theta, support): (&[T], &Batch),
-        frame: &mut Frame<T>,
+        (theta, episode): (&[T], &Episode),
+        frames: &mut StageFrames<T>,
         (phi, drift): (&mut [T], &mut [T]),
     ) {
-        let objective = &stage.support;
-        let set = objective.instruction_set();
+        let set = stage.support.instruction_set();
         phi.copy_from_slice(theta);
-        objective.load(frame, support);
-        for _ in 0..stage.steps {
-            objective.set_parameters(frame, phi);
-            objective.gradient(frame);
+        stage.adapt(episode, frames, phi, |_, g, _, phi| {
             subtract(set, phi, theta, drift);
-            add_scaled(set, -self.alpha, objective.gradient_of(frame), phi);
+            add_scaled(set, -self.alpha, g, phi);
             add_scaled(set, -(self.alpha * self.regularisation), drift, phi);
-        }
+        });
     }
 }
 
@@ -104,8 +100,7 @@ impl<T: Real> Learner<T> for Imaml<T> {
         let Stage { support, query, .. } = &self.training;
         let Scratch { training: frames, tangents, phi, drift, .. } = scratch;
         let set = support.instruction_set();
-        let given = (theta, &episode.support);
-        self.descend(&self.training, given, &mut frames.support, (phi, drift));
+        self.descend(&self.training, (theta, episode), frames, (phi, drift));
         support.set_parameters(&mut frames.support, phi);
         support.gradient(&mut frames.support);
         query.load(&mut frames.query, &episode.query);
@@ -154,8 +149,7 @@ impl<T: Real> Learner<T> for Imaml<T> {
         scratch: &mut Scratch<T>,
     ) -> Reports {
         let Scratch { evaluation: frames, phi, drift, .. } = scratch;
-        let given = (theta, &episode.support);
-        self.descend(&self.evaluation, given, &mut frames.support, (phi, drift));
+        self.descend(&self.evaluation, (theta, episode), frames, (phi, drift));
         self.evaluation.predict(phi, episode, frames)
     }
 

@@ -4,11 +4,10 @@
 use lyceum_common::config::{FullContext, MatchingConfig};
 
 use super::Setting;
-use super::metric::{Embedded, Metric};
+use super::metric::{Embedded, Metric, cosines};
 use crate::kernels::Real;
 use crate::layers::{
-    AttendingLstm, BidirectionalLstm, ClassAttention, Feature, Fork, Loss, LossKind, Similarities,
-    UnitRows,
+    AttendingLstm, BidirectionalLstm, ClassAttention, Feature, Fork, Loss, LossKind,
 };
 use crate::networks::Plan;
 
@@ -22,17 +21,9 @@ pub(super) fn learner<T: Real>(config: &MatchingConfig, setting: &Setting<'_>) -
             Some(context) => in_context(context, plan, embedded),
             None => [embedded.queries, embedded.supports],
         };
-        let [queries, supports] = compared;
-        let [queries, supports] = [(queries, config.scale), (supports, 1.0)].map(|(x, scale)| {
-            let unit = UnitRows::plan(plan.planner, width, scale, x);
-            let y = unit.y;
-            plan.layers.push(Box::new(unit));
-            y
-        });
-        let cosines = Similarities::plan(plan.planner, width, queries, supports);
-        let attention = ClassAttention::plan(plan.planner, size.ways, size.shots, cosines.y);
+        let cosines = cosines(plan, width, config.scale, compared);
+        let attention = ClassAttention::plan(plan.planner, size.ways, size.shots, cosines);
         let scores = attention.y;
-        plan.layers.push(Box::new(cosines));
         plan.layers.push(Box::new(attention));
         Loss::plan(plan.planner, LossKind::CrossEntropy, size.queries, scores)
     })

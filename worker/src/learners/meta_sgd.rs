@@ -101,17 +101,11 @@ impl<T: Real> Learner<T> for MetaSgd<T> {
     ) -> Reports {
         let (theta, alpha) = theta.split_at(self.parameters);
         let Scratch { evaluation: frames, adapted, .. } = scratch;
-        let Stage { support, steps, .. } = &self.evaluation;
-        support.load(&mut frames.support, &episode.support);
-        let mut phi = theta;
-        for _ in 0..*steps {
-            support.set_parameters(&mut frames.support, phi);
-            support.gradient(&mut frames.support);
-            let g = support.gradient_of(&frames.support);
-            let before = support.parameters(&frames.support);
-            less_product(support.instruction_set(), before, alpha, g, adapted);
-            phi = adapted.as_slice();
-        }
+        let set = self.evaluation.support.instruction_set();
+        adapted[..self.parameters].copy_from_slice(theta);
+        let phi = self.evaluation.adapt(episode, frames, adapted, |_, g, theta, next| {
+            less_product(set, theta, alpha, g, next);
+        });
         self.evaluation.predict(phi, episode, frames)
     }
 

@@ -9,7 +9,7 @@ use lyceum_common::seed::{OfEpisode, Seed};
 use super::{Extent, Learner, Setting, running};
 use crate::episodes::Episode;
 use crate::kernels::Real;
-use crate::layers::{Feature, Loss};
+use crate::layers::{AllPairs, Feature, Loss, PairKind, UnitRows};
 use crate::networks::{Network, Plan};
 use crate::objective::{Frame, Objective};
 use crate::profile::{Examples, Share};
@@ -73,6 +73,35 @@ impl<T: Real> Metric<T> {
         let parameters = network.layout().len();
         Self { training, evaluation, transductive: setting.transductive, trained, parameters }
     }
+}
+
+/// Compares every row aᵢ with every row bⱼ: `[rows, columns]`, or as many numbers a pair as a row has.
+pub(super) fn all_pairs<T: Real>(
+    plan: &mut Plan<'_, T>,
+    kind: PairKind,
+    width: usize,
+    compared: [Feature; 2],
+) -> Feature {
+    let pairs = AllPairs::plan(plan.planner, kind, width, compared);
+    let y = pairs.y;
+    plan.layers.push(Box::new(pairs));
+    y
+}
+
+/// s cos(aᵢ, bⱼ) for every row aᵢ and every row bⱼ, with s = `scale`: `[rows, columns]`.
+pub(super) fn cosines<T: Real>(
+    plan: &mut Plan<'_, T>,
+    width: usize,
+    scale: f32,
+    [a, b]: [Feature; 2],
+) -> Feature {
+    let units = [(a, scale), (b, 1.0)].map(|(x, scale)| {
+        let unit = UnitRows::plan(plan.planner, width, scale, x);
+        let y = unit.y;
+        plan.layers.push(Box::new(unit));
+        y
+    });
+    all_pairs(plan, PairKind::DotProduct, width, units)
 }
 
 impl<T: Real> Learner<T> for Metric<T> {

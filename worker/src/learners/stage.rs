@@ -156,6 +156,27 @@ impl<T: Real> Stage<T> {
         ]
     }
 
+    /// The inner loop in `phi`, from the φ₀ at its beginning, which is there once for all problems side by side: `step` is
+    /// given k, g(φₖ) and φₖ, and writes φₖ₊₁ to where φₖ was. Gives where it leads.
+    pub(crate) fn adapt<'p>(
+        &self,
+        episode: &Episode,
+        frames: &mut StageFrames<T>,
+        phi: &'p mut [T],
+        mut step: impl FnMut(usize, &[T], &[T], &mut [T]),
+    ) -> &'p [T] {
+        let (support, frame) = (&self.support, &mut frames.support);
+        let mut length = support.common_parameter_count();
+        support.load(frame, &episode.support);
+        for k in 0..self.steps {
+            support.set_parameters(frame, &phi[..length]);
+            support.gradient(frame);
+            step(k, support.gradient_of(frame), support.parameters(frame), phi);
+            length = phi.len();
+        }
+        &phi[..length]
+    }
+
     /// Predicts the query set at the adapted parameters `theta`.
     pub(crate) fn predict(
         &self,

@@ -248,24 +248,17 @@ impl<T: Real> Learner<T> for Maml<T> {
         scratch: &mut Scratch<T>,
     ) -> Reports {
         let Scratch { evaluation: frames, phi, clipped, heads, statistics, .. } = scratch;
-        let Stage { support, steps, .. } = &self.evaluation;
+        let set = self.evaluation.support.instruction_set();
         let head = match (&self.heads, heads) {
             (Some([_, head]), Some([_, frame])) => Some((head, frame)),
             _ => None,
         };
-        let mut length = self.network / self.abreast;
-        self.begin(theta, &episode.support, head, &mut phi[..length]);
-        support.load(&mut frames.support, &episode.support);
-        for k in 0..*steps {
-            support.set_parameters(&mut frames.support, &phi[..length]);
-            length = self.network;
-            support.gradient(&mut frames.support);
-            let g = self.applied(support.gradient_of(&frames.support), clipped);
-            let step = (support.parameters(&frames.support), &mut **phi);
-            self.rates.descend(support.instruction_set(), (k, theta), g, step);
-            self.norms.enter(k + 1, theta, phi);
-        }
-        let (query, phi) = (&self.evaluation.query, &phi[..length]);
+        self.begin(theta, &episode.support, head, &mut phi[..self.network / self.abreast]);
+        let phi = self.evaluation.adapt(episode, frames, phi, |k, g, phi, next| {
+            self.rates.descend(set, (k, theta), self.applied(g, clipped), (phi, next));
+            self.norms.enter(k + 1, theta, next);
+        });
+        let Stage { query, steps, .. } = &self.evaluation;
         match self.norms.running(*steps, theta) {
             Some(running) if !self.evaluation.transductive => {
                 running::statistics(query.by_norm(running), statistics);

@@ -179,17 +179,10 @@ impl<T: Real> Learner<T> for MetaCurvature<T> {
     ) -> Reports {
         let (theta, matrices) = theta.split_at(self.parameters);
         let Scratch { evaluation: frames, adapted, room, step, .. } = scratch;
-        let Stage { support, steps, .. } = &self.evaluation;
-        support.load(&mut frames.support, &episode.support);
-        let mut phi = theta;
-        for _ in 0..*steps {
-            support.set_parameters(&mut frames.support, phi);
-            support.gradient(&mut frames.support);
-            let g = support.gradient_of(&frames.support);
-            let before = support.parameters(&frames.support);
-            self.curvature.descend(matrices, (g, before), (room, step), adapted);
-            phi = adapted.as_slice();
-        }
+        adapted.copy_from_slice(theta);
+        let phi = self.evaluation.adapt(episode, frames, adapted, |_, g, theta, next| {
+            self.curvature.descend(matrices, (g, theta), (room, step), next);
+        });
         self.evaluation.predict(phi, episode, frames)
     }
 
