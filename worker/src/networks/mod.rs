@@ -131,29 +131,25 @@ impl Network {
 
     /// For each place of a vector of this layout that the worker computes with, its place in the layout. The network's
     /// convolution weights `[out, in, 3, 3]` are computed with as `[3, 3, in, out]`, linear ones `[out, in]` as
-    /// `[in, out]`, both in panels of outputs; a head that reads a flattened map has its inputs channels last. What a
-    /// learner adds for each number of one of these lies as it does; all else as in the layout.
+    /// `[in, out]`, both in panels of outputs; a flattened map is channels last. What a learner adds for each number of one of
+    /// these lies as it does; all else as in the layout.
     pub(crate) fn order(&self, layout: &Layout) -> Vec<u32> {
         let mut order = Vec::with_capacity(layout.len());
         for entry in layout.entries() {
             let at = |place: usize| crate::kernels::offset(entry.offset + place);
             let Some(own) = self.counterpart(entry) else {
-                let inputs = entry.name.strip_suffix(".curvature_in");
-                let channels = inputs.and_then(|own| self.flattened_channels(own));
-                if let Some(channels) = channels {
-                    let extent = entry.shape[0];
-                    // A matrix of inputs, which are there channels last.
-                    let own =
-                        |input: usize| input % channels * (extent / channels) + input / channels;
-                    order.extend(
-                        (0..entry.len())
-                            .map(|place| at(own(place / extent) * extent + own(place % extent))),
-                    );
-                } else {
-                    order.extend((0..entry.len()).map(at));
-                }
+                let weight = entry.name.strip_suffix(".curvature_in");
+                let weight = weight.and_then(|weight| self.layout.get(weight));
+                let inputs = weight.map_or(Axis::Plain, |weight| self.axes(weight).1);
+                // A matrix of inputs, or whatever is no matrix.
+                let extent = entry.shape.first().copied().unwrap_or(1);
+                let places = 0..entry.len();
+                order.extend(places.map(|place| {
+                    at(inputs.own(place / extent) * extent + inputs.own(place % extent))
+                }));
                 continue;
             };
+            let (outputs, inputs) = self.axes(own);
             match *own.shape {
                 [out, input, rows, columns] => {
                     let taps = rows * columns;
@@ -163,14 +159,11 @@ impl Network {
                     }));
                 }
                 [out, input] => {
-                    let channels = self.flattened_channels(&own.name).unwrap_or(input);
-                    let positions = input / channels;
                     order.extend(panels(input, out).map(|place| {
-                        let (position, channel) = (place / out / channels, place / out % channels);
-                        at(place % out * input + channel * positions + position)
-                    }));
+                        at(outputs.own(place % out) * input + inputs.own(place / out))
+                    }))
                 }
-                _ => order.extend((0..entry.len()).map(at)),
+                _ => order.extend((0..entry.len()).map(|place| at(outputs.own(place)))),
             }
         }
         order
@@ -185,19 +178,50 @@ impl Network {
         })
     }
 
-    /// The channels of the map that a linear layer of this name reads flattened, if it does.
-    fn flattened_channels(&self, name: &str) -> Option<usize> {
-        match (&self.config, self.shape) {
-            (NetworkConfig::Conv4(conv4), _)
-                if matches!(name, "head.weight" | "relation.fc.0.weight") =>
-            {
-                Some(conv4.filters)
+    /// What the outputs and the inputs of a parameter of the network go over.
+    fn axes(&self, own: &Entry) -> (Axis, Axis) {
+        let map =
+            |extent: usize, channels: usize| Axis::Map { places: extent / channels, channels };
+        match (&self.config, self.shape, &*own.name, &*own.shape) {
+            (
+                NetworkConfig::Conv4(conv4),
+                _,
+                "head.weight" | "relation.fc.0.weight",
+                [_, input],
+            ) => (Axis::Plain, map(*input, conv4.filters)),
+            // Each number of an embedding has its own in its full context, and four gates.
+            (NetworkConfig::Conv4(conv4), _, name, [gates, ..]) if name.starts_with("context.") => {
+                let map = map(gates / 4, conv4.filters);
+                (map, map)
             }
-            (NetworkConfig::Mlp(_), Shape::Image { channels, .. }) if name == "layers.0.weight" => {
-                Some(channels)
-            }
-            _ => None,
+            (
+                NetworkConfig::Mlp(_),
+                Shape::Image { channels, .. },
+                "layers.0.weight",
+                [_, input],
+            ) => (Axis::Plain, map(*input, channels)),
+            _ => (Axis::Plain, Axis::Plain),
         }
+    }
+}
+
+/// What an axis of a parameter goes over.
+#[derive(Clone, Copy)]
+enum Axis {
+    Plain,
+    /// A flattened map, or several, one behind the other.
+    Map {
+        places: usize,
+        channels: usize,
+    },
+}
+
+impl Axis {
+    /// The place in the layout, where a map's channels come first, of what the worker, with channels last, has at `at`.
+    fn own(self, at: usize) -> usize {
+        let Self::Map { places, channels } = self else { return at };
+        let (map, at) = (at / (places * channels), at % (places * channels));
+        (map * channels + at % channels) * places + at / channels
     }
 }
 
@@ -232,6 +256,35 @@ mod tests {
             let (row, column) = (place / inputs, place % inputs);
             let expected = matrix.start + input(row) * inputs + input(column);
             assert_eq!(order[matrix.start + place] as usize, expected, "{row}, {column}");
+        }
+    }
+    #[test]
+    fn full_contexts_gates_and_inputs_follow_the_embedding() {
+        let (downsample, features) = (Downsample::Stride, Features::Flatten);
+        let conv4 = NetworkConfig::Conv4(Conv4Config { filters: 3, downsample, features });
+        let shape = Shape::Image { height: 33, width: 33, channels: 1 };
+        let network = Network::new(&conv4, shape, Head::FullContext).unwrap();
+        let order = network.order(network.layout());
+        let mut places = order.clone();
+        places.sort_unstable();
+        assert!(places.into_iter().eq(0..network.layout().len() as u32), "each place once");
+
+        let entry = |name: &str| network.layout().get(name).unwrap();
+        let (weight, bias) = (entry("context.forward.weight"), entry("context.forward.bias"));
+        let (gates, inputs) = (weight.shape[0], weight.shape[1]);
+        let numbers = gates / 4;
+        assert!(numbers > 3, "the map has several places");
+        // The worker has the map's three channels side by side; the layout, each channel's places.
+        let own = |at: usize| at % 3 * (numbers / 3) + at / 3;
+        let of_several = |at: usize| at / numbers * numbers + own(at % numbers);
+        for gate in 0..gates {
+            assert_eq!(order[bias.offset + gate] as usize, bias.offset + of_several(gate));
+        }
+        let mut seen = order[weight.range()].iter();
+        for place in panels(inputs, gates) {
+            let (input, gate) = (place / gates, place % gates);
+            let expected = weight.offset + of_several(gate) * inputs + of_several(input);
+            assert_eq!(*seen.next().unwrap() as usize, expected, "{gate}, {input}");
         }
     }
 }
