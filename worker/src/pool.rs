@@ -21,7 +21,7 @@ use std::thread::JoinHandle;
 use bytes::Bytes;
 use lyceum_common::abreast::ABREAST;
 use lyceum_common::assignment::Job;
-use lyceum_common::ids::{EpisodeIndex, EpisodeRange};
+use lyceum_common::ids::EpisodeRange;
 use lyceum_common::reduction::{NodeId, Partial, subtrees};
 use lyceum_common::report::{EpisodeReport, ReportSums};
 use lyceum_common::seed::{OfEpisode, OfRun, Seed};
@@ -253,10 +253,8 @@ impl Shared {
             let seen = self.changes.load(Ordering::Relaxed);
             let changed = || self.changes.load(Ordering::Relaxed) != seen;
             drop(queue);
-            if let Some(thread) = thread.abreast() {
-                // A panic comes again, and is told, when the episodes are asked for.
-                let _ = catch_unwind(AssertUnwindSafe(|| ahead.draw(thread)));
-            }
+            // A panic comes again, and is told, when the episodes are asked for.
+            let _ = catch_unwind(AssertUnwindSafe(|| ahead.draw(thread)));
             for _ in 0..patience(self.work.parameters()) {
                 if changed() {
                     break;
@@ -277,32 +275,27 @@ impl Shared {
         episodes: EpisodeRange,
         ahead: &mut Ahead,
     ) {
+        let seeds = ahead.seeds(running, episodes);
+        let seeds = &seeds[..episodes.len() as usize];
         match thread.abreast() {
-            Some(thread) => {
-                let seeds = ahead.seeds(running, episodes);
-                self.compute_abreast(thread, running, episodes, &seeds);
-            }
+            Some(thread) => self.compute_abreast(thread, running, episodes, seeds),
             None => {
-                for index in episodes.indices() {
-                    self.compute_one(thread, running, index);
+                for &seed in seeds {
+                    self.compute_one(thread, running, seed);
                 }
             }
         }
     }
 
-    fn compute_one(&self, thread: &mut dyn WorkThread, running: &Running, episode: u64) {
-        let Computation { job, seed, .. } = running.computation;
-        let index = EpisodeIndex(episode);
-        let (gradient, report) = match job {
-            Job::Gradient { step } => {
+    fn compute_one(&self, thread: &mut dyn WorkThread, running: &Running, seed: Seed<OfEpisode>) {
+        let episode = seed.index().0;
+        let (gradient, report) = match running.computation.job {
+            Job::Gradient { .. } => {
                 let mut gradient = self.buffer();
-                let report = thread.meta_gradient(seed.step(step).episode(index), &mut gradient);
+                let report = thread.meta_gradient(seed, &mut gradient);
                 (gradient, report)
             }
-            Job::Evaluation { split } => {
-                let seed = seed.evaluation_on(split).episode(index);
-                (Vec::new(), thread.evaluate(seed, split))
-            }
+            Job::Evaluation { split } => (Vec::new(), thread.evaluate(seed, split)),
         };
         running.tell(EpisodeRange::new(episode, episode + 1), &[report]);
         self.add(
@@ -317,12 +310,11 @@ impl Shared {
         thread: &mut dyn Abreast,
         running: &Running,
         range: EpisodeRange,
-        seeds: &[Seed<OfEpisode>; ABREAST],
+        seeds: &[Seed<OfEpisode>],
     ) {
         let Computation { job, episodes, .. } = running.computation;
-        let count = range.len() as usize;
         let mut reports = [EpisodeReport::default(); ABREAST];
-        let (seeds, reports) = (&seeds[..count], &mut reports[..count]);
+        let reports = &mut reports[..seeds.len()];
         match job {
             Job::Gradient { .. } => thread.meta_gradients(seeds, reports),
             Job::Evaluation { split } => thread.evaluations(seeds, split, reports),

@@ -65,9 +65,17 @@ fn a_thread_allocates_nothing_after_its_first_episode() {
         "episode.ways=5",
         "learner.learned_optimizer.batch=9",
     ];
-    let optimizers: [&[&str]; 4] = [
+    let convolutions = [
+        "data.glyphs={ classes = [8, 5, 5], images = { image_size = 9 } }",
+        "network.conv4={ filters = 4, downsample = 'stride' }",
+        "episode.ways=5",
+        "learner.learned_optimizer.batch=9",
+        "learner.learned_optimizer.order=second",
+    ];
+    let optimizers: [&[&str]; 5] = [
         &[],
         &images,
+        &convolutions,
         &["learner.learned_optimizer.order=second"],
         &["learner.learned_optimizer.estimator.pes={ deviation = 0.1, pairs = 2 }"],
     ];
@@ -89,6 +97,7 @@ fn a_thread_allocates_nothing_after_its_first_episode() {
         let mut episode = |number: u64| {
             thread.set_parameters(&theta);
             thread.meta_gradient(seed(number), &mut gradient);
+            thread.draw(seed(number + 1));
             thread.evaluate(seed(number), Split::Test);
         };
         episode(0);

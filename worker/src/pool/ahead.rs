@@ -8,7 +8,7 @@ use lyceum_common::ids::{EpisodeIndex, EpisodeRange, MetaStep};
 use lyceum_common::seed::{OfEpisode, OfRun, OfStep, Seed};
 
 use super::{Computation, Running};
-use crate::work::Abreast;
+use crate::work::WorkThread;
 
 /// What a thread has drawn of the meta-step behind the last one that it took part in. Threads draw from the first episodes on,
 /// in the order in which they come to have nothing to do: the last one, which draws when it is asked, is left with the rest.
@@ -51,7 +51,7 @@ impl Ahead {
     }
 
     /// Draws some of the next meta-step's episodes, once.
-    pub(super) fn draw(&mut self, thread: &mut dyn Abreast) {
+    pub(super) fn draw(&mut self, thread: &mut dyn WorkThread) {
         let Some(last) = self.last.take() else { return };
         let Computation { job: Job::Gradient { step }, seed: run, .. } = last.computation else {
             return;
@@ -59,7 +59,10 @@ impl Ahead {
         if let Some(range) = last.next_ahead() {
             let step = step.next();
             let seeds = derive(run.step(step), range);
-            thread.draw(&seeds[..range.len() as usize]);
+            match thread.abreast() {
+                Some(thread) => thread.draw(&seeds[..range.len() as usize]),
+                None => thread.draw(seeds[0]),
+            }
             self.drawn = Some(Drawn { run, step, range, seeds });
         }
     }

@@ -1,8 +1,9 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc;
+use std::time::Duration;
 
-use lyceum_common::ids::{MetaStep, Split};
+use lyceum_common::ids::{EpisodeIndex, MetaStep, Split};
 use lyceum_common::reduction::{Reduction, subtrees};
 use lyceum_common::report::ReportSums;
 use lyceum_common::seed::{OfEpisode, Purpose};
@@ -16,6 +17,7 @@ const PARAMETERS: usize = 5;
 struct StubThread {
     stub: Arc<Counts>,
     theta: Vec<f32>,
+    drawn: Option<Seed<OfEpisode>>,
 }
 
 /// What was asked of the stub, what it panics on, and what holds its first gradient up.
@@ -23,6 +25,10 @@ struct StubThread {
 struct Counts {
     versions: AtomicUsize,
     gradients: AtomicUsize,
+    /// How many of these were of the episode that was drawn ahead.
+    drawn_ahead: AtomicUsize,
+    /// Is told what is drawn ahead.
+    draws: Option<mpsc::Sender<Seed<OfEpisode>>>,
     /// The names of the threads that computed gradients.
     computed_by: Mutex<BTreeSet<String>>,
     panic_on: Option<u32>,
@@ -47,7 +53,7 @@ impl Work for StubWork {
     }
 
     fn thread(&self) -> Box<dyn WorkThread> {
-        Box::new(StubThread { stub: Arc::clone(&self.0), theta: Vec::new() })
+        Box::new(StubThread { stub: Arc::clone(&self.0), theta: Vec::new(), drawn: None })
     }
 
     fn layout_order(&self) -> Option<&[u32]> {
@@ -61,8 +67,19 @@ impl WorkThread for StubThread {
         self.theta = theta.to_vec();
     }
 
+    fn draw(&mut self, seed: Seed<OfEpisode>) {
+        self.drawn = Some(seed);
+        if let Some(draws) = &self.stub.draws {
+            // Received, or gone with a test that failed.
+            let _ = draws.send(seed);
+        }
+    }
+
     fn meta_gradient(&mut self, seed: Seed<OfEpisode>, gradient: &mut [f32]) -> EpisodeReport {
         self.stub.gradients.fetch_add(1, Ordering::Relaxed);
+        if self.drawn == Some(seed) {
+            self.stub.drawn_ahead.fetch_add(1, Ordering::Relaxed);
+        }
         let name = std::thread::current().name().unwrap_or_default().to_owned();
         lock(&self.stub.computed_by).insert(name);
         let gate = lock(&self.stub.gate).take();
@@ -153,10 +170,29 @@ proptest! {
         let start = start % episodes;
         let range = EpisodeRange::new(start, start + 1 + length % (episodes - start));
         let (pool, _) = pool(threads);
+        // Behind it, threads may draw some of the next one's episodes ahead.
+        compute(&pool, computation(&theta(), 1, episodes, range)).unwrap();
         let partials = compute(&pool, computation(&theta(), 2, episodes, range)).unwrap();
         let nodes: Vec<_> = partials.iter().map(|partial| partial.node).collect();
         prop_assert_eq!(nodes, subtrees(episodes, range));
         prop_assert_eq!(partials, expected(episodes, range));
+    }
+}
+
+#[test]
+fn a_thread_with_nothing_to_do_draws_an_episode_of_the_next_meta_step() {
+    let (draws, drawn) = mpsc::channel();
+    let (pool, counts) = pool_with(1, Counts { draws: Some(draws), ..Counts::default() });
+    let range = EpisodeRange::new(3, 7);
+    // Meta-step 2 is what was expected behind 1, and not behind itself.
+    for (step, drawn_ahead) in [(1, 0), (2, 1), (2, 1)] {
+        let partials = compute(&pool, computation(&theta(), step, 8, range)).unwrap();
+        if step == 2 {
+            assert_eq!(partials, expected(8, range));
+        }
+        assert_eq!(counts.drawn_ahead.load(Ordering::Relaxed), drawn_ahead);
+        let next = Seed::of_run(9).step(MetaStep(step + 1)).episode(range.start);
+        assert_eq!(drawn.recv_timeout(Duration::from_secs(60)), Ok(next));
     }
 }
 

@@ -44,8 +44,8 @@ pub trait Work: Send + Sync {
         0
     }
 
-    /// Times the programs of the training episode of `seed` at `theta`, op by op, `repeats` times each. Empty for a
-    /// learner that is not made of objectives on a support and a query set.
+    /// Times the programs of the training episode of `seed` at `theta`, op by op, or the phases of a learned optimizer's
+    /// trajectory, `repeats` times each. Empty where nothing is known of the parts.
     fn profile(&self, theta: &[f32], seed: Seed<OfEpisode>, repeats: usize) -> Vec<Timing> {
         let _ = (theta, seed, repeats);
         Vec::new()
@@ -56,6 +56,12 @@ pub trait Work: Send + Sync {
 pub trait WorkThread: Send {
     /// Takes over a version of the meta-parameters, in the layout's order.
     fn set_parameters(&mut self, theta: &[f32]);
+
+    /// Draws the training episode of `seed` ahead of [`WorkThread::meta_gradient`], which will probably be asked for it: it
+    /// takes less time then, and gives the same. By default nothing is drawn before it is asked for.
+    fn draw(&mut self, seed: Seed<OfEpisode>) {
+        let _ = seed;
+    }
 
     /// Writes the meta-gradient of the training episode of `seed` to `gradient`, in the threads' own order.
     fn meta_gradient(&mut self, seed: Seed<OfEpisode>, gradient: &mut [f32]) -> EpisodeReport;

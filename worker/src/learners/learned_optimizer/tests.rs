@@ -33,6 +33,15 @@ const WAVES: [&str; 3] = [
     "network.mlp={ hidden = [7], activation = 'tanh' }",
     "learner.learned_optimizer.batch=5",
 ];
+/// Gradients above e⁻² alone are read as logarithms: of many coordinates some are so small that their logarithm bends within a
+/// difference.
+const IMAGES: [&str; 5] = [
+    "data.glyphs={ classes = [3, 3, 3], images_per_class = 4, images = { image_size = 9 } }",
+    "network.conv4={ filters = 4, downsample = 'stride' }",
+    "episode.ways=3",
+    "learner.learned_optimizer.batch=6",
+    "learner.learned_optimizer.preprocess_p=2.0",
+];
 
 /// How many parameters they have, and what makes them of the preset.
 fn optimizees_of_two_blocks() -> [(usize, &'static [&'static str]); 2] {
@@ -44,7 +53,8 @@ fn optimizees<T: Real>(
     (config, learner): &(RunConfig, LearnedOptimizerConfig),
     instruction_set: InstructionSet,
 ) -> Arc<Optimizees<T>> {
-    let network = Network::new(&config.network, config.data.shape(), Head::Linear(1)).unwrap();
+    let head = Head::Linear(config.outputs());
+    let network = Network::new(&config.network, config.data.shape(), head).unwrap();
     let size = Extent { ways: 1, shots: 0, queries: 0 };
     let setting = Setting {
         network: &network,
@@ -56,7 +66,9 @@ fn optimizees<T: Real>(
         transductive: true,
         abreast: 1,
     };
-    let source = optimizee_source(config, learner, None, &Split::ALL).unwrap();
+    let cache = tempfile::tempdir().unwrap();
+    let pack = lyceum_common::data::prepare(&config.data, cache.path()).unwrap();
+    let source = optimizee_source(config, learner, pack, &Split::ALL).unwrap();
     Arc::new(Optimizees::new(&setting, source, learner.initial_deviation))
 }
 
@@ -94,6 +106,16 @@ impl Optimizee<f64> for Recorded {
 
 /// The meta-gradient along some directions against central differences of the meta-loss.
 fn check(learner: &LearnedOptimizer<f64>, coordinates: usize, optimizee: &mut impl Optimizee<f64>) {
+    check_within(1e-6, learner, coordinates, optimizee);
+}
+
+/// The same, the differences being over `h` both ways.
+fn check_within(
+    h: f64,
+    learner: &LearnedOptimizer<f64>,
+    coordinates: usize,
+    optimizee: &mut impl Optimizee<f64>,
+) {
     let phi = phi::<f64>(learner.parameters());
     let mut scratch = learner.scratch(coordinates);
     let mut gradient = vec![f64::NAN; phi.len()];
@@ -109,7 +131,6 @@ fn check(learner: &LearnedOptimizer<f64>, coordinates: usize, optimizee: &mut im
                 phi.iter().zip(&direction).map(|(&p, &d)| p + step * f64::from(d)).collect();
             learner.meta_gradient(&moved, optimizee, seed(), &mut scratch, &mut ignored).total
         };
-        let h = 1e-6;
         let difference = (loss_at(h) - loss_at(-h)) / (2.0 * h);
         let product: f64 = gradient.iter().zip(&direction).map(|(&g, &d)| g * f64::from(d)).sum();
         let scale = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
@@ -161,6 +182,21 @@ fn the_exact_meta_gradient_is_the_derivative() {
         let learner = LearnedOptimizer::new(&config.1, InstructionSet::PORTABLE, 0);
         check(&learner, coordinates, &mut trainee(&config, &learner));
     }
+}
+
+#[test]
+fn the_exact_meta_gradient_of_a_convolutional_network_is_the_derivative() {
+    let steps = [
+        "learner.learned_optimizer.inner_steps=11",
+        "learner.learned_optimizer.unroll=11",
+        "learner.learned_optimizer.order=second",
+        SMALL,
+    ];
+    let config = config(&[&IMAGES[..], &steps].concat());
+    let learner = LearnedOptimizer::new(&config.1, InstructionSet::PORTABLE, 0);
+    let mut trainee = trainee(&config, &learner);
+    // Small enough that no ReLU turns over on the way.
+    check_within(1e-7, &learner, 531, &mut trainee);
 }
 
 fn meta_gradient<T: Real>(
