@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use ndarray::{ArrayViewD, IxDyn};
 
 use crate::ids::Digest;
 use crate::layout::Layout;
@@ -52,10 +53,22 @@ impl MetaParameters {
         values: Vec<f32>,
         digester: Digester,
     ) -> Result<Self, LengthMismatch> {
-        if values.len() != layout.len() {
-            return Err(LengthMismatch { expected: layout.len(), found: values.len() });
-        }
+        // What is too short has no digest.
+        check_length(&layout, &values)?;
         let digest = digester.finish(&values);
+        Self::named(layout, values, digest)
+    }
+
+    /// `values` as the version of this digest, which whoever says so is believed.
+    ///
+    /// # Errors
+    /// Where the layout has another length.
+    pub fn named(
+        layout: Arc<Layout>,
+        values: Vec<f32>,
+        digest: Digest,
+    ) -> Result<Self, LengthMismatch> {
+        check_length(&layout, &values)?;
         Ok(Self { layout, values: Arc::new(values), digest })
     }
 
@@ -69,6 +82,15 @@ impl MetaParameters {
     #[must_use]
     pub fn values(&self) -> &Arc<Vec<f32>> {
         &self.values
+    }
+
+    /// The tensor of this name, in its own shape; none where the layout has no such entry.
+    #[must_use]
+    pub fn tensor(&self, name: &str) -> Option<ArrayViewD<'_, f32>> {
+        let entry = self.layout.get(name)?;
+        let numbers = &self.values[entry.range()];
+        let tensor = ArrayViewD::from_shape(IxDyn(&entry.shape), numbers);
+        Some(tensor.expect("an entry is as long as its shape says"))
     }
 
     /// BLAKE3 over the layout and the numbers' little-endian bytes.
@@ -85,6 +107,11 @@ impl MetaParameters {
         }
         Bytes::from_owner(Shared(Arc::clone(&self.values)))
     }
+}
+
+fn check_length(layout: &Layout, values: &[f32]) -> Result<(), LengthMismatch> {
+    let (expected, found) = (layout.len(), values.len());
+    if expected == found { Ok(()) } else { Err(LengthMismatch { expected, found }) }
 }
 
 struct Shared(Arc<Vec<f32>>);
@@ -194,6 +221,22 @@ mod tests {
         assert_ne!(digest, of(layout("b", &[2]), [0.0, 1.0]));
         assert_ne!(digest, of(layout("a", &[2, 1]), [0.0, 1.0]));
         assert_ne!(digest, of(layout("a", &[2]), [-0.0, 1.0]));
+    }
+
+    #[test]
+    fn a_tensor_is_found_by_its_name_and_has_its_shape() {
+        let mut layout = Layout::new();
+        for (name, shape) in [("a", &[1][..]), ("b", &[2, 3]), ("c", &[])] {
+            layout.push(name, shape, Role::Trained, Initialisation::Constant(0.0));
+        }
+        let values: Vec<f32> = (0..8u8).map(f32::from).collect();
+        let version = MetaParameters::new(Arc::new(layout), values).unwrap();
+        let tensor = version.tensor("b").unwrap();
+        assert_eq!(tensor.shape(), [2, 3]);
+        // Rows one behind the other.
+        assert_eq!((tensor[[0, 2]], tensor[[1, 0]]), (3.0, 4.0));
+        assert_eq!(version.tensor("c").unwrap().first(), Some(&7.0));
+        assert!(version.tensor("d").is_none());
     }
 
     #[test]

@@ -34,6 +34,11 @@ pub(super) fn parse(address: &str) -> Result<Endpoint, SessionError> {
         .max_frame_size(FRAME))
 }
 
+/// Whether an address is a Unix domain socket's, which never leaves the machine.
+pub(super) fn is_local(address: &str) -> bool {
+    address.starts_with("unix:")
+}
+
 /// An error and what is behind it: the transport's own messages say little.
 pub(super) fn describe(error: &dyn Error) -> String {
     let mut texts = vec![error.to_string()];

@@ -27,7 +27,7 @@ use tonic::body::Body;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
-use super::endpoint::describe;
+use super::endpoint::{self, describe};
 use super::{Builder, Interruption, SessionError, SessionOptions, pack_cache, same_layout};
 use crate::pool::{Computation, Computed, Pool};
 
@@ -101,6 +101,7 @@ impl Membership<'_> {
             pool: &engine.pool,
             layout: Arc::new(welcome.layout),
             seed: Seed::of_run(welcome.config.seed),
+            is_checked: !endpoint::is_local(&self.options.coordinator),
             arriving: None,
             version: None,
             retired: Retired::default(),
@@ -229,11 +230,12 @@ enum Part {
     Piece(Bytes),
 }
 
-/// A version of the meta-parameters that is on its way. It is hashed as it comes, out of the processor's cache.
+/// A version of the meta-parameters that is on its way.
 struct Arriving {
     digest: Digest,
     numbers: Assembly,
-    digester: Digester,
+    /// Hashes it as it comes, out of the processor's cache, where that is checked.
+    digester: Option<Digester>,
 }
 
 /// Where what comes in is made into work.
@@ -241,6 +243,9 @@ struct Desk<'s> {
     pool: &'s Pool,
     layout: Arc<Layout>,
     seed: Seed<lyceum_common::seed::OfRun>,
+    /// Whether the numbers that come are those of the digest that is said of them. Over a Unix domain socket they are: the
+    /// kernel copies them, and nothing in between can change one.
+    is_checked: bool,
     arriving: Option<Arriving>,
     version: Option<MetaParameters>,
     /// Versions before it, whose memory the next one takes.
@@ -257,7 +262,7 @@ impl Desk<'_> {
                 self.retired.take().into_iter().for_each(|memory| spares.put(memory));
                 let shape = (1, self.layout.len());
                 let numbers = Assembly::new(shape, parameters.size, "parameters.size", spares)?;
-                let digester = Digester::new(&self.layout);
+                let digester = self.is_checked.then(|| Digester::new(&self.layout));
                 self.arriving = Some(Arriving { digest, numbers, digester });
                 Ok(())
             }
@@ -279,7 +284,9 @@ impl Desk<'_> {
         let unexpected = || WireError::new("chunk", "no payload is under way");
         let Arriving { numbers, digester, .. } = self.arriving.as_mut().ok_or_else(unexpected)?;
         numbers.add(bytes, |_| {})?;
-        digester.advance(numbers.last());
+        if let Some(digester) = digester {
+            digester.advance(numbers.last());
+        }
         self.arrive()
     }
 
@@ -291,8 +298,12 @@ impl Desk<'_> {
             return Ok(());
         };
         let values = numbers.finish()?.pop().unwrap_or_default();
-        let version = MetaParameters::digested(Arc::clone(&self.layout), values, digester)
-            .map_err(|error| WireError::new("parameters", error.to_string()))?;
+        let layout = Arc::clone(&self.layout);
+        let version = match digester {
+            Some(digester) => MetaParameters::digested(layout, values, digester),
+            None => MetaParameters::named(layout, values, digest),
+        };
+        let version = version.map_err(|error| WireError::new("parameters", error.to_string()))?;
         if version.digest() != digest {
             return Err(WireError::new("parameters.digest", "not that of the numbers that came"));
         }
