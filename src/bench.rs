@@ -28,7 +28,7 @@ use workload::{Task, Workload};
 /// Times named workloads: whole meta-steps, with sampling, aggregation and an Adam step.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Bench {
-    /// maml-1q, maml-15q, maml-5step, fomaml-5step, reptile, sinusoid, prototypical-60w5s, miniimagenet-maml,
+    /// maml-1q, maml-15q, maml-5step, fomaml-5step, reptile, sinusoid, prototypical-60w5s, prototypical-20w5s, miniimagenet-maml,
     /// miniimagenet-prototypical, learned-optimizer or lstm; all of these where none is named. Or step-112k, step-10m,
     /// step-112k-unix, step-10m-unix: a step of a farm that computes nothing; and sockets-112k and so on: the same bytes over
     /// plain sockets
@@ -118,15 +118,7 @@ impl Bench {
         }
         let workloads = self.workloads_of(&others)?;
         if self.profile {
-            for workload in &workloads {
-                let has_profile = self.profile(workload)?;
-                anyhow::ensure!(
-                    has_profile || others.is_empty(),
-                    "--profile: {} has none",
-                    workload.name
-                );
-            }
-            return Ok(());
+            return workloads.iter().try_for_each(|workload| self.profile(workload));
         }
         if !self.json {
             print(&format!(
@@ -171,25 +163,27 @@ impl Bench {
         Ok(())
     }
 
-    /// Prints a workload's profile, if it has one.
-    fn profile(&self, workload: &Workload) -> anyhow::Result<bool> {
-        let Task::Run(config) = &workload.task else { return Ok(false) };
+    /// Prints a workload's profile.
+    fn profile(&self, workload: &Workload) -> anyhow::Result<()> {
         let instruction_set = self.instruction_set.unwrap_or_else(InstructionSet::best);
-        let Setup { work, layout } = Setup::new(config, instruction_set)?;
-        let run = Seed::of_run(config.seed);
-        let theta = layout.initialise(run.initialisation());
-        let seed = run.step(MetaStep(0)).episode(EpisodeIndex(0));
-        let timings = work.profile(&theta, seed, PROFILE_REPEATS);
-        if timings.is_empty() {
-            return Ok(false);
-        }
+        let timings = match &workload.task {
+            Task::Lstm => lstm(instruction_set).profile(PROFILE_REPEATS),
+            Task::Run(config) => {
+                let Setup { work, layout } = Setup::new(config, instruction_set)?;
+                let run = Seed::of_run(config.seed);
+                let theta = layout.initialise(run.initialisation());
+                let seed = run.step(MetaStep(0)).episode(EpisodeIndex(0));
+                work.profile(&theta, seed, PROFILE_REPEATS)
+            }
+        };
+        anyhow::ensure!(!timings.is_empty(), "--profile: {} has none", workload.name);
         if !self.json {
             print(&format!("{}\n{}", workload.name, profile::Row::HEADER))?;
         }
         for row in profile::rows(workload.name, &timings) {
             print(&if self.json { serde_json::to_string(&row)? } else { row.text() })?;
         }
-        Ok(true)
+        Ok(())
     }
 
     fn measure(&self, workload: &Workload) -> anyhow::Result<Measurement> {
@@ -215,12 +209,9 @@ impl Bench {
 
     /// Runs of a learned optimizer's LSTM on every thread until the time is over: runs a second, and products a run.
     fn lstm(&self, instruction_set: InstructionSet) -> (f64, usize) {
-        let (hidden, coordinates, steps) = (20, 15_910, 20);
-        let kept_bytes = FarmConfig::default().kept_values_megabytes << 20;
         let limit = Duration::from_secs_f64(self.seconds);
         let spin = move || {
-            let mut workload =
-                LstmWorkload::new(hidden, coordinates, steps, kept_bytes, instruction_set);
+            let mut workload = lstm(instruction_set);
             assert!(workload.run().is_finite(), "a bounded network stays finite");
             let (started, mut runs) = (Instant::now(), 0);
             while runs == 0 || started.elapsed() < limit {
@@ -253,6 +244,12 @@ impl Bench {
 
 /// Repeats that a profile's times are the medians of.
 const PROFILE_REPEATS: usize = 31;
+
+/// A learned optimizer's LSTM alone: two layers of 20, 15,910 coordinates, 20 steps.
+fn lstm(instruction_set: InstructionSet) -> LstmWorkload {
+    let kept_bytes = FarmConfig::default().kept_values_megabytes << 20;
+    LstmWorkload::new(20, 15_910, 20, kept_bytes, instruction_set)
+}
 
 /// What a workload computes with.
 struct Setup {

@@ -55,7 +55,7 @@ pub(super) enum Task {
     Lstm,
 }
 
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 12] = [
     "maml-1q",
     "maml-15q",
     "maml-5step",
@@ -63,6 +63,7 @@ const NAMES: [&str; 11] = [
     "reptile",
     "sinusoid",
     "prototypical-60w5s",
+    "prototypical-20w5s",
     "miniimagenet-maml",
     "miniimagenet-prototypical",
     "learned-optimizer",
@@ -109,6 +110,7 @@ fn workload(name: &'static str) -> Option<Workload> {
             config(name, data, (1, 10, 10), NetworkConfig::Mlp(mlp), maml(Order::Second, 1), 25)
         }
         "prototypical-60w5s" => episodes((60, 5, 5), Downsample::MaxPool, prototypical(), 2),
+        "prototypical-20w5s" => episodes((20, 5, 15), Downsample::MaxPool, prototypical(), 2),
         "miniimagenet-maml" => photographs((5, 1, 15), 32, maml(Order::Second, 5)),
         "miniimagenet-prototypical" => photographs((20, 5, 15), 64, prototypical()),
         "learned-optimizer" => learned_optimizer(name),

@@ -183,7 +183,7 @@ fn bad_input_is_refused_by_its_name() {
     refused(folder, &["worker", "--coordinator", "127.0.0.1:1", "--wait", "0.5"], &["127.0.0.1:1"]);
     refused(folder, &["bench", "maml-9q"], &["maml-9q", "maml-15q"]);
     refused(folder, &["bench", "lstm", "--seconds", "1e30"], &["--seconds"]);
-    refused(folder, &["bench", "lstm", "--profile"], &["--profile", "lstm"]);
+    refused(folder, &["bench", "step-112k", "--profile"], &["--profile", "step"]);
     let half = ["--precision", "bfloat16"];
     for workload in ["sinusoid", "step-112k"] {
         refused(folder, &["bench", workload, half[0], half[1]], &["--precision", "convolutions"]);

@@ -12,6 +12,7 @@ use super::build::{network, setting};
 use super::{BuildError, BuildOptions, Work, WorkThread};
 use crate::episodes::optimizee_source;
 use crate::learners::{LearnedOptimizer, Optimizees, OptimizerScratch, Trainee};
+use crate::profile::Timing;
 
 /// (meta-parameters, seed) → meta-gradient, by drawing an optimizee and training it.
 #[derive(Clone)]
@@ -57,6 +58,14 @@ impl Work for OptimizerProblem {
     fn products(&self) -> usize {
         self.learner.products(self.optimizees.parameters(), self.optimizees.products())
     }
+
+    fn profile(&self, theta: &[f32], seed: Seed<OfEpisode>, repeats: usize) -> Vec<Timing> {
+        let mut trainee = Trainee::new(Arc::clone(&self.optimizees), self.learner.curved());
+        let mut scratch = self.learner.scratch(self.optimizees.parameters());
+        trainee.draw(seed, Split::Train);
+        let of = self.optimizees.products();
+        self.learner.profile(theta, &mut trainee, seed, &mut scratch, of, repeats)
+    }
 }
 
 struct OptimizerThread {
@@ -86,5 +95,54 @@ impl WorkThread for OptimizerThread {
         let Self { problem, trainee, scratch, phi } = self;
         trainee.draw(seed, split);
         problem.learner.train(phi, trainee, scratch).last
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lyceum_common::config::{LearnerConfig, load};
+    use lyceum_common::ids::{EpisodeIndex, MetaStep};
+
+    use super::*;
+
+    #[test]
+    fn a_profile_has_every_phase_and_all_products() {
+        let phases = |changes: &[&str]| {
+            let changes: Vec<String> = changes
+                .iter()
+                .chain(&["learner.learned_optimizer.inner_steps=6"])
+                .map(|&change| change.to_owned())
+                .collect();
+            let config = load("quadratics-learned-optimizer", &changes).unwrap();
+            let LearnerConfig::LearnedOptimizer(optimizer) = &config.learner else {
+                unreachable!("it is one")
+            };
+            let options = BuildOptions::default();
+            let problem =
+                OptimizerProblem::build(&config, optimizer, None, &[Split::Train], options)
+                    .unwrap();
+            let phi = vec![0.01; problem.parameters()];
+            let seed = Seed::of_run(1).step(MetaStep(0)).episode(EpisodeIndex(0));
+            let timings = problem.profile(&phi, seed, 3);
+            let all = timings.iter().map(|timing| timing.runs * timing.products).sum::<usize>();
+            let phases: Vec<_> =
+                timings.iter().map(|timing| (timing.program, timing.op, timing.runs)).collect();
+            (phases, all, problem.products())
+        };
+        let (gradients, forward) = (("optimizee", "Gradient", 7), ("forward", "Lstm", 6));
+        let backward = ("backward", "Lstm", 6);
+        let (first_order, all, products) = phases(&["learner.learned_optimizer.unroll=2"]);
+        assert_eq!(first_order, [gradients, forward, backward]);
+        assert_eq!(all, products);
+        let exact =
+            ["learner.learned_optimizer.unroll=3", "learner.learned_optimizer.order=second"];
+        // None through a segment's first θ, which is held constant.
+        let curved = ("optimizee", "HessianVectorProduct", 4);
+        assert_eq!(phases(&exact).0, [gradients, curved, forward, backward]);
+        assert!(
+            phases(&["learner.learned_optimizer.estimator.pes={deviation=0.01, pairs=1}"])
+                .0
+                .is_empty()
+        );
     }
 }

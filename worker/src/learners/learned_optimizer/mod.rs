@@ -13,6 +13,7 @@ mod coordinates;
 mod kept;
 mod lstm;
 mod pes;
+mod profile;
 mod record;
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,9 @@
 
 use super::coordinates::{Coordinates, Segment, Setup};
 use super::lstm::{Shape, Sums, Weights};
+use super::profile;
 use crate::kernels::{InstructionSet, LogAndSign};
+use crate::profile::Timing;
 
 /// A segment of a learned optimizer's training without an optimizee.
 #[expect(missing_debug_implementations, reason = "it is megabytes of numbers")]
@@ -56,26 +58,35 @@ impl LstmWorkload {
 
     /// All steps forward, and the way back. Returns a number that depends on all of it.
     pub fn run(&mut self) -> f32 {
-        let Self {
-            coordinates,
-            weights,
-            sums,
-            gradients,
-            loss_weights,
-            theta,
-            meta_gradient,
-            setup,
-        } = self;
+        self.forward();
+        self.backward();
+        self.meta_gradient[0] + self.theta[0]
+    }
+
+    fn forward(&mut self) {
+        let Self { coordinates, weights, gradients, theta, setup, .. } = self;
         let count = theta.len();
-        sums.clear();
         coordinates.reset();
         for t in 0..setup.unroll {
             coordinates.step(weights, Some(t), &gradients[t * count..(t + 1) * count], theta);
         }
-        let segment = Segment { steps: setup.unroll, gradients, loss_weights };
-        coordinates.backward(weights, segment, sums);
-        sums.write(setup.instruction_set, meta_gradient);
-        meta_gradient[0] + theta[0]
+    }
+
+    fn backward(&mut self) {
+        let Self { coordinates, weights, sums, gradients, loss_weights, meta_gradient, .. } = self;
+        let steps = self.setup.unroll;
+        sums.clear();
+        coordinates.backward(weights, Segment { steps, gradients, loss_weights }, sums);
+        sums.write(self.setup.instruction_set, meta_gradient);
+    }
+
+    /// Times a run's way forward and its way back, the medians of `repeats`.
+    pub fn profile(&mut self, repeats: usize) -> Vec<Timing> {
+        let runs: Vec<_> =
+            (0..repeats).map(|_| profile::of_lstm(self, Self::forward, Self::backward)).collect();
+        let (steps, count) = (self.setup.unroll, self.theta.len());
+        let (forward, backward) = self.setup.shape.products();
+        profile::timings(&runs, [0, 0, steps, steps], [0, 0, count * forward, count * backward])
     }
 
     /// Products of a run, each with an addition: of a coordinate's step 4,980 forward for layers of 20, and twice that
