@@ -1,27 +1,22 @@
 //! `lyceum health ADDRESS`: asks the standard gRPC health service, for containers, scripts and orchestrators.
 
-use std::time::Duration;
-
 use anyhow::{Context as _, bail};
 use clap::Args;
-use tonic::transport::Endpoint;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
+use crate::dial::Dial;
 use crate::output::print;
 
 /// Exits with status 0 where the server at ADDRESS says that it serves, else with 1.
 #[derive(Args, Debug)]
 pub(crate) struct Health {
-    /// A coordinator's address, as host:port, http://host:port or unix:/path/of/its/socket
-    address: String,
+    #[command(flatten)]
+    server: Dial,
     /// The gRPC service to ask about; the server as a whole where left out
     #[arg(long, default_value = "")]
     service: String,
-    /// How long to wait for an answer, in seconds
-    #[arg(long, default_value_t = 3.0, value_name = "SECONDS")]
-    timeout: f64,
 }
 
 impl Health {
@@ -30,17 +25,9 @@ impl Health {
     /// # Errors
     /// Where the address is none, nothing answers in time, or the answer is another than "serving".
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let Self { address, service, timeout } = self;
-        let timeout =
-            Duration::try_from_secs_f64(timeout).with_context(|| format!("--timeout {timeout}"))?;
-        let has_scheme = address.starts_with("unix:") || address.contains("://");
-        let url = if has_scheme { address.clone() } else { format!("http://{address}") };
-        let endpoint = Endpoint::from_shared(url)
-            .with_context(|| format!("{address} is no address"))?
-            .connect_timeout(timeout)
-            .timeout(timeout);
-        let channel =
-            endpoint.connect().await.with_context(|| format!("nothing answers at {address}"))?;
+        let Self { server, service } = self;
+        let channel = server.connect().await?;
+        let address = server.address;
         let answer = HealthClient::new(channel)
             .check(HealthCheckRequest { service })
             .await
@@ -58,10 +45,10 @@ mod tests {
     use tokio_stream::wrappers::TcpListenerStream;
     use tonic_health::ServingStatus;
 
-    use super::Health;
+    use super::{Dial, Health};
 
     fn of(address: String, service: &str) -> Health {
-        Health { address, service: service.to_owned(), timeout: 10.0 }
+        Health { server: Dial { address, timeout: 10.0 }, service: service.to_owned() }
     }
 
     #[tokio::test]

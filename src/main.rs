@@ -6,19 +6,25 @@ mod compare;
 mod comparison;
 mod config;
 mod coordinator;
+mod data;
+mod dial;
 mod episode_choice;
 mod episodes;
 mod evaluate;
+mod export;
 mod gradient;
 mod health;
 mod lake_runs;
+mod local_workers;
 mod output;
 mod place;
 mod plot;
 mod progress;
+mod replay;
 mod report;
 mod serve;
 mod signals;
+mod status;
 mod summary;
 mod train;
 mod trained;
@@ -46,16 +52,24 @@ enum Command {
     Coordinator(coordinator::Coordinator),
     /// Computes episodes for a coordinator
     Worker(worker::Worker),
+    /// Asks a coordinator where its run is, or ends it
+    Status(status::Status),
+    /// Prepares a data set, and says what it is
+    Data(data::Data),
     /// Tests a trained model on held-out classes
     Evaluate(evaluate::Evaluate),
     /// Adapts a trained model to a few labelled images, and says what others show
     Adapt(adapt::Adapt),
+    /// Writes a trained model as one file, for PyTorch
+    Export(export::Export),
     /// Tests two trained models on the same episodes, and says whether they differ
     Compare(compare::Compare),
     /// Writes down the episodes that a run would be evaluated on
     Episodes(episodes::Episodes),
     /// Prints runs as a Markdown table, beside what was published
     Report(report::Report),
+    /// Computes meta-steps of a run again, and compares the bits
+    Replay(replay::Replay),
     /// Computes one episode from a file, to compare with another framework
     Gradient(gradient::Gradient),
     /// Prints a configuration with its defaults; what is off is left out
@@ -100,11 +114,15 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Train(train) => train.run().await,
         Command::Coordinator(coordinator) => coordinator.run().await,
         Command::Worker(worker) => worker.run().await,
+        Command::Status(status) => status.run().await,
+        Command::Data(data) => tokio::task::block_in_place(|| data.run()),
         Command::Evaluate(evaluate) => tokio::task::block_in_place(|| evaluate.run()),
         Command::Adapt(adapt) => tokio::task::block_in_place(|| adapt.run()),
+        Command::Export(export) => tokio::task::block_in_place(|| export.run()),
         Command::Compare(compare) => tokio::task::block_in_place(|| compare.run()),
         Command::Episodes(episodes) => tokio::task::block_in_place(|| episodes.run()),
         Command::Report(report) => report.run(),
+        Command::Replay(replay) => replay.run().await,
         Command::Gradient(gradient) => gradient.run(),
         Command::Config(config) => config.run(),
         Command::Bench(bench) => tokio::task::block_in_place(|| bench.run()),

@@ -53,6 +53,16 @@ pub enum CheckpointError {
         /// The first tensor that differs, and how.
         problem: String,
     },
+    /// The checkpoint was not written, or is no longer kept.
+    #[error("{folder}: no checkpoint of meta-step {step} is kept: there are {kept}")]
+    NotKept {
+        /// The folder.
+        folder: PathBuf,
+        /// The meta-step that was asked for.
+        step: MetaStep,
+        /// Those that there are.
+        kept: String,
+    },
 }
 
 /// What a checkpoint holds.
@@ -194,15 +204,23 @@ pub fn read(path: &Path, layout: &Arc<Layout>) -> Result<Checkpoint, CheckpointE
     Ok(Checkpoint { snapshot, config, pack: file.parse_if_there("pack")? })
 }
 
-/// Writes meta-parameters alone, under their PyTorch names.
+/// Writes meta-parameters alone, under their PyTorch names, with the configuration of the run that they come from.
 ///
 /// # Errors
 /// Where the file system refuses.
-pub fn write_model(path: &Path, parameters: &MetaParameters) -> Result<(), CheckpointError> {
+pub fn write_model(
+    path: &Path,
+    parameters: &MetaParameters,
+    config: &str,
+) -> Result<(), CheckpointError> {
     let mut tensors = Tensors::default();
     tensors.push_parameters("", parameters);
-    let digest = parameters.digest().to_string();
-    tensors.write(path, vec![("format", MODEL_FORMAT.to_owned()), ("digest", digest)])
+    let metadata = vec![
+        ("format", MODEL_FORMAT.to_owned()),
+        ("digest", parameters.digest().to_string()),
+        ("config", config.to_owned()),
+    ];
+    tensors.write(path, metadata)
 }
 
 /// Reads what [`write_model`] wrote, and verifies its digest.
@@ -233,6 +251,28 @@ pub fn newest(folder: &Path, layout: &Arc<Layout>) -> Result<Option<Newest>, Che
         }
     }
     passed_over.into_iter().next().map_or(Ok(None), Err)
+}
+
+/// The meta-steps whose checkpoints a folder keeps, in order.
+///
+/// # Errors
+/// Where the folder cannot be read.
+pub fn kept(folder: &Path) -> Result<Vec<MetaStep>, CheckpointError> {
+    Ok(folder::steps(folder)?.into_iter().map(|(step, _)| MetaStep(step)).collect())
+}
+
+/// The file of a folder's checkpoint after `step` meta-steps.
+///
+/// # Errors
+/// Where it is not kept, or the folder cannot be read.
+pub fn at(folder: &Path, step: MetaStep) -> Result<PathBuf, CheckpointError> {
+    let path = folder.join(folder::name(step));
+    if path.is_file() {
+        return Ok(path);
+    }
+    let kept: Vec<_> = kept(folder)?.iter().map(ToString::to_string).collect();
+    let kept = if kept.is_empty() { "none".to_owned() } else { kept.join(", ") };
+    Err(CheckpointError::NotKept { folder: folder.into(), step, kept })
 }
 
 fn failed(path: &Path, source: io::Error) -> CheckpointError {

@@ -16,7 +16,7 @@ pub use crate::held_folder::HoldError;
 use crate::meta_optimizer::StateError;
 use crate::run::{Run, Snapshot};
 use crate::run_folder::RunFolder;
-pub use crate::same_run::OtherRun;
+pub use crate::same_run::{OtherRun, differing_key};
 use crate::same_run::{check_config, check_pack};
 
 /// A run with what it needs to be served.

@@ -7,6 +7,7 @@
 //! | [`enterprise`] | all that it takes to serve a run, new or resumed |
 //! | [`server`] | sockets and the services on them |
 //! | [`observation`] | what whoever looks at a run is told |
+//! | [`status`] | where a run is, and how to ask it from another process |
 #![forbid(unsafe_code)]
 
 pub mod checkpoint;
@@ -26,5 +27,5 @@ pub mod run_folder;
 mod same_run;
 pub mod server;
 mod service;
-mod status;
+pub mod status;
 mod stopwatch;

@@ -1,12 +1,12 @@
 //! A run's folder: `runs/NAME/{config.toml, metrics.jsonl, checkpoints/, evaluations/, tensorboard/, model.safetensors}`,
-//! and `lock`, which is empty.
+//! of a learned optimizer `comparison/` too, and `lock`, which is empty.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lyceum_common::ids::Digest;
+use lyceum_common::ids::{Digest, MetaStep};
 use lyceum_common::layout::Layout;
 use lyceum_common::parameters::MetaParameters;
 
@@ -102,6 +102,12 @@ impl RunFolder {
         self.path.join("evaluations")
     }
 
+    /// The folder of a learned optimizer's comparison with hand-made ones.
+    #[must_use]
+    pub fn comparison(&self) -> PathBuf {
+        self.path.join("comparison")
+    }
+
     /// The file that is locked while a process trains the run.
     #[must_use]
     pub fn lock(&self) -> PathBuf {
@@ -146,12 +152,32 @@ impl RunFolder {
         }))
     }
 
+    /// The meta-steps whose checkpoints are kept, in order.
+    ///
+    /// # Errors
+    /// Where the folder cannot be read.
+    pub fn kept_checkpoints(&self) -> Result<Vec<MetaStep>, CheckpointError> {
+        checkpoint::kept(&self.checkpoints())
+    }
+
+    /// Reads the checkpoint after `step` meta-steps.
+    ///
+    /// # Errors
+    /// Where it is not kept, is damaged, or is of another layout.
+    pub fn checkpoint(
+        &self,
+        step: MetaStep,
+        layout: &Arc<Layout>,
+    ) -> Result<Checkpoint, CheckpointError> {
+        checkpoint::read(&checkpoint::at(&self.checkpoints(), step)?, layout)
+    }
+
     /// Writes the parameters that a complete run is for.
     ///
     /// # Errors
     /// Where the file system refuses.
     pub fn save_model(&self, parameters: &MetaParameters) -> Result<(), CheckpointError> {
-        checkpoint::write_model(&self.model(), parameters)
+        checkpoint::write_model(&self.model(), parameters, &self.config)
     }
 }
 

@@ -41,6 +41,14 @@ pub enum OtherRun {
     },
 }
 
+/// The first key of which two configurations differ, but for what no bit of a run depends on. Where data lies counts as
+/// that too: what data it is, the packs' digests say.
+#[must_use]
+pub fn differing_key(one: &RunConfig, other: &RunConfig) -> Option<String> {
+    let value = |config: &RunConfig| serde_json::to_value(config).unwrap_or_default();
+    first_difference("", &value(one), &value(other))
+}
+
 /// Compares the configuration that a checkpoint has, if it has one, with the one that the run is to go on with.
 pub(crate) fn check_config(trained: &str, found: &RunConfig) -> Result<(), OtherRun> {
     if trained.is_empty() {
@@ -54,8 +62,7 @@ pub(crate) fn check_config(trained: &str, found: &RunConfig) -> Result<(), Other
             return Ok(());
         }
     };
-    let value = |config: &RunConfig| serde_json::to_value(config).unwrap_or_default();
-    match first_difference("", &value(&trained), &value(found)) {
+    match differing_key(&trained, found) {
         None => Ok(()),
         Some(key) => Err(OtherRun::Config { key }),
     }

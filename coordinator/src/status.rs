@@ -1,4 +1,4 @@
-//! Where a run is, for those who ask from outside.
+//! Where a run is, for those who ask from outside: with [`ask`] from another process, which can end it with [`stop`].
 
 use std::collections::BTreeMap;
 
@@ -6,9 +6,11 @@ use lyceum_common::assignment::{Assignment, Job};
 use lyceum_common::ids::{Digest, MetaStep, Split, WorkerId};
 use lyceum_common::wire::Hello;
 
+pub use crate::service::control_client::{ControlError, ask, stop};
+
 /// What a run is doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Phase {
+pub enum Phase {
     /// Meta-steps.
     #[default]
     Training,
@@ -20,24 +22,45 @@ pub(crate) enum Phase {
     Finished,
 }
 
+impl Phase {
+    /// Its name for people.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Training => "training",
+            Self::Validation => "validation",
+            Self::Test => "test",
+            Self::Finished => "finished",
+        }
+    }
+}
+
 /// Where a run is, and who works on it.
-#[derive(Clone, Debug)]
-pub(crate) struct Status {
-    pub(crate) run: String,
-    pub(crate) phase: Phase,
-    pub(crate) step: MetaStep,
-    pub(crate) steps: u64,
-    pub(crate) parameters: Digest,
+#[derive(Clone, Debug, PartialEq)]
+pub struct Status {
+    /// The run's name.
+    pub run: String,
+    /// What it is doing.
+    pub phase: Phase,
+    /// How many meta-steps are complete.
+    pub step: MetaStep,
+    /// How many there are to be.
+    pub steps: u64,
+    /// The digest of the current meta-parameters.
+    pub parameters: Digest,
     /// Loss and accuracy of the last meta-step or report; accuracy is absent for regression.
-    pub(crate) last: Option<(f64, Option<f64>)>,
-    pub(crate) workers: BTreeMap<WorkerId, WorkerStatus>,
+    pub last: Option<(f64, Option<f64>)>,
+    /// Who is there.
+    pub workers: BTreeMap<WorkerId, WorkerStatus>,
 }
 
 /// A worker, and what it has contributed.
-#[derive(Clone, Debug)]
-pub(crate) struct WorkerStatus {
-    pub(crate) hello: Hello,
-    pub(crate) episodes: u64,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerStatus {
+    /// Who it is and what it can do.
+    pub hello: Hello,
+    /// How many of its episodes were accepted.
+    pub episodes: u64,
 }
 
 impl Status {

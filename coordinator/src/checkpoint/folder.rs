@@ -44,7 +44,7 @@ pub(super) fn remove_old(folder: &Path) -> Result<(), CheckpointError> {
 }
 
 /// The checkpoints of a folder, by step.
-fn steps(folder: &Path) -> Result<Vec<(u64, PathBuf)>, CheckpointError> {
+pub(super) fn steps(folder: &Path) -> Result<Vec<(u64, PathBuf)>, CheckpointError> {
     let entries = fs::read_dir(folder).map_err(|source| failed(folder, source))?;
     let mut steps = Vec::new();
     for entry in entries {

@@ -8,7 +8,7 @@ use lyceum_common::report::{EpisodeReport, ReportSums};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use super::{Checkpoint, CheckpointError, newest, read, read_model, write, write_model};
+use super::{Checkpoint, CheckpointError, at, kept, newest, read, read_model, write, write_model};
 use crate::run::{Best, Snapshot};
 
 fn layout(name: &str, length: usize) -> Arc<Layout> {
@@ -148,11 +148,26 @@ fn parameters_alone_read_back() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("model.safetensors");
     let parameters = snapshot(1).parameters;
-    write_model(&path, &parameters).unwrap();
+    write_model(&path, &parameters, CONFIG).unwrap();
     let found = read_model(&path, &layout("head.bias", 3)).unwrap();
     assert_eq!(found.digest(), parameters.digest());
     let missing = read_model(&folder.path().join("none"), &layout("head.bias", 3)).unwrap_err();
     assert!(missing.to_string().contains("none"));
+}
+
+#[test]
+fn a_checkpoint_is_found_by_its_meta_step_and_else_those_that_are_kept_are_told() {
+    let folder = TempDir::new().unwrap();
+    let folder = folder.path();
+    let missing = || at(folder, MetaStep(20)).unwrap_err().to_string();
+    let begins = format!("{}: no checkpoint of meta-step 20 is kept: ", folder.display());
+    assert_eq!(missing(), format!("{begins}there are none"));
+    for step in [9, 1_000_000] {
+        let path = write(folder, &snapshot(step), CONFIG, None).unwrap();
+        assert_eq!(at(folder, MetaStep(step)).unwrap(), path);
+    }
+    assert_eq!(kept(folder).unwrap(), [MetaStep(9), MetaStep(1_000_000)]);
+    assert_eq!(missing(), format!("{begins}there are 9, 1000000"));
 }
 
 proptest! {

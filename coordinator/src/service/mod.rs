@@ -1,6 +1,7 @@
 //! The gRPC services: what peers send becomes what the driver knows, and the other way round.
 
 mod control;
+pub(crate) mod control_client;
 mod farm;
 mod member;
 mod outbound;

@@ -6,5 +6,6 @@ mod learners;
 mod refusals;
 mod same_bits;
 mod scripted;
+mod status;
 mod stub;
 mod support;

@@ -39,6 +39,14 @@ pub(super) fn glyphs<'a>(name: &'a str, learner: &'a str, ways: &'a str) -> Vec<
     ]
 }
 
+/// The digest that a run's checkpoint after `step` meta-steps says of its parameters.
+pub(super) fn checkpoint_digest(run: &Path, step: u64) -> String {
+    let file = run.join(format!("checkpoints/step-{step:06}.safetensors"));
+    let bytes = std::fs::read(file).unwrap();
+    let (_, metadata) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+    metadata.metadata().as_ref().unwrap()["digest"].clone()
+}
+
 /// A picture that no other `number` below 2²⁰ has: white paper, with a square of ink for each bit.
 pub(super) fn picture(number: u32) -> GrayImage {
     let mut image = GrayImage::from_pixel(28, 28, Luma([255]));

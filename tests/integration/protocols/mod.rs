@@ -1,7 +1,11 @@
-//! Trained models: frozen episodes, Lake's runs, other data sets, the report, images of one's own.
+//! Trained models: frozen episodes, Lake's runs, other data sets, the report, images of one's own; what they were trained
+//! on, as one file, and had again.
 
 mod adapt;
+mod data;
+mod export;
 mod lake;
 mod lists;
 mod made;
+mod replay;
 mod report;

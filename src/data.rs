@@ -1,0 +1,64 @@
+//! `lyceum data`: prepares a run's data set, and says what it is.
+
+use lyceum_common::config::Shape;
+use lyceum_common::ids::Split;
+use lyceum_common::pack::{Pack, path_in};
+
+use crate::output::print;
+use crate::place::{Cache, Configuration};
+use crate::serve::check_place;
+
+/// Prepares the data pack that `train` draws from, in the same cache, and prints what it is.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Data {
+    #[command(flatten)]
+    configuration: Configuration,
+    #[command(flatten)]
+    cache: Cache,
+}
+
+impl Data {
+    pub(crate) fn run(&self) -> anyhow::Result<()> {
+        let config = self.configuration.load()?;
+        check_place(&config)?;
+        let kind = config.data.kind();
+        let Some(pack) = self.cache.pack(&config)? else {
+            return print(&format!("data.{kind} is made up on the way: nothing is to be prepared"));
+        };
+        let digest = pack.digest();
+        let file = path_in(&self.cache.folder(), digest);
+        let row = |name: &str, value: &str| format!("{name:<12} {value}");
+        let mut rows = vec![
+            row("data", kind),
+            row("digest", &digest.to_string()),
+            row("file", &file.display().to_string()),
+            row("bytes", &pack.bytes().len().to_string()),
+            row("images", &shape(pack.shape())),
+        ];
+        rows.extend(Split::ALL.map(|split| row(&split.to_string(), &classes(&pack, split))));
+        if config.data.rotations() {
+            rows.push(row("rotations", "each class counts four times, turned by quarters"));
+        }
+        print(&rows.join("\n"))
+    }
+}
+
+fn shape(shape: Shape) -> String {
+    match shape {
+        Shape::Image { height, width, channels: 1 } => format!("{height} × {width}, grey"),
+        Shape::Image { height, width, .. } => format!("{height} × {width}, in colour"),
+        Shape::Vector { length } => format!("{length} numbers"),
+    }
+}
+
+/// How many classes a split has, and how many images.
+fn classes(pack: &Pack, split: Split) -> String {
+    let classes = pack.classes(split);
+    let images = || classes.iter().map(|class| u64::from(class.images()));
+    let each = match (images().min(), images().max()) {
+        (Some(least), Some(most)) if least == most => format!(", {least} a class"),
+        (Some(least), Some(most)) => format!(", {least} to {most} a class"),
+        _ => String::new(),
+    };
+    format!("{} classes, {} images{each}", classes.len(), images().sum::<u64>())
+}

@@ -1,0 +1,158 @@
+//! `lyceum status ADDRESS`: asks a coordinator where its run is, and ends the run where it is told to.
+
+use anyhow::Context as _;
+use clap::Args;
+use lyceum_coordinator::status as control;
+use serde::Serialize;
+
+use crate::dial::Dial;
+use crate::output::print;
+
+/// Prints where the run of the coordinator at ADDRESS is, and who works on it.
+#[derive(Args, Debug)]
+pub(crate) struct Status {
+    #[command(flatten)]
+    coordinator: Dial,
+    /// Ends the run, as Ctrl-C does: it writes a checkpoint of its last complete meta-step, and --resume goes on from there
+    #[arg(long)]
+    stop: bool,
+    /// Prints one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Line {
+    run: String,
+    phase: &'static str,
+    /// How many meta-steps are complete, and how many there are to be.
+    meta_step: u64,
+    meta_steps: u64,
+    /// The digest of the current meta-parameters.
+    parameters: String,
+    /// Of the last meta-step; absent before the first one, and accuracy in regression.
+    loss: Option<f64>,
+    accuracy: Option<f64>,
+    workers: Vec<Worker>,
+    /// Whether the run was told to end.
+    stopping: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Worker {
+    worker: u64,
+    name: String,
+    threads: u32,
+    instruction_set: String,
+    /// How many of its episodes were accepted.
+    episodes: u64,
+}
+
+impl Status {
+    /// Asks once, ends the run if it is to, and prints what it was.
+    ///
+    /// # Errors
+    /// Where the address is none, nothing answers in time, or the run is over.
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let Self { coordinator, stop, json } = self;
+        let channel = coordinator.connect().await?;
+        let address = coordinator.address;
+        let status = control::ask(channel.clone()).await;
+        let status = status.with_context(|| format!("{address} does not say where its run is"))?;
+        if stop {
+            let told = control::stop(channel).await;
+            told.with_context(|| format!("{address} does not stop its run"))?;
+        }
+        let line = Line::of(status, stop);
+        print(&if json { serde_json::to_string(&line)? } else { line.table() })
+    }
+}
+
+impl Line {
+    fn of(status: control::Status, stopping: bool) -> Self {
+        let control::Status { run, phase, step, steps, parameters, last, workers } = status;
+        let workers = workers.into_iter().map(|(id, worker)| Worker {
+            worker: id.0,
+            name: worker.hello.name,
+            threads: worker.hello.threads,
+            instruction_set: worker.hello.instruction_set,
+            episodes: worker.episodes,
+        });
+        Self {
+            run,
+            phase: phase.name(),
+            meta_step: step.0,
+            meta_steps: steps,
+            parameters: parameters.to_string(),
+            loss: last.map(|(loss, _)| loss),
+            accuracy: last.and_then(|(_, accuracy)| accuracy),
+            workers: workers.collect(),
+            stopping,
+        }
+    }
+
+    fn table(&self) -> String {
+        let row = |name: &str, value: String| format!("{name:<12} {value}");
+        let mut rows = vec![
+            row("run", self.run.clone()),
+            row("phase", self.phase.to_owned()),
+            row("meta-step", format!("{} of {}", self.meta_step, self.meta_steps)),
+            row("parameters", format!("{:.12}…", self.parameters)),
+        ];
+        rows.extend(self.loss.map(|loss| row("loss", format!("{loss:.4}"))));
+        let accuracy = self.accuracy.map(|accuracy| format!("{:.1} %", 100.0 * accuracy));
+        rows.extend(accuracy.map(|accuracy| row("accuracy", accuracy)));
+        if self.workers.is_empty() {
+            rows.push(row("workers", "none".to_owned()));
+        }
+        rows.extend(self.workers.iter().map(|worker| {
+            let Worker { worker, name, threads, instruction_set, episodes } = worker;
+            let who = format!("{name} · {threads} threads · {instruction_set}");
+            row(&format!("worker-{worker}"), format!("{who} · {episodes} episodes"))
+        }));
+        if self.stopping {
+            rows.push("stopping: it writes a checkpoint that --resume goes on from".to_owned());
+        }
+        rows.join("\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lyceum_common::ids::{Digest, MetaStep, WorkerId};
+    use lyceum_common::wire::Hello;
+    use lyceum_coordinator::status::{Phase, WorkerStatus};
+
+    use super::*;
+
+    #[test]
+    fn a_table_says_what_there_is_to_say() {
+        let hello = Hello { name: "big".into(), threads: 8, instruction_set: "avx512".into() };
+        let mut status = control::Status {
+            run: "glyphs-maml".into(),
+            phase: Phase::Validation,
+            step: MetaStep(120),
+            steps: 2000,
+            parameters: Digest([0xab; 32]),
+            last: Some((0.51234, Some(0.875))),
+            workers: [(WorkerId(3), WorkerStatus { hello, episodes: 640 })].into(),
+        };
+        let table = Line::of(status.clone(), true).table();
+        let expected = [
+            "run          glyphs-maml",
+            "phase        validation",
+            "meta-step    120 of 2000",
+            "parameters   abababababab…",
+            "loss         0.5123",
+            "accuracy     87.5 %",
+            "worker-3     big · 8 threads · avx512 · 640 episodes",
+            "stopping: it writes a checkpoint that --resume goes on from",
+        ];
+        assert_eq!(table.lines().collect::<Vec<_>>(), expected);
+
+        status.last = None;
+        status.workers.clear();
+        let table = Line::of(status, false).table();
+        assert!(table.ends_with("abababababab…\nworkers      none"), "{table}");
+    }
+}
