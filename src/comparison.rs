@@ -1,4 +1,5 @@
-//! `lyceum evaluate` of a learned optimizer: how it does beside hand-made ones, as a table, as CSV files and as a picture.
+//! `lyceum evaluate` of a learned optimizer: how it does beside hand-made ones, as a table, as JSON and CSV files and as a
+//! picture.
 
 use std::fmt::Write as _;
 use std::num::NonZeroUsize;
@@ -7,36 +8,47 @@ use std::path::Path;
 use anyhow::Context as _;
 use lyceum_common::config::{LearnedOptimizerConfig, RunConfig};
 use lyceum_common::parameters::MetaParameters;
+use lyceum_common::report::Estimate;
 use lyceum_common::statistics::PairedTest;
+use lyceum_coordinator::run_folder::RunFolder;
 use lyceum_worker::comparison::{Compared, Comparing, Comparison, compare};
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::episode_choice::check_count;
 use crate::output::print;
 use crate::place::Cache;
 use crate::plot::{self, Curve};
 
+/// The file of what `--json` prints.
+const RESULTS: &str = "results.json";
+
 /// What is compared, and where the results go.
 pub(crate) struct Job<'a> {
     pub(crate) config: &'a RunConfig,
     pub(crate) learner: &'a LearnedOptimizerConfig,
     pub(crate) parameters: &'a MetaParameters,
+    /// What was changed in the run's configuration.
+    pub(crate) overrides: &'a [String],
+    /// The name of another data set than in training.
+    pub(crate) data_set: Option<&'a str>,
     pub(crate) cache: &'a Cache,
     pub(crate) episodes: u64,
     pub(crate) search_episodes: u64,
     pub(crate) threads: NonZeroUsize,
-    /// The folder for `losses.csv`, `search.csv` and `losses.png`.
+    /// The folder for `results.json`, `losses.csv`, `search.csv` and `losses.png`.
     pub(crate) out: &'a Path,
     pub(crate) json: bool,
 }
 
 /// One optimizer's result.
-#[derive(Debug, Serialize)]
-struct Line {
-    optimizer: String,
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Line {
+    pub(crate) optimizer: String,
     rate: Option<f64>,
     /// The mean loss after the last step, and the half-width of its 95 % interval.
+    #[serde(deserialize_with = "finite_or_nan")]
     loss: f64,
+    #[serde(deserialize_with = "finite_or_nan")]
     interval: f64,
     /// How far that lies above the learned optimizer's on the same optimizees; nothing for the learned one itself.
     #[serde(flatten)]
@@ -44,7 +56,7 @@ struct Line {
 }
 
 /// A paired test of final losses.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct AboveLearned {
     /// The mean of the differences, with the half-width of its 95 % interval by Student's t.
     difference: f64,
@@ -53,16 +65,60 @@ struct AboveLearned {
     p: f64,
 }
 
-#[derive(Debug, Serialize)]
-struct Results {
-    digest: String,
-    steps: usize,
-    episodes: u64,
-    search_episodes: u64,
+/// How all optimizers did, and what was compared.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Results {
+    /// The digest of the parameters.
+    pub(crate) digest: String,
+    /// What was changed in the run's configuration.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) overrides: Vec<String>,
+    /// The name of another data set than in training.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) data_set: Option<String>,
+    pub(crate) steps: usize,
+    pub(crate) episodes: u64,
+    pub(crate) search_episodes: u64,
     optimizers: Vec<Line>,
     /// The best hand-made optimizer's loss over the learned one's.
     advantage: Option<f64>,
     out: String,
+}
+
+/// JSON has null for the loss of a training that diverged.
+fn finite_or_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
+}
+
+impl Line {
+    /// The mean loss after the last step.
+    pub(crate) fn loss(&self) -> Estimate {
+        Estimate { mean: self.loss, interval: self.interval }
+    }
+}
+
+impl Results {
+    /// Those in a run's folder; none where nothing was compared yet.
+    pub(crate) fn read(folder: &RunFolder) -> anyhow::Result<Option<Self>> {
+        let path = folder.comparison().join(RESULTS);
+        if !path.is_file() {
+            return Ok(None);
+        }
+        let place = || path.display().to_string();
+        let text = std::fs::read(&path).with_context(place)?;
+        serde_json::from_slice(&text).map(Some).with_context(place)
+    }
+
+    /// The learned optimizer's.
+    pub(crate) fn learned(&self) -> Option<&Line> {
+        self.optimizers.iter().find(|line| line.rate.is_none())
+    }
+
+    /// That of the hand-made optimizer with the least loss.
+    pub(crate) fn best_hand_made(&self) -> Option<&Line> {
+        let hand_made = self.optimizers.iter().filter(|line| line.rate.is_some());
+        hand_made.min_by(|a, b| a.loss.total_cmp(&b.loss))
+    }
 }
 
 impl Job<'_> {
@@ -79,9 +135,10 @@ impl Job<'_> {
         let pack = self.cache.pack(self.config)?;
         let phi = self.parameters.values();
         let comparison = compare(self.config, self.learner, pack, phi, comparing)?;
-        self.write(&comparison)?;
         let results = self.results(&comparison);
-        print(&if self.json { serde_json::to_string(&results)? } else { table(&results) })
+        let json = serde_json::to_string(&results)?;
+        self.write(&comparison, &json)?;
+        print(&if self.json { json } else { table(&results) })
     }
 
     fn results(&self, comparison: &Comparison) -> Results {
@@ -102,6 +159,8 @@ impl Job<'_> {
         let best = comparison.best_hand_made();
         Results {
             digest: self.parameters.digest().to_string(),
+            overrides: self.overrides.to_vec(),
+            data_set: self.data_set.map(str::to_owned),
             steps: self.learner.evaluation_steps,
             episodes: self.episodes,
             search_episodes: self.search_episodes,
@@ -113,13 +172,14 @@ impl Job<'_> {
         }
     }
 
-    fn write(&self, comparison: &Comparison) -> anyhow::Result<()> {
+    fn write(&self, comparison: &Comparison, json: &str) -> anyhow::Result<()> {
         let in_out = |name: &str| self.out.join(name);
         let save = |name: &str, text: &str| {
             let path = in_out(name);
             std::fs::write(&path, text).with_context(|| path.display().to_string())
         };
         std::fs::create_dir_all(self.out).with_context(|| self.out.display().to_string())?;
+        save(RESULTS, &format!("{json}\n"))?;
         save("losses.csv", &losses(comparison)?)?;
         save("search.csv", &search(comparison)?)?;
         let name = |compared: &Compared| {
@@ -185,4 +245,42 @@ fn table(results: &Results) -> String {
         results.steps, results.episodes, results.search_episodes, results.digest, results.out
     );
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_reads_back_though_trainings_diverged() {
+        let line = |optimizer: &str, rate, loss| Line {
+            optimizer: optimizer.to_owned(),
+            rate,
+            loss,
+            interval: 0.5,
+            above_learned: None,
+        };
+        let results = Results {
+            digest: "d".to_owned(),
+            overrides: Vec::new(),
+            data_set: None,
+            steps: 100,
+            episodes: 9,
+            search_episodes: 9,
+            optimizers: vec![
+                line("learned", None, f64::INFINITY),
+                line("SGD", Some(0.1), f64::NAN),
+                line("NAG", Some(0.2), 3.0),
+                line("Adam", Some(0.3), 4.0),
+            ],
+            advantage: None,
+            out: "there".to_owned(),
+        };
+        let text = serde_json::to_string(&results).unwrap();
+        let results: Results = serde_json::from_str(&text).unwrap();
+        assert!(results.learned().unwrap().loss().mean.is_nan(), "{text}");
+        let best = results.best_hand_made().unwrap();
+        let nag = Estimate { mean: 3.0, interval: 0.5 };
+        assert_eq!((best.optimizer.as_str(), best.loss()), ("NAG", nag));
+    }
 }

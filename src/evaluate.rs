@@ -21,7 +21,7 @@ use crate::trained::{Mode, Trained, set_steps};
 /// Adapts the trained model to episodes of classes that it never saw, and tests it on their query sets.
 ///
 /// Of few-shot classification every episode's accuracy and loss are kept in the run's folder, in `evaluations`, and of a
-/// learned optimizer its curves, in `comparison`; of regression nothing is kept.
+/// learned optimizer its losses and curves, in `comparison`; of regression nothing is kept. `lyceum report` prints what is.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Evaluate {
     /// The run's folder, or its name below --runs
@@ -48,7 +48,8 @@ pub(crate) struct Evaluate {
     /// tested on where absent
     #[arg(long)]
     search_episodes: Option<u64>,
-    /// The folder for a learned optimizer's CSV files and picture; `comparison` in the run's folder where absent
+    /// The folder for a learned optimizer's JSON and CSV files and picture; where absent `comparison` in the run's folder,
+    /// where `lyceum report` looks for them
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// The folder that the data set lies in, where it is another one than in training
@@ -78,6 +79,8 @@ impl Evaluate {
         if !self.overrides.is_empty() {
             let name = trained.folder.path().join("config.toml").display().to_string();
             *config = lyceum_common::config::parse(&name, &config.to_toml(), &self.overrides)?;
+            let changes = self.overrides.iter().filter(|set| !is_place(set));
+            trained.overrides = changes.cloned().collect();
         }
         if let Some(name) = &self.data_set {
             let data = lyceum_common::config::load_data(name).context("--data-set")?;
@@ -109,11 +112,13 @@ impl Evaluate {
                 config,
                 learner,
                 parameters: &parameters,
+                overrides: &trained.overrides,
+                data_set: self.data_set.as_deref().map(name_of),
                 cache: &self.places.cache,
                 episodes,
                 search_episodes: self.search_episodes.unwrap_or(episodes),
                 threads: self.mode.threads(),
-                out: &self.out.unwrap_or_else(|| trained.folder.path().join("comparison")),
+                out: &self.out.unwrap_or_else(|| trained.folder.comparison()),
                 json: self.json,
             }
             .run();
@@ -143,11 +148,7 @@ impl Evaluate {
             anyhow::bail!("{flag}: {problem}");
         }
         // The report says of every result what data it is on.
-        let is_other_data = |set: &&String| {
-            let key = set.split('=').next().unwrap_or_default().trim();
-            let is_place = key.ends_with("path") || key.ends_with("lists");
-            key.starts_with("data") && !is_place
-        };
+        let is_other_data = |set: &&String| key_of(set).starts_with("data") && !is_place(set);
         match self.overrides.iter().find(is_other_data) {
             Some(set) if !optimizes => anyhow::bail!(
                 "--set {set}: the data is that of the training; another one is said by --data-set"
@@ -199,8 +200,34 @@ impl Evaluate {
     }
 }
 
+/// The key that an override sets.
+fn key_of(set: &str) -> &str {
+    set.split('=').next().unwrap_or_default().trim()
+}
+
+/// Whether an override says where data lies, and so changes nothing.
+fn is_place(set: &str) -> bool {
+    let key = key_of(set);
+    key.starts_with("data") && (key.ends_with("path") || key.ends_with("lists"))
+}
+
 /// What a data set is called: its preset, or its file without folder and ending.
 fn name_of(preset_or_path: &str) -> &str {
     let stem = Path::new(preset_or_path).file_stem();
     stem.and_then(|stem| stem.to_str()).unwrap_or(preset_or_path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_override_of_where_data_lies_is_told_from_one_that_changes_something() {
+        for place in ["data.omniglot.path=x", " data.folder.lists = x", "data.idx.images_path="] {
+            assert!(is_place(place), "{place}");
+        }
+        for change in ["data.glyphs.seed=1", "learner.maml.inner_rate=0.1", "name=path", ""] {
+            assert!(!is_place(change), "{change}");
+        }
+    }
 }

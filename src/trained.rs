@@ -76,6 +76,8 @@ impl Mode {
 pub(crate) struct Trained {
     pub(crate) folder: RunFolder,
     pub(crate) config: RunConfig,
+    /// What `--set` changed in it, but for where data lies.
+    pub(crate) overrides: Vec<String>,
 }
 
 /// How it went, episode by episode.
@@ -105,16 +107,25 @@ impl Trained {
         if let Some(data) = data {
             config.data.set_folder(data.to_owned()).context("--data")?;
         }
-        Ok(Self { folder, config })
+        Ok(Self { folder, config, overrides: Vec::new() })
+    }
+
+    /// The parameters that a complete run is for; none of one that is not over.
+    pub(crate) fn model(&self) -> anyhow::Result<Option<MetaParameters>> {
+        let path = self.folder.model();
+        if !path.is_file() {
+            return Ok(None);
+        }
+        Ok(Some(read_model(&path, &layout_of(&self.config)?)?))
     }
 
     /// The parameters that a complete run is for, or the best so far of one that is not over.
     pub(crate) fn parameters(&self) -> anyhow::Result<MetaParameters> {
-        let (folder, layout) = (&self.folder, layout_of(&self.config)?);
-        if folder.model().is_file() {
-            return Ok(read_model(&folder.model(), &layout)?);
+        if let Some(model) = self.model()? {
+            return Ok(model);
         }
-        let checkpoint = folder.latest(&layout)?;
+        let folder = &self.folder;
+        let checkpoint = folder.latest(&layout_of(&self.config)?)?;
         let snapshot = checkpoint
             .with_context(|| format!("{}: no checkpoint yet", folder.path().display()))?
             .snapshot;
@@ -172,6 +183,7 @@ impl Trained {
             queries: list.size().queries,
             transductive: mode.norm.is_transductive(&self.config),
             inner_steps: self.config.clone().learner.evaluation_steps_mut().copied(),
+            overrides: self.overrides.clone(),
             accuracy: reports.iter().map(|report| report.accuracy).collect(),
             loss: reports.iter().map(|report| report.loss).collect(),
         }

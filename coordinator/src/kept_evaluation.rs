@@ -1,8 +1,10 @@
 //! What `lyceum evaluate` found, episode by episode: `evaluations/DIGEST-inductive.json` in a run's folder, or
-//! `DIGEST-transductive-3-steps.json` after three inner steps, where DIGEST is that of the episodes' list.
+//! `DIGEST-transductive-3-steps.json` after three inner steps, where DIGEST is that of the episodes' list; of a changed
+//! configuration `DIGEST-inductive-set-CHANGES.json`, where CHANGES is the beginning of the changes' digest.
 
 use std::io;
 
+use lyceum_common::ids::Digest;
 use serde::{Deserialize, Serialize};
 
 use crate::durable;
@@ -33,6 +35,9 @@ pub struct KeptEvaluation {
     /// Inner steps, of a learner that takes some.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inner_steps: Option<usize>,
+    /// What was changed in the run's configuration, each as `key=value`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overrides: Vec<String>,
     /// The share of query examples labelled right, episode by episode.
     pub accuracy: Vec<f64>,
     /// The query loss, episode by episode.
@@ -60,7 +65,8 @@ impl RunFolder {
         let folder = self.evaluations();
         let how = if evaluation.transductive { "transductive" } else { "inductive" };
         let steps = evaluation.inner_steps.map_or(String::new(), |steps| format!("-{steps}-steps"));
-        let path = folder.join(format!("{}-{how}{steps}.json", evaluation.episode_list));
+        let changes = changes(&evaluation.overrides);
+        let path = folder.join(format!("{}-{how}{steps}{changes}.json", evaluation.episode_list));
         let write = || {
             durable::create_folder(&folder)?;
             durable::write(&path, (serde_json::to_string(evaluation)? + "\n").as_bytes())
@@ -93,6 +99,15 @@ impl RunFolder {
     }
 }
 
+/// What a file's name says of changes to the configuration.
+fn changes(overrides: &[String]) -> String {
+    if overrides.is_empty() {
+        return String::new();
+    }
+    let digest = Digest::of(overrides.join("\n").as_bytes()).to_string();
+    format!("-set-{digest:.8}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,6 +124,7 @@ mod tests {
             queries: 1,
             transductive,
             inner_steps: None,
+            overrides: Vec::new(),
             accuracy: vec![accuracy, 0.1 + 0.2],
             loss: vec![1e-300, 2.5],
         }
@@ -125,5 +141,23 @@ mod tests {
         assert_eq!(folder.kept().unwrap(), [evaluation(false, 0.6), evaluation(true, 0.7)]);
         std::fs::write(folder.evaluations().join("cut.json"), "{ \"parameters\"").unwrap();
         assert!(folder.kept().unwrap_err().to_string().contains("cut.json"));
+    }
+
+    #[test]
+    fn an_evaluation_of_a_changed_configuration_is_kept_beside_the_plain_one() {
+        let runs = tempfile::tempdir().unwrap();
+        let folder = RunFolder::create(runs.path(), "run", "").unwrap();
+        let changed = |overrides: &[&str], accuracy| KeptEvaluation {
+            overrides: overrides.iter().map(|&set| set.to_owned()).collect(),
+            ..evaluation(true, accuracy)
+        };
+        let all = [changed(&[], 0.5), changed(&["a=1"], 0.6), changed(&["a=1", "b=2"], 0.7)];
+        for kept in &all {
+            folder.keep(kept).unwrap();
+        }
+        folder.keep(&changed(&["a=1"], 0.6)).unwrap();
+        let mut kept = folder.kept().unwrap();
+        kept.sort_by(|a, b| a.accuracy[0].total_cmp(&b.accuracy[0]));
+        assert_eq!(kept, all);
     }
 }

@@ -1,7 +1,7 @@
 //! The table of runs.
 
 use super::made::{glyphs, train};
-use crate::command::{printed, refused};
+use crate::command::{object, printed, refused};
 
 #[test]
 fn a_report_sets_what_was_obtained_beside_what_was_published() {
@@ -36,4 +36,107 @@ fn a_report_sets_what_was_obtained_beside_what_was_published() {
     refused(folder, &["compare", "five", "sinusoid-maml"], &["sinusoid-maml", "few-shot"]);
     refused(folder, &["report", "nothing"], &["nothing"]);
     refused(folder, &["report"], &["<RUN>"]);
+}
+
+#[test]
+fn runs_that_differ_in_their_seed_have_a_row_of_their_mean() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    for (name, seed) in [("name=a", "seed=1"), ("name=b", "seed=2"), ("name=copy", "seed=2")] {
+        let run = glyphs(name, "learner.prototypical={}", "episode.ways=5");
+        train(folder, &[], &[&run[..], &[seed]].concat());
+    }
+    let report = printed(folder, &["report", "a", "b"]);
+    let rows: Vec<_> = report.lines().filter(|line| line.starts_with("| ")).collect();
+    assert_eq!(rows.len(), 5, "{report}");
+    assert!(rows[4].starts_with("| mean of 2 seeds: a, b | glyphs, test split, 5-way"), "{report}");
+    let accuracy = |row: &str| -> f64 {
+        let cell = row.split(" | ").nth(2).unwrap();
+        cell.split(' ').next().unwrap().parse().unwrap()
+    };
+    let mean = f64::midpoint(accuracy(rows[2]), accuracy(rows[3]));
+    assert!((accuracy(rows[4]) - mean).abs() < 0.011, "{report}");
+    assert!(report.contains("Student's t"), "{report}");
+
+    let one_seed = printed(folder, &["report", "b", "copy", "b"]);
+    assert!(!one_seed.contains("mean of") && !one_seed.contains("Student's t"), "{one_seed}");
+}
+
+#[test]
+fn a_changed_configuration_and_an_earlier_checkpoint_are_not_taken_for_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let mut changes = glyphs("name=maml", "learner.maml.inner_steps=1", "episode.ways=3");
+    changes.push(
+        "published=[{ data = 'glyphs', ways = 3, result = '98.8 %', citation = 'A et al. 2017', protocol = 'there' }]",
+    );
+    train(folder, &[], &changes);
+    let evaluate = ["evaluate", "maml", "--episodes", "7"];
+    let plain = object(folder, &evaluate);
+    let change = "learner.maml.inner_rate=0.3";
+    let changed = object(folder, &[&evaluate[..], &["--set", change]].concat());
+    assert_eq!(changed["episode_list"], plain["episode_list"]);
+    let rows = |what: &str| -> Vec<String> {
+        let report = printed(folder, &["report", "maml"]);
+        report.lines().filter(|line| line.contains(what)).map(str::to_owned).collect()
+    };
+    let (with_change, without): (Vec<String>, Vec<String>) =
+        rows("7 episodes").into_iter().partition(|row| row.contains(change));
+    assert_eq!((with_change.len(), without.len()), (1, 1), "{with_change:?} {without:?}");
+    let spelled_out = format!(", with {change} | ");
+    assert!(with_change[0].contains(&spelled_out), "{with_change:?}");
+    assert!(with_change[0].contains("| – | – |"), "{with_change:?}");
+    assert!(without[0].contains("| 98.8 % (A et al. 2017) | there |"), "{without:?}");
+
+    // As though they were of the best so far, and the run had gone on to another model.
+    let early = "of a checkpoint before the run's end";
+    assert!(rows(early).is_empty());
+    let digest = plain["digest"].as_str().unwrap();
+    for entry in std::fs::read_dir(folder.join("runs/maml/evaluations")).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(digest), "{text}");
+        std::fs::write(&path, text.replace(digest, &"0".repeat(64))).unwrap();
+    }
+    let early = rows(early);
+    assert_eq!(early.len(), 2, "{early:?}");
+    assert!(early.iter().all(|row| row.contains("| – | – |")), "{early:?}");
+    let tested = rows("6 episodes");
+    assert!(tested.len() == 1 && tested[0].contains("98.8 %"), "{tested:?}");
+}
+
+#[test]
+fn a_learned_optimizer_stands_beside_the_best_hand_made_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let name = "quadratics-learned-optimizer";
+    let small = ["training.meta_steps=2", "training.validate_every=0", "training.test_episodes=4"];
+    let small = small.iter().flat_map(|&change| ["--set", change]);
+    printed(folder, &["train", name].into_iter().chain(small).collect::<Vec<_>>());
+    let report = || printed(folder, &["report", name]);
+    assert!(!report().contains("hand-made"), "nothing was compared yet");
+
+    let evaluate = ["evaluate", name, "--episodes", "3", "--steps", "12"];
+    let results = object(folder, &evaluate);
+    let optimizers = results["optimizers"].as_array().unwrap();
+    let number = |line: &serde_json::Value, key: &str| line[key].as_f64().unwrap();
+    let loss = |line: &serde_json::Value| {
+        format!("{:.4} ± {:.4}", number(line, "loss"), number(line, "interval"))
+    };
+    let best = optimizers[1..]
+        .iter()
+        .min_by(|a, b| number(a, "loss").total_cmp(&number(b, "loss")))
+        .unwrap();
+    let (learned, optimizer) = (loss(&optimizers[0]), best["optimizer"].as_str().unwrap());
+    let protocol = "| quadratics, test split, 3 episodes, hand-made optimizers' rates searched on 3 others, 12 inner steps, the last parameters";
+    let obtained = format!("loss {learned}; {optimizer} {} at its best rate", loss(best));
+    let row = format!("{protocol} | {obtained} | – | – |");
+    assert!(report().contains(&row), "{row}: {}", report());
+
+    let change = "data.quadratics.dimension=17";
+    printed(folder, &[&evaluate[..], &["--set", change]].concat());
+    assert!(report().contains(&format!("{protocol}, with {change} | loss")), "{}", report());
+    std::fs::remove_file(folder.join("runs").join(name).join("model.safetensors")).unwrap();
+    let early = format!("{protocol}, of a checkpoint before the run's end, with {change} | loss");
+    assert!(report().contains(&early), "{}", report());
 }
