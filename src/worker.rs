@@ -23,9 +23,9 @@ pub(crate) struct Worker {
     /// Compute threads; the machine's cores where absent
     #[arg(long)]
     threads: Option<NonZeroUsize>,
-    /// A name for people
-    #[arg(long, default_value = "worker")]
-    name: String,
+    /// A name for people; the host's where absent
+    #[arg(long)]
+    name: Option<String>,
     /// Seconds to try for a coordinator that never answered
     #[arg(long, value_name = "SECONDS", default_value_t = 600.0)]
     wait: f64,
@@ -41,7 +41,7 @@ impl Worker {
             .with_context(|| format!("--wait {}", self.wait))?;
         let local = Local {
             coordinator: self.coordinator,
-            name: self.name,
+            name: self.name.unwrap_or_else(host_name),
             threads,
             cache: self.cache.folder(),
         };
@@ -86,10 +86,42 @@ pub(crate) fn default_threads(workers: NonZeroUsize) -> NonZeroUsize {
     NonZeroUsize::new(cores.get() / workers).unwrap_or(NonZeroUsize::MIN)
 }
 
+/// The host's name, by which people tell workers apart: a container has one of its own.
+fn host_name() -> String {
+    let of_kernel = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    first_name([of_kernel, std::env::var("HOSTNAME").ok()])
+}
+
+/// The first that is a name; `worker` where none is.
+fn first_name(candidates: [Option<String>; 2]) -> String {
+    let mut names = candidates.into_iter().flatten().map(|name| name.trim().to_owned());
+    names.find(|name| !name.is_empty()).unwrap_or_else(|| "worker".to_owned())
+}
+
 fn builder(
     config: &lyceum_common::config::RunConfig,
     pack: Option<std::sync::Arc<lyceum_common::pack::Pack>>,
 ) -> Result<std::sync::Arc<dyn lyceum_worker::work::Work>, Box<dyn std::error::Error + Send + Sync>>
 {
     Ok(build(config, pack, BuildOptions::default())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_is_named_by_its_host_and_by_its_role_where_that_has_no_name() {
+        let some = |name: &str| Some(name.to_owned());
+        assert_eq!(first_name([some("node-3\n"), some("another")]), "node-3");
+        assert_eq!(first_name([None, some("another")]), "another");
+        assert_eq!(first_name([some("\n"), None]), "worker");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn linux_says_what_a_host_is_called() {
+        let uname = std::process::Command::new("uname").arg("-n").output().unwrap();
+        assert_eq!(host_name(), String::from_utf8(uname.stdout).unwrap().trim());
+    }
 }

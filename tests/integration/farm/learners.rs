@@ -73,7 +73,8 @@ async fn three_workers_come_to_the_bits_of_one_with_every_metric_learner() {
         let layout = layout_of(&config).unwrap();
         for entry in layout.entries().iter().filter(|entry| entry.role == Role::Buffer) {
             let initial = if entry.name.ends_with("running_mean") { 0.0 } else { 1.0 };
-            let moved = alone.values()[entry.range()].iter().any(|&value| value != initial);
+            let tensor = alone.tensor(&entry.name).expect("an entry of the run's layout");
+            let moved = tensor.iter().any(|&value| value != initial);
             assert!(moved, "{learner:?}: {} never moved", entry.name);
         }
     }
@@ -121,9 +122,9 @@ async fn three_workers_come_to_the_bits_of_one_with_every_kin_of_maml() {
     }
 }
 
-/// A few meta-steps over quadratics, in segments of unequal length.
-fn optimizer(estimator: &str) -> RunConfig {
-    let overrides = [
+/// A few meta-steps over quadratics, or over what `learner` says, in segments of unequal length.
+fn optimizer(learner: &[&str]) -> RunConfig {
+    let usual = [
         "learner.learned_optimizer.inner_steps=7",
         "learner.learned_optimizer.unroll=3",
         "learner.learned_optimizer.evaluation_steps=9",
@@ -133,20 +134,38 @@ fn optimizer(estimator: &str) -> RunConfig {
         "training.validation_episodes=8",
         "training.test_episodes=12",
         "farm.assignment=2",
-        estimator,
     ];
-    config::load("quadratics-learned-optimizer", &overrides.map(str::to_owned))
-        .expect("the run is valid")
+    let overrides: Vec<String> = usual.iter().chain(learner).map(ToString::to_string).collect();
+    config::load("quadratics-learned-optimizer", &overrides).expect("the run is valid")
 }
 
 // Workers hold a thread each while they wait for one another.
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn three_workers_learn_the_optimizer_that_one_does() {
-    for estimator in ["back_propagation={}", "pes={ deviation = 0.01 }"] {
-        let config = optimizer(&format!("learner.learned_optimizer.estimator.{estimator}"));
+    // Their data is a pack, which workers are sent.
+    let images = [
+        "data.glyphs={ classes = [12, 6, 6], images_per_class = 6, images = { image_size = 9 } }",
+        "network.mlp={ hidden = [6], activation = 'sigmoid' }",
+        "episode.ways=5",
+        "learner.learned_optimizer.batch=9",
+    ];
+    let mut digests = Vec::new();
+    for learner in [
+        &["learner.learned_optimizer.estimator.back_propagation={}"][..],
+        &["learner.learned_optimizer.estimator.pes={ deviation = 0.01 }"],
+        &["learner.learned_optimizer.order=second"],
+        &images,
+    ] {
+        let config = optimizer(learner);
         let alone = train(&config, &[1]).await;
         let together = train(&config, &[1, 2, 1]).await;
-        assert_eq!(together.digest(), alone.digest(), "{estimator}");
+        assert_eq!(together.digest(), alone.digest(), "{learner:?}");
+
+        let layout = layout_of(&config).unwrap();
+        let initial = layout.initialise(Seed::of_run(config.seed).initialisation());
+        assert!(**alone.values() != initial, "{learner:?}: nothing was learned");
+        assert!(!digests.contains(&alone.digest()), "{learner:?} changes nothing");
+        digests.push(alone.digest());
     }
 }
 

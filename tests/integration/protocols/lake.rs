@@ -49,6 +49,21 @@ fn what_trained_on_a_minimal_set_is_scored_on_lakes_runs_and_on_other_data() {
     );
     std::fs::write(&labels, text).unwrap();
 
+    // An inner loop from a support set of the same images learns them, if the labels are heeded; by chance it is a twentieth.
+    let twenty_ways = [
+        "name=maml20",
+        "data.glyphs.classes=[20, 20, 20]",
+        "data.glyphs.images_per_class=3",
+        "episode.ways=20",
+        "learner.maml.inner_rate=1.0",
+        "learner.maml.evaluation_steps=10",
+    ];
+    train(folder, &[], &twenty_ways);
+    let results = object(folder, &["evaluate", "maml20", "--lake-runs", runs]);
+    assert_eq!(results["episode_list"], all["episode_list"], "the runs are the same episodes");
+    assert_eq!(results["runs"].as_array().unwrap().len(), 20);
+    assert!(results["accuracy"].as_f64().unwrap() > 0.5, "{results}");
+
     // One that trained on the alphabets of the runs, and one that cannot tell 20 classes apart.
     let config = folder.join("runs/small2/config.toml");
     let text = std::fs::read_to_string(&config).unwrap();
