@@ -1,4 +1,6 @@
-//! `lyceum config`: a configuration with its defaults; what is off is left out.
+//! `lyceum config`: a configuration with its defaults, what is off left out; or the presets that there are.
+
+use lyceum_common::config::presets;
 
 use crate::output::print;
 use crate::place::Configuration;
@@ -8,10 +10,17 @@ use crate::place::Configuration;
 pub(crate) struct Config {
     #[command(flatten)]
     configuration: Configuration,
+    /// Lists the presets instead, with what each is
+    #[arg(long, conflicts_with_all = ["config", "overrides", "data"])]
+    list: bool,
 }
 
 impl Config {
     pub(crate) fn run(&self) -> anyhow::Result<()> {
+        if self.list {
+            let line = |name| format!("{name:<32} {}", presets::summary(name).unwrap_or_default());
+            return print(&presets::names().map(line).collect::<Vec<_>>().join("\n"));
+        }
         print(self.configuration.load()?.to_toml().trim_end())
     }
 }

@@ -79,3 +79,10 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 pub fn get(name: &str) -> Option<&'static str> {
     PRESETS.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
 }
+
+/// What the preset of this name is: the first paragraph of its comment, in one line.
+#[must_use]
+pub fn summary(name: &str) -> Option<String> {
+    let lines = get(name)?.lines().map_while(|line| line.strip_prefix("# "));
+    Some(lines.collect::<Vec<_>>().join(" "))
+}

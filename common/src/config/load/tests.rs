@@ -15,6 +15,8 @@ fn every_preset_has_its_name_and_reads_back_what_it_writes() {
     for name in presets::names() {
         let config = load(name, &[]).unwrap();
         assert_eq!(config.name, name);
+        let summary = presets::summary(name).unwrap();
+        assert!(summary.ends_with('.') && !summary.contains('#'), "{name}: {summary}");
         assert_eq!(RunConfig::from_toml(&config.to_toml()).unwrap(), config, "{name}");
     }
 }
