@@ -4,6 +4,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use lyceum_common::config::Precision;
 use lyceum_common::layout::{Initialisation, Layout, Role};
 use lyceum_common::parameters::Digester;
 use lyceum_common::spares::Spares;
@@ -28,8 +29,13 @@ fn payloads(criterion: &mut Criterion) {
         group.bench_function(format!("from chunks, {count}"), |bencher| {
             bencher.iter(|| {
                 let size = bytes.len() as u64;
-                let mut assembly = Assembly::new((1, count), size, "size", Arc::clone(&spares))
-                    .expect("the size is right");
+                let mut assembly = Assembly::new(
+                    (1, count),
+                    (Precision::Float32, size),
+                    "size",
+                    Arc::clone(&spares),
+                )
+                .expect("the size is right");
                 for chunk in chunks(bytes.clone()) {
                     let seen = |numbers: &[f32]| {
                         black_box(numbers);

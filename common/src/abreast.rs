@@ -1,6 +1,6 @@
 //! How many episodes a compute thread takes at once. The coordinator cuts assignments by it, and workers compute by it.
 
-use crate::config::{LearnerConfig, NetworkConfig, RunConfig};
+use crate::config::{LearnerConfig, NetworkConfig, Precision, RunConfig};
 use crate::layout::Layout;
 use crate::model::network_layout;
 
@@ -15,7 +15,8 @@ const PARAMETERS: usize = 4096;
 /// regression, one elsewhere. This follows from the configuration alone, never from how many episodes there are.
 #[must_use]
 pub fn episodes_abreast(config: &RunConfig) -> usize {
-    if config.data.is_classification() {
+    // The tree that sums sixteen at once does not round.
+    if config.data.is_classification() || config.training.sums == Precision::Bfloat16 {
         return 1;
     }
     let head = config.learner.head(config.outputs());
@@ -53,6 +54,7 @@ mod tests {
         let meta_sgd = "learner.meta_sgd={ inner_steps = 1, evaluation_steps = 1 }";
         assert_eq!(of("sinusoid-maml", meta_sgd), ABREAST);
         assert_eq!(of("sinusoid-maml", "network.mlp.hidden=[100, 100]"), 1);
+        assert_eq!(of("sinusoid-maml", "training.sums=bfloat16"), 1);
         assert_eq!(of("omniglot-maml-5w1s", "seed=1"), 1);
         assert_eq!(of("quadratics-learned-optimizer", "seed=1"), 1);
     }

@@ -7,7 +7,7 @@
 //! | [`seed`] | randomness as a value, keyed by (run, step, episode, purpose) |
 //! | [`layout`], [`parameters`] | the flat meta-parameters, their names and shapes, their digest |
 //! | [`model`] | which parameters a network and a learner have |
-//! | [`reduction`], [`report`] | the fixed tree of sums, and what travels up it |
+//! | [`reduction`], [`report`], [`bfloat16`] | the fixed tree of sums, what travels up it, and what it may be rounded to |
 //! | [`spares`] | vectors for another use |
 //! | [`statistics`] | Student's t: whether two runs differ |
 //! | [`assignment`], [`abreast`] | what a worker is given to compute, and how much of it at once |
@@ -18,6 +18,7 @@
 
 pub mod abreast;
 pub mod assignment;
+pub mod bfloat16;
 pub mod config;
 pub mod data;
 pub mod ids;

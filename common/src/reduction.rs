@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 use multiversion::multiversion;
 
+use crate::bfloat16::round_all;
+use crate::config::Precision;
 use crate::ids::EpisodeRange;
 use crate::report::ReportSums;
 
@@ -72,6 +74,8 @@ pub struct Reduction {
     range: EpisodeRange,
     /// Whether the root's children are merged: not where that is left to who takes the sum.
     to_root: bool,
+    /// What the sum at every node is rounded to.
+    sums: Precision,
     waiting: BTreeMap<NodeId, Partial>,
 }
 
@@ -79,7 +83,16 @@ impl Reduction {
     /// A reduction over the subtrees of `range` in a meta-step of `episodes` episodes.
     #[must_use]
     pub fn new(episodes: u64, range: EpisodeRange) -> Self {
-        Self { episodes, range, to_root: true, waiting: BTreeMap::new() }
+        let (to_root, sums) = (true, Precision::Float32);
+        Self { episodes, range, to_root, sums, waiting: BTreeMap::new() }
+    }
+
+    /// The same with the sum at every node rounded, the gradient of an episode and the root's too: which does not depend on
+    /// who sums what. So where it is rounded the root's children are merged.
+    #[must_use]
+    pub fn rounded_to(self, sums: Precision) -> Self {
+        let to_root = self.to_root || sums == Precision::Bfloat16;
+        Self { sums, to_root, ..self }
     }
 
     /// A reduction of a whole meta-step, down to the root.
@@ -107,6 +120,10 @@ impl Reduction {
 
     /// One level up: the parent, where its other child is there or absent; else the partial is kept waiting.
     pub fn climb(&mut self, partial: Partial) -> Option<(Partial, Option<Vec<f32>>)> {
+        let mut partial = partial;
+        if partial.node.level == 0 {
+            self.round(&mut partial);
+        }
         let parent = partial.node.parent();
         let sibling = partial.node.sibling();
         let covered = parent.episodes(self.episodes);
@@ -130,9 +147,16 @@ impl Reduction {
             Some(other) => {
                 let (left, right) =
                     if partial.node < other.node { (partial, other) } else { (other, partial) };
-                let (merged, freed) = merge(left, right);
+                let (mut merged, freed) = merge(left, right);
+                self.round(&mut merged);
                 Some((merged, Some(freed)))
             }
+        }
+    }
+
+    fn round(&self, partial: &mut Partial) {
+        if self.sums == Precision::Bfloat16 {
+            round_all(&mut partial.gradient);
         }
     }
 
@@ -216,8 +240,12 @@ mod tests {
         }
     }
 
-    fn sum_in_order(episodes: u64, order: impl IntoIterator<Item = u64>) -> Partial {
-        let mut reduction = Reduction::whole(episodes);
+    fn sum_in_order(
+        episodes: u64,
+        order: impl IntoIterator<Item = u64>,
+        sums: Precision,
+    ) -> Partial {
+        let mut reduction = Reduction::whole(episodes).rounded_to(sums);
         for episode in order {
             reduction.add(leaf(episode));
         }
@@ -230,17 +258,22 @@ mod tests {
             (order, cuts) in (1u64..70).prop_flat_map(|n| (
                 Just((0..n).collect::<Vec<_>>()).prop_shuffle(),
                 proptest::collection::btree_set(0..=n, 0..6),
-            ))
+            )),
+            rounded: bool,
         ) {
+            let sums = if rounded { Precision::Bfloat16 } else { Precision::Float32 };
             let episodes = order.len() as u64;
-            let expected = sum_in_order(episodes, 0..episodes);
-            prop_assert_eq!(&sum_in_order(episodes, order.iter().copied()), &expected);
+            let expected = sum_in_order(episodes, 0..episodes, sums);
+            prop_assert_eq!(&sum_in_order(episodes, order.iter().copied(), sums), &expected);
+            let mut again = expected.gradient.clone();
+            round_all(&mut again);
+            prop_assert_eq!(again == expected.gradient, rounded, "what travels is what was rounded");
 
-            let mut whole = Reduction::whole(episodes);
+            let mut whole = Reduction::whole(episodes).rounded_to(sums);
             let bounds: Vec<u64> = [0].into_iter().chain(cuts).chain([episodes]).collect();
             for pair in bounds.windows(2).rev() {
                 let range = EpisodeRange::new(pair[0], pair[1]);
-                let mut part = Reduction::new(episodes, range);
+                let mut part = Reduction::new(episodes, range).rounded_to(sums);
                 for &episode in order.iter().filter(|episode| range.indices().contains(episode)) {
                     part.add(leaf(episode));
                 }
@@ -254,12 +287,12 @@ mod tests {
             let root = whole.into_root();
             prop_assert_eq!(root.as_ref(), Some(&expected));
 
-            let mut below = Reduction::below_root(episodes);
+            let mut below = Reduction::below_root(episodes).rounded_to(sums);
             for &episode in &order {
                 below.add(leaf(episode));
             }
             let (left, right) = below.into_addends().unwrap();
-            prop_assert_eq!(right.is_some(), episodes > 1);
+            prop_assert_eq!(right.is_some(), episodes > 1 && !rounded);
             let sum = right.map_or(left.clone(), |right| merge(left, right).0);
             prop_assert_eq!(&sum, &expected);
         }

@@ -239,8 +239,21 @@ fn config(
             checkpoint_every: 0,
             report_every: 0,
             precision: Precision::Float32,
+            sums: Precision::Float32,
         },
         farm: FarmConfig::default(),
         published: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_of_a_workload() {
+        for name in NAMES {
+            assert!(workload(name).is_some(), "{name}");
+        }
     }
 }

@@ -126,7 +126,7 @@ impl Pool {
                     self.shared.changes.fetch_add(1, Ordering::Relaxed);
                     queue.waiting.push_back(Arc::new(Running::new(
                         computation,
-                        self.shared.work.abreast() as u64,
+                        (self.shared.work.abreast() as u64, self.shared.work.sums()),
                         each,
                         Box::new(done),
                     )));

@@ -130,15 +130,14 @@ impl EpisodeConfig {
     }
 }
 
-/// What the numbers are that training multiplies. Sums are f32, and so are parameters, gradients and all that evaluation
-/// computes, whatever it is.
+/// A format of numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Precision {
     /// f32.
     #[default]
     Float32,
-    /// bfloat16, in convolutions between maps of which there are multiples of sixteen.
+    /// bfloat16: eight bits of precision, and f32's range.
     Bfloat16,
 }
 
@@ -170,9 +169,14 @@ pub struct TrainingConfig {
     /// Meta-steps between lines of metrics.
     #[serde(default = "report_every")]
     pub report_every: u64,
-    /// What meta-gradients are computed with.
+    /// What the numbers are that training multiplies in convolutions between maps of which there are multiples of sixteen.
+    /// Their sums are f32, and so are parameters, gradients and all that evaluation computes.
     #[serde(default, skip_serializing_if = "is_default")]
     pub precision: Precision,
+    /// What meta-gradients and their sums are rounded to, at every node of the tree that sums them, so that as many bytes of
+    /// each travel. bfloat16 gives another run's bits, which are the same on any number of workers.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub sums: Precision,
 }
 
 fn validation_episodes() -> u64 {

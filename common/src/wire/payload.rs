@@ -1,10 +1,12 @@
-//! Large payloads: vectors of f32 as little-endian bytes.
+//! Large payloads: vectors of f32, or of the bfloat16 that they were rounded to, as little-endian bytes.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::{WireError, generated};
+use crate::bfloat16;
+use crate::config::Precision;
 use crate::spares::Spares;
 
 /// The most bytes that a chunk carries.
@@ -14,6 +16,14 @@ pub const CHUNK_BYTES: usize = 1 << 20;
 #[must_use]
 pub fn to_bytes(vector: &[f32]) -> Bytes {
     vector.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+/// Bytes of a number.
+pub(super) fn width(precision: Precision) -> usize {
+    match precision {
+        Precision::Float32 => 4,
+        Precision::Bfloat16 => 2,
+    }
 }
 
 /// Cuts a payload into chunks, without a copy.
@@ -36,28 +46,33 @@ pub struct Assembly {
     filled: usize,
     count: usize,
     length: usize,
+    precision: Precision,
+    /// The first byte of a bfloat16 whose second is still to come.
+    half: Option<u8>,
     spares: Arc<Spares>,
 }
 
 impl Assembly {
-    /// An assembly of `count` vectors of `length` numbers, announced as `size` bytes.
+    /// An assembly of `count` vectors of `length` numbers, which come as `precision` has them, announced as `size` bytes.
     ///
     /// # Errors
     /// Where the announcement differs.
     pub fn new(
         (count, length): (usize, usize),
-        size: u64,
+        (precision, size): (Precision, u64),
         field: &'static str,
         spares: Arc<Spares>,
     ) -> Result<Self, WireError> {
-        let expected = (count as u64).saturating_mul(length as u64).saturating_mul(4);
+        let numbers = (count as u64).saturating_mul(length as u64);
+        let expected = numbers.saturating_mul(width(precision) as u64);
         if size != expected {
             return Err(WireError::new(
                 field,
                 format!("{size} bytes announced where {expected} are expected"),
             ));
         }
-        Ok(Self { vectors: Vec::new(), filled: 0, count, length, spares })
+        let vectors = Vec::new();
+        Ok(Self { vectors, filled: 0, count, length, precision, half: None, spares })
     }
 
     /// Whether all has come.
@@ -85,36 +100,42 @@ impl Assembly {
     /// The numbers that have come of the vector that is being filled, or was filled last.
     #[must_use]
     pub fn last(&self) -> &[f32] {
-        self.vectors.last().map_or(&[], |vector| &vector[..self.filled / 4])
+        let numbers = self.filled / width(self.precision);
+        self.vectors.last().map_or(&[], |vector| &vector[..numbers])
     }
 
     fn last_is_whole(&self) -> bool {
-        self.vectors.is_empty() || self.filled == 4 * self.length
+        self.vectors.is_empty() || self.filled == width(self.precision) * self.length
     }
 
     /// Fills the vector that is being filled, and returns the bytes beyond it.
     fn fill<'a>(&mut self, bytes: &'a [u8], seen: &mut impl FnMut(&[f32])) -> &'a [u8] {
-        let length = self.length;
+        let (length, width) = (self.length, width(self.precision));
         if self.last_is_whole() {
             self.vectors.push(self.spares.take(length).unwrap_or_default());
             self.filled = 0;
         }
         let Some(vector) = self.vectors.last_mut() else { return &[] };
-        let (here, rest) = bytes.split_at(bytes.len().min(4 * length - self.filled));
+        let (here, rest) = bytes.split_at(bytes.len().min(width * length - self.filled));
         let end = self.filled + here.len();
-        if 4 * vector.len() < end {
-            let grown = end.div_ceil(4).max(2 * vector.len()).min(length);
+        if width * vector.len() < end {
+            let grown = end.div_ceil(width).max(2 * vector.len()).min(length);
             vector.resize(grown, 0.0);
         }
-        let place: &mut [u8] = bytemuck::cast_slice_mut(vector);
-        place[self.filled..end].copy_from_slice(here);
-        let completed = self.filled / 4..end / 4;
-        self.filled = end;
-        if cfg!(target_endian = "big") {
-            for number in &mut vector[completed.clone()] {
-                *number = f32::from_bits(number.to_bits().swap_bytes());
+        let completed = self.filled / width..end / width;
+        match self.precision {
+            Precision::Float32 => {
+                let place: &mut [u8] = bytemuck::cast_slice_mut(vector);
+                place[self.filled..end].copy_from_slice(here);
+                if cfg!(target_endian = "big") {
+                    for number in &mut vector[completed.clone()] {
+                        *number = f32::from_bits(number.to_bits().swap_bytes());
+                    }
+                }
             }
+            Precision::Bfloat16 => widen(&mut self.half, here, &mut vector[completed.clone()]),
         }
+        self.filled = end;
         seen(&vector[completed]);
         rest
     }
@@ -130,5 +151,25 @@ impl Assembly {
         let mut vectors = self.vectors;
         vectors.resize(self.count, Vec::new());
         Ok(vectors)
+    }
+}
+
+/// Makes `numbers` of the bytes of bfloat16s: of `half`, where a first byte was left over, and of `bytes`, whose last may be.
+fn widen(half: &mut Option<u8>, bytes: &[u8], numbers: &mut [f32]) {
+    let number = |first: u8, second: u8| bfloat16::widen(u16::from_le_bytes([first, second]));
+    let mut numbers = numbers.iter_mut();
+    let mut bytes = bytes;
+    if let (Some(first), Some((&second, others))) = (*half, bytes.split_first()) {
+        if let Some(place) = numbers.next() {
+            *place = number(first, second);
+        }
+        (*half, bytes) = (None, others);
+    }
+    let pairs = bytes.chunks_exact(2);
+    if let [first] = *pairs.remainder() {
+        *half = Some(first);
+    }
+    for (place, pair) in numbers.zip(pairs) {
+        *place = number(pair[0], pair[1]);
     }
 }

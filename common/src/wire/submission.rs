@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use crate::assignment::{Assignment, Job};
+use crate::config::Precision;
 use crate::reduction::{NodeId, Partial, are_finite};
 use crate::report::ReportSums;
 
 use crate::spares::Spares;
 
+use super::payload::width;
 use super::{Assembly, WireError, generated};
 
 /// The most partials that an answer to an evaluation can have, which carry no gradients: those of the largest range.
@@ -34,9 +36,9 @@ pub struct Submission {
 }
 
 impl Submission {
-    /// The header, which the gradients follow as a payload, one after the other.
+    /// The header, which the gradients follow as a payload, one after the other, as `precision` has them.
     #[must_use]
-    pub fn header(&self) -> generated::Submission {
+    pub fn header(&self, precision: Precision) -> generated::Submission {
         let numbers: usize = self.partials.iter().map(|partial| partial.gradient.len()).sum();
         let partials = self.partials.iter().map(|partial| generated::Partial {
             level: partial.node.level,
@@ -46,7 +48,7 @@ impl Submission {
         generated::Submission {
             assignment: Some(self.assignment.into()),
             partials: partials.collect(),
-            size: 4 * numbers as u64,
+            size: (width(precision) * numbers) as u64,
         }
     }
 }
@@ -62,13 +64,14 @@ pub struct SubmissionHeader {
 
 impl SubmissionHeader {
     /// A submission by a worker of a run with `parameters` meta-parameters and `meta_batch` episodes a meta-step, whose
-    /// gradients go to vectors of `spares`: no more of them than such a meta-step's ranges have, whatever is announced.
+    /// gradients come as `precision` has them and go to vectors of `spares`: no more of them than such a meta-step's ranges
+    /// have, whatever is announced.
     ///
     /// # Errors
     /// Where a field makes no sense.
     pub fn new(
         submission: generated::Submission,
-        parameters: usize,
+        (parameters, precision): (usize, Precision),
         meta_batch: u64,
         spares: Arc<Spares>,
     ) -> Result<Self, WireError> {
@@ -84,7 +87,7 @@ impl SubmissionHeader {
             return Err(WireError::new("submission.partials", problem));
         }
         let shape = (partials.len(), length);
-        let gradients = Assembly::new(shape, size, "submission.size", spares)?;
+        let gradients = Assembly::new(shape, (precision, size), "submission.size", spares)?;
         let nodes = partials.into_iter().map(node).collect::<Result<_, _>>()?;
         Ok(Self { assignment, nodes, gradients, finite: true })
     }

@@ -10,7 +10,8 @@ use super::{
     WireError, check_version, chunks, generated, to_bytes,
 };
 use crate::assignment::{Assignment, Job};
-use crate::config;
+use crate::bfloat16;
+use crate::config::{self, Precision};
 use crate::ids::{Digest, EpisodeIndex, EpisodeRange, MetaStep, Split, WorkerId};
 use crate::layout::{Initialisation, Layout, Role};
 use crate::reduction::{Partial, subtrees};
@@ -108,7 +109,7 @@ fn header(
     submission: generated::Submission,
     parameters: usize,
 ) -> Result<SubmissionHeader, WireError> {
-    SubmissionHeader::new(submission, parameters, LARGEST, Arc::default())
+    SubmissionHeader::new(submission, (parameters, Precision::Float32), LARGEST, Arc::default())
 }
 
 fn payload(submission: &Submission) -> Bytes {
@@ -128,7 +129,7 @@ proptest! {
         submission in submissions(13), cuts in vec(1usize..40, 1..50)
     ) {
         let mut payload = payload(&submission);
-        let announced = submission.header();
+        let announced = submission.header(Precision::Float32);
         prop_assert_eq!(announced.size, payload.len() as u64);
         let mut header = header(announced, 13).unwrap();
         let mut cuts = cuts.into_iter().cycle();
@@ -140,6 +141,30 @@ proptest! {
         prop_assert!(header.is_complete());
         prop_assert!(header.add(&[0]).is_err());
         prop_assert!(header.is_finite());
+        prop_assert_eq!(header.finish(), Ok(submission));
+    }
+
+    #[test]
+    fn rounded_submissions_come_back_in_half_the_bytes_whatever_the_chunks(
+        submission in submissions(13), cuts in vec(1usize..40, 1..50)
+    ) {
+        let mut submission = submission;
+        submission.partials.iter_mut().for_each(|partial| bfloat16::round_all(&mut partial.gradient));
+        let gradients = submission.partials.iter().map(|partial| bfloat16::to_bytes(&partial.gradient));
+        let mut payload = Bytes::from(gradients.collect::<Vec<_>>().concat());
+        let announced = submission.header(Precision::Bfloat16);
+        prop_assert_eq!(announced.size, payload.len() as u64);
+        prop_assert_eq!(2 * announced.size, submission.header(Precision::Float32).size);
+        let gradients = (13, Precision::Bfloat16);
+        let mut header = SubmissionHeader::new(announced, gradients, LARGEST, Arc::default()).unwrap();
+        let mut cuts = cuts.into_iter().cycle();
+        while !payload.is_empty() {
+            prop_assert!(!header.is_complete());
+            let cut = cuts.next().unwrap_or(1).min(payload.len());
+            header.add(&payload.split_to(cut)).unwrap();
+        }
+        prop_assert!(header.is_complete());
+        prop_assert!(header.add(&[0]).is_err());
         prop_assert_eq!(header.finish(), Ok(submission));
     }
 
@@ -233,7 +258,7 @@ fn more_gradients_than_a_range_of_a_meta_step_has_are_refused() {
                 partials: vec![partial; partials],
                 size: 4 * partials as u64,
             };
-            SubmissionHeader::new(submission, 1, meta_batch, Arc::default())
+            SubmissionHeader::new(submission, (1, Precision::Float32), meta_batch, Arc::default())
         };
         assert!(header(most).is_ok());
         assert_eq!(header(most + 1).unwrap_err().field, "submission.partials");
@@ -256,7 +281,8 @@ fn large_payloads_go_in_chunks_and_come_back() {
     let place = used_before.as_ptr();
     spares.put(used_before);
     let shape = (1, values.len());
-    let mut assembly = Assembly::new(shape, payload.len() as u64, "size", spares).unwrap();
+    let size = (Precision::Float32, payload.len() as u64);
+    let mut assembly = Assembly::new(shape, size, "size", spares).unwrap();
     let (mut sizes, mut seen) = (Vec::new(), Vec::new());
     for chunk in chunks(payload) {
         assembly.add(&chunk.data, |numbers| seen.extend_from_slice(numbers)).unwrap();
@@ -285,7 +311,7 @@ fn a_number_that_is_not_finite_is_seen_though_its_bytes_come_one_by_one() {
             assignment,
             partials: vec![Partial { node, gradient, reports: ReportSums::default() }],
         };
-        let mut header = header(submission.header(), 3).unwrap();
+        let mut header = header(submission.header(Precision::Float32), 3).unwrap();
         payload(&submission).iter().for_each(|byte| header.add(&[*byte]).unwrap());
         assert_eq!((header.is_complete(), header.is_finite()), (true, is_finite), "{number}");
     }

@@ -50,7 +50,7 @@ impl Run {
             return self.complete(parameters, None);
         }
         let job = Job::Evaluation { split: Split::Test };
-        let round = Round::new(job, parameters.digest(), episodes, self.abreast);
+        let round = self.round(job, parameters.digest(), episodes);
         self.phase = Phase::Test { round, parameters };
     }
 

@@ -29,7 +29,7 @@ use std::time::{Duration, Instant};
 
 use lyceum_common::abreast::episodes_abreast;
 use lyceum_common::config::RunConfig;
-use lyceum_common::ids::{MetaStep, Split, WorkerId};
+use lyceum_common::ids::{Digest, MetaStep, Split, WorkerId};
 use lyceum_common::parameters::{MetaParameters, Retired};
 use lyceum_common::report::ReportSums;
 
@@ -174,6 +174,10 @@ impl Run {
         self.phase.round()?.leases.next_expiry()
     }
 
+    fn round(&self, job: Job, version: Digest, episodes: u64) -> Round {
+        Round::new(job, version, episodes, self.abreast, self.config.training.sums)
+    }
+
     /// Begins what comes next after the meta-steps that are complete.
     fn begin(&mut self) {
         let training = &self.config.training;
@@ -181,11 +185,11 @@ impl Run {
         if self.validation_is_due() {
             let job = Job::Evaluation { split: Split::Validation };
             let episodes = training.validation_episodes;
-            self.phase = Phase::Validation(Round::new(job, version, episodes, self.abreast));
+            self.phase = Phase::Validation(self.round(job, version, episodes));
         } else if self.step.0 < training.meta_steps {
             let job = Job::Gradient { step: self.step };
             let episodes = training.meta_batch;
-            self.phase = Phase::Training(Round::new(job, version, episodes, self.abreast));
+            self.phase = Phase::Training(self.round(job, version, episodes));
         } else {
             return self.begin_test();
         }

@@ -1,5 +1,6 @@
 //! One reduction under way: a meta-step, or an evaluation.
 
+use lyceum_common::config::Precision;
 use lyceum_common::ids::Digest;
 use lyceum_common::reduction::{Partial, Reduction};
 
@@ -30,10 +31,18 @@ pub(super) struct Sizes {
 }
 
 impl Round {
-    pub(super) fn new(job: Job, parameters: Digest, episodes: u64, abreast: usize) -> Self {
+    /// Sums of gradients are rounded to `precision`.
+    pub(super) fn new(
+        job: Job,
+        parameters: Digest,
+        episodes: u64,
+        abreast: usize,
+        precision: Precision,
+    ) -> Self {
         let evaluation = matches!(job, Job::Evaluation { .. });
         let sizes = Sizes { episodes, abreast: abreast as u64, evaluation };
-        let (leases, reduction) = (Leases::new(episodes), Reduction::below_root(episodes));
+        let leases = Leases::new(episodes);
+        let reduction = Reduction::below_root(episodes).rounded_to(precision);
         Self { job, parameters, sizes, leases, reduction }
     }
 
@@ -97,7 +106,7 @@ mod tests {
         threads: (u64, u64),
         limit: u64,
     ) -> Vec<u64> {
-        let round = Round::new(job, Digest::of(b""), episodes, abreast);
+        let round = Round::new(job, Digest::of(b""), episodes, abreast, Precision::Float32);
         let mut ends = vec![0];
         while *ends.last().unwrap() < episodes {
             let end = round.sizes.cut(*ends.last().unwrap(), threads, limit);

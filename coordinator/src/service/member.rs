@@ -88,8 +88,9 @@ async fn submission(
         return Err(WireError::new("message", "a submission is expected"));
     };
     let spares = Arc::clone(&parts.spares);
-    let (parameters, meta_batch) = (parts.layout.len(), parts.config.training.meta_batch);
-    let mut header = SubmissionHeader::new(header, parameters, meta_batch, spares)?;
+    let training = &parts.config.training;
+    let gradients = (parts.layout.len(), training.sums);
+    let mut header = SubmissionHeader::new(header, gradients, training.meta_batch, spares)?;
     while !header.is_complete() {
         match next(inbound).await? {
             None => return Ok(None),

@@ -58,6 +58,7 @@ async fn three_workers_come_to_the_bits_of_one_with_every_metric_learner() {
         &["learner.relation={}", "network.conv4.downsample=max_pool_twice"],
         &["learner.prototypical={}", "episode.distortion={}", "episode.class_distortion={}"],
         &["learner.prototypical={}", "network.conv4.filters=16", "training.precision=bfloat16"],
+        &["learner.prototypical={}", "training.sums=bfloat16"],
         &[
             "learner.relation={}",
             "network.conv4.downsample=max_pool_twice",
@@ -187,4 +188,25 @@ async fn three_workers_come_to_the_bits_of_one_where_episodes_are_side_by_side()
         assert_eq!(together.digest(), alone.digest(), "{learner}");
         assert!(alone.values().iter().all(|value| value.is_finite()));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
+async fn sums_that_are_rounded_are_those_of_one_worker_and_near_the_exact_ones() {
+    let episode = "episode={ ways = 4, shots = 2, queries = 2 }";
+    let config = |sums: &str| small(&[episode, "learner.maml.inner_steps=1", sums]);
+    let rounded = config("training.sums=bfloat16");
+    let alone = train(&rounded, &[1]).await;
+    let together = train(&rounded, &[1, 2, 1]).await;
+    assert_eq!(together.digest(), alone.digest());
+    let exact = train(&config("training.sums=float32"), &[2]).await;
+    assert_ne!(exact.digest(), alone.digest());
+    // Adam's first steps are as large for small gradients as for large ones, whose signs rounding may turn.
+    let apart = |(a, b): (&f32, &f32)| f64::from((a - b).abs());
+    let apart: f64 = alone.values().iter().zip(&**exact.values()).map(apart).sum();
+    let moved = |version: &MetaParameters| -> f64 {
+        let layout = layout_of(&rounded).unwrap();
+        let initial = layout.initialise(Seed::of_run(rounded.seed).initialisation());
+        version.values().iter().zip(&initial).map(|(a, b)| f64::from((a - b).abs())).sum()
+    };
+    assert!(apart < 0.25 * moved(&exact), "{apart} of {}", moved(&exact));
 }

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use lyceum_common::assignment::Job;
+use lyceum_common::config::Precision;
 use lyceum_common::ids::EpisodeRange;
 use lyceum_common::reduction::{Partial, Reduction};
 use lyceum_common::report::EpisodeReport;
@@ -35,14 +36,14 @@ struct Sums {
 impl Running {
     pub(super) fn new(
         computation: Computation,
-        abreast: u64,
+        (abreast, sums): (u64, Precision),
         each: Option<Each>,
         done: Done,
     ) -> Self {
         let Computation { episodes, range, .. } = computation;
         let blocks = range.end.0.div_ceil(abreast) - range.start.0 / abreast;
         let sums = Sums {
-            reduction: Reduction::new(episodes, range),
+            reduction: Reduction::new(episodes, range).rounded_to(sums),
             missing: range.len(),
             done: Some(done),
         };
@@ -162,24 +163,38 @@ mod tests {
 
     use super::*;
 
+    fn at_work(range: EpisodeRange, abreast: u64) -> Running {
+        let computation = Computation {
+            job: Job::Gradient { step: MetaStep(0) },
+            parameters: Arc::new(Vec::new()),
+            seed: Seed::of_run(0),
+            episodes: range.end.0,
+            range,
+        };
+        Running::new(computation, (abreast, Precision::Float32), None, Box::new(|_| {}))
+    }
+
+    #[test]
+    fn what_is_to_be_drawn_ahead_is_given_once_and_can_be_taken() {
+        let running = at_work(EpisodeRange::new(3, 10), 4);
+        let [first, second, third] =
+            [(3, 4), (4, 8), (8, 10)].map(|(start, end)| EpisodeRange::new(start, end));
+        let ahead = [(); 4].map(|()| running.next_ahead());
+        assert_eq!(ahead, [Some(first), Some(second), Some(third), None]);
+        assert_eq!(running.take(Some(second)), Some(second));
+        // What another took is not there any more.
+        assert_eq!(running.take(Some(second)), Some(first));
+        assert_eq!(running.take(None), Some(third));
+        assert_eq!(running.take(None), None);
+    }
+
     proptest! {
         #[test]
         fn every_episode_is_given_once_whatever_is_wanted(
             start in 0_u64..40, length in 1_u64..100, abreast in 1_u64..17, wanted in proptest::collection::vec(0_u64..150, 0..150),
         ) {
             let range = EpisodeRange::new(start, start + length);
-            let running = Running::new(
-                Computation {
-                    job: Job::Gradient { step: MetaStep(0) },
-                    parameters: Arc::new(Vec::new()),
-                    seed: Seed::of_run(0),
-                    episodes: start + length,
-                    range,
-                },
-                abreast,
-                None,
-                Box::new(|_| {}),
-            );
+            let running = at_work(range, abreast);
             let mut given = Vec::new();
             let wants = wanted.into_iter().map(|at| Some(EpisodeRange::new(at, at + abreast)));
             for wanted in wants.chain(std::iter::repeat(None)) {

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use lyceum_common::assignment::Assignment;
-use lyceum_common::config::RunConfig;
+use lyceum_common::bfloat16;
+use lyceum_common::config::{Precision, RunConfig};
 use lyceum_common::ids::Digest;
 use lyceum_common::layout::Layout;
 use lyceum_common::model::run_layout;
@@ -116,7 +117,8 @@ impl Membership<'_> {
                 },
                 Some((assignment, partials)) = computed.recv() => {
                     let submission = Submission { assignment, partials: partials? };
-                    submit(outbound, &engine.pool, submission).await?;
+                    let precision = engine.config.training.sums;
+                    submit(outbound, &engine.pool, submission, precision).await?;
                 }
             }
         }
@@ -261,7 +263,8 @@ impl Desk<'_> {
                 let spares = Arc::new(Spares::default());
                 self.retired.take().into_iter().for_each(|memory| spares.put(memory));
                 let shape = (1, self.layout.len());
-                let numbers = Assembly::new(shape, parameters.size, "parameters.size", spares)?;
+                let size = (Precision::Float32, parameters.size);
+                let numbers = Assembly::new(shape, size, "parameters.size", spares)?;
                 let digester = self.is_checked.then(|| Digester::new(&self.layout));
                 self.arriving = Some(Arriving { digest, numbers, digester });
                 Ok(())
@@ -338,10 +341,19 @@ async fn submit(
     outbound: &mpsc::Sender<Sent>,
     pool: &Pool,
     submission: Submission,
+    precision: Precision,
 ) -> Result<(), Interruption> {
-    send(outbound, Answer::Submission(submission.header())).await?;
+    send(outbound, Answer::Submission(submission.header(precision))).await?;
     for partial in submission.partials {
-        queue(outbound, Outgoing::Payload(pool.payload(partial.gradient))).await?;
+        let payload = match precision {
+            Precision::Float32 => pool.payload(partial.gradient),
+            Precision::Bfloat16 => {
+                let rounded = bfloat16::to_bytes(&partial.gradient);
+                drop(pool.payload(partial.gradient));
+                rounded
+            }
+        };
+        queue(outbound, Outgoing::Payload(payload)).await?;
     }
     Ok(())
 }

@@ -106,7 +106,8 @@ fn assemble(
                 }));
             }
             let order = network.order(&layout).into();
-            Arc::new(Problem { learner, source: source()?, training, evaluation, order })
+            let (source, sums) = (source()?, config.training.sums);
+            Arc::new(Problem { learner, source, training, evaluation, order, sums })
         }
         Registered::OfOptimizees(optimizer) => {
             let splits = used_splits(config);

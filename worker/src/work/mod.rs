@@ -14,6 +14,7 @@ pub(crate) use build::{network, setting};
 
 use std::ops::Range;
 
+use lyceum_common::config::Precision;
 use lyceum_common::ids::Split;
 use lyceum_common::report::EpisodeReport;
 use lyceum_common::seed::{OfEpisode, Seed};
@@ -37,6 +38,11 @@ pub trait Work: Send + Sync {
     /// How many episodes a thread computes at once, which are then those of whole multiples of it.
     fn abreast(&self) -> usize {
         1
+    }
+
+    /// What gradients and their sums are rounded to.
+    fn sums(&self) -> Precision {
+        Precision::Float32
     }
 
     /// Products, each with an addition, that a training episode's meta-gradient takes: for benchmarks.

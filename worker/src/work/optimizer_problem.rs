@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lyceum_common::config::{LearnedOptimizerConfig, RunConfig};
+use lyceum_common::config::{LearnedOptimizerConfig, Precision, RunConfig};
 use lyceum_common::ids::Split;
 use lyceum_common::pack::Pack;
 use lyceum_common::report::EpisodeReport;
@@ -20,6 +20,8 @@ pub(crate) struct OptimizerProblem {
     pub(crate) learner: Arc<LearnedOptimizer<f32>>,
     pub(crate) optimizees: Arc<Optimizees<f32>>,
     inner_steps: usize,
+    /// What gradients and their sums are rounded to.
+    sums: Precision,
 }
 
 impl OptimizerProblem {
@@ -36,12 +38,16 @@ impl OptimizerProblem {
         let setting = setting(config, &network, options);
         let learner = LearnedOptimizer::new(optimizer, setting.instruction_set, setting.kept_bytes);
         let optimizees = Optimizees::new(&setting, source, optimizer.initial_deviation);
-        let inner_steps = optimizer.inner_steps;
-        Ok(Self { learner: Arc::new(learner), optimizees: Arc::new(optimizees), inner_steps })
+        let (inner_steps, sums) = (optimizer.inner_steps, config.training.sums);
+        Ok(Self { learner: Arc::new(learner), optimizees: Arc::new(optimizees), inner_steps, sums })
     }
 }
 
 impl Work for OptimizerProblem {
+    fn sums(&self) -> Precision {
+        self.sums
+    }
+
     fn parameters(&self) -> usize {
         self.learner.parameters()
     }
@@ -124,6 +130,7 @@ mod tests {
             let phi = vec![0.01; problem.parameters()];
             let seed = Seed::of_run(1).step(MetaStep(0)).episode(EpisodeIndex(0));
             let timings = problem.profile(&phi, seed, 3);
+            assert!(timings.iter().all(|timing| !timing.time.is_zero()), "{timings:?}");
             let all = timings.iter().map(|timing| timing.runs * timing.products).sum::<usize>();
             let phases: Vec<_> =
                 timings.iter().map(|timing| (timing.program, timing.op, timing.runs)).collect();
@@ -138,7 +145,9 @@ mod tests {
             ["learner.learned_optimizer.unroll=3", "learner.learned_optimizer.order=second"];
         // None through a segment's first θ, which is held constant.
         let curved = ("optimizee", "HessianVectorProduct", 4);
-        assert_eq!(phases(&exact).0, [gradients, curved, forward, backward]);
+        let (exact, all, products) = phases(&exact);
+        assert_eq!(exact, [gradients, curved, forward, backward]);
+        assert_eq!(all, products);
         assert!(
             phases(&["learner.learned_optimizer.estimator.pes={deviation=0.01, pairs=1}"])
                 .0

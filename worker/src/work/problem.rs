@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use lyceum_common::config::Precision;
 use lyceum_common::ids::Split;
 use lyceum_common::report::EpisodeReport;
 use lyceum_common::seed::{OfEpisode, Seed};
@@ -19,9 +20,15 @@ pub(crate) struct Problem {
     pub(crate) evaluation: EpisodeSize,
     /// For each place that the learner computes with, its place in the layout.
     pub(crate) order: Arc<[u32]>,
+    /// What gradients and their sums are rounded to.
+    pub(crate) sums: Precision,
 }
 
 impl Work for Problem {
+    fn sums(&self) -> Precision {
+        self.sums
+    }
+
     fn parameters(&self) -> usize {
         self.order.len()
     }
@@ -165,6 +172,7 @@ mod tests {
             training: EpisodeSize::of_training(&config),
             evaluation: EpisodeSize::of_evaluation(&config),
             order: network.order(&layout).into(),
+            sums: Precision::Float32,
         };
         (problem, counting, layout.initialise(Seed::of_run(1).initialisation()))
     }

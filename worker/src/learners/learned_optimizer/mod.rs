@@ -255,7 +255,9 @@ impl<T: Real> LearnedOptimizer<T> {
                 gradients + self.steps * coordinates * (forward + backward)
             }
             (Estimator::BackPropagation, Order::Second) => {
-                gradients + self.steps * (of.1 + coordinates * (forward + backward))
+                // A segment's first θ is held constant.
+                let curved = self.steps - self.steps.div_ceil(self.setup.unroll);
+                gradients + curved * of.1 + self.steps * coordinates * (forward + backward)
             }
             (Estimator::Pes { pairs, .. }, _) => {
                 2 * pairs * (gradients + self.steps * coordinates * forward)

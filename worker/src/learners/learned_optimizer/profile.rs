@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use lyceum_common::config::{Estimator, Order};
+use lyceum_common::config::Estimator;
 use lyceum_common::report::EpisodeReport;
 use lyceum_common::seed::{OfEpisode, Seed};
 
@@ -32,6 +32,8 @@ struct Watched<'o, O> {
     unroll: usize,
     /// Functions that were asked for.
     asked: usize,
+    /// Products with their Hessians that were.
+    curved: usize,
     /// When it was asked last.
     left: Instant,
     times: [Duration; PHASES.len()],
@@ -65,6 +67,7 @@ impl<T: Real, O: Optimizee<T>> Optimizee<T> for Watched<'_, O> {
     fn hessian_vector_product(&mut self, at: usize, v: &[T], out: &mut [T]) {
         self.note(3);
         self.optimizee.hessian_vector_product(at, v, out);
+        self.curved += 1;
         self.note(1);
     }
 }
@@ -87,11 +90,15 @@ impl<T: Real> LearnedOptimizer<T> {
         }
         let (unroll, segments) = (self.setup.unroll, self.steps.div_ceil(self.setup.unroll));
         let mut out = vec![T::ZERO; self.parameters()];
+        // Every trajectory has as many.
+        let mut runs = [0; PHASES.len()];
         let trajectory = |_| {
             let times = [Duration::ZERO; PHASES.len()];
-            let mut watched = Watched { optimizee, unroll, asked: 0, left: now(), times };
+            let left = now();
+            let mut watched = Watched { optimizee, unroll, asked: 0, curved: 0, left, times };
             self.meta_gradient(phi, &mut watched, seed, scratch, &mut out);
             watched.note(3);
+            runs = [watched.asked, watched.curved, self.steps, self.steps];
             let [gradients, products, forward, backward] = watched.times;
             // Steps that a way back came before were timed with it.
             let together = segments - 1;
@@ -100,8 +107,6 @@ impl<T: Real> LearnedOptimizer<T> {
             [gradients, products, forward + moved, backward.saturating_sub(moved)]
         };
         let trajectories: Vec<_> = (0..repeats).map(trajectory).collect();
-        let exact = if self.order == Order::Second { self.steps - segments } else { 0 };
-        let runs = [self.steps + 1, exact, self.steps, self.steps];
         let (forward, backward) = self.setup.shape.products();
         let coordinates = scratch.theta.len();
         timings(&trajectories, runs, [of.0, of.1, coordinates * forward, coordinates * backward])
