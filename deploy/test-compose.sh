@@ -84,6 +84,8 @@ compose_digest=$(docker logs "$coordinator" 2>/dev/null | digest)
 for worker in $(compose ps --all --quiet worker); do
     status=$(timeout 60 docker wait "$worker") || fail "worker $worker did not end with the run"
     [ "$status" = 0 ] || fail "worker $worker ended with status $status"
+    policy=$(docker inspect --format '{{.HostConfig.RestartPolicy.Name}}' "$worker")
+    [ "$policy" = on-failure ] || fail "worker $worker begins anew by the policy $policy, not on-failure"
     # One that failed on the way would have begun anew.
     restarts=$(docker inspect --format '{{.RestartCount}}' "$worker")
     [ "$restarts" = 0 ] || fail "worker $worker failed $restarts times"

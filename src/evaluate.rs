@@ -7,6 +7,7 @@ use lyceum_common::config::LearnerConfig;
 use lyceum_common::data::check_lake_runs;
 use lyceum_common::parameters::MetaParameters;
 use lyceum_common::report::ReportSums;
+use lyceum_coordinator::enterprise::differing_key;
 use lyceum_coordinator::kept_evaluation::Protocol;
 use lyceum_worker::work::build;
 
@@ -78,9 +79,13 @@ impl Evaluate {
         self.check_flags(optimizes)?;
         if !self.overrides.is_empty() {
             let name = trained.folder.path().join("config.toml").display().to_string();
-            *config = lyceum_common::config::parse(&name, &config.to_toml(), &self.overrides)?;
-            let changes = self.overrides.iter().filter(|set| !is_place(set));
-            trained.overrides = changes.cloned().collect();
+            let changed = lyceum_common::config::parse(&name, &config.to_toml(), &self.overrides)?;
+            // What no bit depends on is no change.
+            if differing_key(config, &changed).is_some() {
+                let changes = self.overrides.iter().filter(|set| !is_place(set));
+                trained.overrides = changes.cloned().collect();
+            }
+            *config = changed;
         }
         if let Some(name) = &self.data_set {
             let data = lyceum_common::config::load_data(name).context("--data-set")?;

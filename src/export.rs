@@ -44,15 +44,16 @@ impl Export {
             "{} is there already: --force writes over it, --to names another file",
             to.display()
         );
-        let parameters = match self.step {
-            None => trained.parameters()?,
+        let (parameters, config) = match self.step {
+            None => (trained.parameters()?, trained.folder.config().to_owned()),
             Some(step) => {
                 let layout = layout_of(&trained.config)?;
                 let checkpoint = trained.folder.checkpoint(MetaStep(step), &layout);
-                checkpoint.with_context(|| format!("--step {step}"))?.snapshot.parameters
+                let checkpoint = checkpoint.with_context(|| format!("--step {step}"))?;
+                (checkpoint.snapshot.parameters, checkpoint.config)
             }
         };
-        write_model(&to, &parameters, trained.folder.config())?;
+        write_model(&to, &parameters, &config)?;
         let layout = parameters.layout();
         let (tensors, numbers) = (layout.entries().len(), layout.len());
         print(&format!(

@@ -8,7 +8,7 @@ use lyceum_common::config::RunConfig;
 use lyceum_common::ids::{Digest, MetaStep};
 use lyceum_common::pack::Pack;
 use lyceum_coordinator::checkpoint;
-use lyceum_coordinator::enterprise::{Enterprise, layout_of};
+use lyceum_coordinator::enterprise::{Enterprise, check_same, layout_of};
 use lyceum_coordinator::observation::{Observation, Observer};
 use lyceum_coordinator::run::Outcome;
 use lyceum_coordinator::run_folder::RunFolder;
@@ -62,7 +62,7 @@ impl Replay {
         for (&from, &to) in steps.iter().zip(steps.iter().skip(1)) {
             let pack = pack.clone();
             let leg = Leg { folder: &folder, config: &config, pack, from, to };
-            let expected = block_in_place(|| digest_at(&folder, &config, to))?;
+            let expected = block_in_place(|| leg.expected())?;
             let found = self.replay(leg, &shutdown).await?;
             ensure!(
                 found == expected,
@@ -112,6 +112,13 @@ impl Replay {
 }
 
 impl Leg<'_> {
+    /// What the run came to at its end, if that was with the configuration and the data that are here now.
+    fn expected(&self) -> anyhow::Result<Digest> {
+        let checkpoint = self.folder.checkpoint(self.to, &layout_of(self.config)?)?;
+        check_same(&checkpoint, self.config, self.pack.as_ref().map(|pack| pack.digest()))?;
+        Ok(checkpoint.snapshot.parameters.digest())
+    }
+
     /// The run in the folder `again`, at the leg's beginning.
     fn begin(self, config: &RunConfig, again: RunFolder) -> anyhow::Result<Enterprise> {
         if self.from > MetaStep(0) {

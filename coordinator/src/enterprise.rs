@@ -10,14 +10,13 @@ use lyceum_common::pack::Pack;
 use lyceum_common::parameters::{LengthMismatch, MetaParameters};
 use lyceum_common::seed::Seed;
 
-use crate::checkpoint::{Checkpoint, CheckpointError};
+use crate::checkpoint::CheckpointError;
 use crate::held_folder::HeldFolder;
 pub use crate::held_folder::HoldError;
 use crate::meta_optimizer::StateError;
 use crate::run::{Run, Snapshot};
 use crate::run_folder::RunFolder;
-pub use crate::same_run::{OtherRun, differing_key};
-use crate::same_run::{check_config, check_pack};
+pub use crate::same_run::{OtherRun, check_same, differing_key};
 
 /// A run with what it needs to be served.
 #[derive(Debug)]
@@ -85,10 +84,9 @@ impl Enterprise {
         let folder = HeldFolder::hold(folder, digest)?;
         let resumed = match folder.run_folder().latest(&layout)? {
             None => None,
-            Some(Checkpoint { snapshot, config: trained, pack: trained_on }) => {
-                check_config(&trained, &config)?;
-                check_pack(trained_on, digest)?;
-                Some(snapshot)
+            Some(checkpoint) => {
+                check_same(&checkpoint, &config, digest)?;
+                Some(checkpoint.snapshot)
             }
         };
         let run = match &resumed {

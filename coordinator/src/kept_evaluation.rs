@@ -5,7 +5,7 @@
 use std::io;
 
 use lyceum_common::ids::Digest;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::durable;
 use crate::run_folder::{RunFolder, RunFolderError};
@@ -41,7 +41,14 @@ pub struct KeptEvaluation {
     /// The share of query examples labelled right, episode by episode.
     pub accuracy: Vec<f64>,
     /// The query loss, episode by episode.
+    #[serde(deserialize_with = "finite_or_nan")]
     pub loss: Vec<f64>,
+}
+
+/// JSON has null for the loss of an adaptation that diverged.
+fn finite_or_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
+    let losses: Vec<Option<f64>> = Vec::deserialize(deserializer)?;
+    Ok(losses.into_iter().map(|loss| loss.unwrap_or(f64::NAN)).collect())
 }
 
 /// What an evaluation's episodes are.
@@ -139,6 +146,10 @@ mod tests {
             folder.keep(&kept).unwrap();
         }
         assert_eq!(folder.kept().unwrap(), [evaluation(false, 0.6), evaluation(true, 0.7)]);
+        let diverged = KeptEvaluation { loss: vec![f64::NAN, 2.5], ..evaluation(true, 0.7) };
+        folder.keep(&diverged).unwrap();
+        let loss = &folder.kept().unwrap()[1].loss;
+        assert!(loss[0].is_nan() && loss[1] == 2.5, "{loss:?}");
         std::fs::write(folder.evaluations().join("cut.json"), "{ \"parameters\"").unwrap();
         assert!(folder.kept().unwrap_err().to_string().contains("cut.json"));
     }

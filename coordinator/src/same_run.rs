@@ -6,6 +6,8 @@ use lyceum_common::config::RunConfig;
 use lyceum_common::ids::Digest;
 use serde_json::Value;
 
+use crate::checkpoint::Checkpoint;
+
 /// What may have changed: no bit of a run depends on it. What data is, and not where it lies, the pack's digest says.
 const MAY_DIFFER: [&str; 10] = [
     "farm",
@@ -49,8 +51,21 @@ pub fn differing_key(one: &RunConfig, other: &RunConfig) -> Option<String> {
     first_difference("", &value(one), &value(other))
 }
 
+/// Compares what a checkpoint is of with the configuration and the data pack that are at hand.
+///
+/// # Errors
+/// Where they are another run's.
+pub fn check_same(
+    checkpoint: &Checkpoint,
+    config: &RunConfig,
+    pack: Option<Digest>,
+) -> Result<(), OtherRun> {
+    check_config(&checkpoint.config, config)?;
+    check_pack(checkpoint.pack, pack)
+}
+
 /// Compares the configuration that a checkpoint has, if it has one, with the one that the run is to go on with.
-pub(crate) fn check_config(trained: &str, found: &RunConfig) -> Result<(), OtherRun> {
+fn check_config(trained: &str, found: &RunConfig) -> Result<(), OtherRun> {
     if trained.is_empty() {
         return Ok(());
     }
@@ -70,7 +85,7 @@ pub(crate) fn check_config(trained: &str, found: &RunConfig) -> Result<(), Other
 
 /// Compares the data pack that a checkpoint was trained on with the one that the run is to go on with, where both are
 /// known.
-pub(crate) fn check_pack(trained: Option<Digest>, found: Option<Digest>) -> Result<(), OtherRun> {
+fn check_pack(trained: Option<Digest>, found: Option<Digest>) -> Result<(), OtherRun> {
     match (trained, found) {
         (Some(trained), Some(found)) if trained != found => Err(OtherRun::Pack { trained, found }),
         _ => Ok(()),

@@ -20,10 +20,15 @@ pub(super) struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// Whether these are the parameters that the run came to.
+    fn is_final(&self, parameters: &str) -> bool {
+        self.model.as_deref() == Some(parameters)
+    }
+
     /// What sets a result of these parameters and this changed configuration apart from the run's own.
     fn departures(&self, parameters: &str, overrides: &[String]) -> Vec<String> {
         let mut departures = Vec::new();
-        if self.model.as_deref() != Some(parameters) {
+        if !self.is_final(parameters) {
             departures.push("of a checkpoint before the run's end".to_owned());
         }
         if !overrides.is_empty() {
@@ -38,6 +43,8 @@ impl Run<'_> {
 pub(super) struct Row {
     /// The run's name, or which runs the row is the mean of.
     pub(super) run: String,
+    /// Whether the parameters are those that the run came to.
+    pub(super) is_final: bool,
     /// How the figure was come by, spelled out.
     pub(super) protocol: String,
     /// What the figure measures.
@@ -103,6 +110,7 @@ impl Row {
         let conditions = Conditions { data, ways, shots, transductive, is_comparable: true };
         Self {
             run: config.name.clone(),
+            is_final: true,
             protocol: protocol(config, steps, &parts, &[]),
             measure,
             obtained,
@@ -141,6 +149,7 @@ impl Row {
         let conditions = Conditions { data, ways, shots, transductive, is_comparable };
         Self {
             run: config.name.clone(),
+            is_final: run.is_final(&kept.parameters),
             protocol: protocol(config, kept.inner_steps, &parts, &departures),
             measure: Measure::Accuracy,
             obtained: few.unwrap_or(estimate),
@@ -167,6 +176,7 @@ impl Row {
         let departures = run.departures(&results.digest, &results.overrides);
         Some(Self {
             run: config.name.clone(),
+            is_final: run.is_final(&results.digest),
             protocol: protocol(config, Some(results.steps), &parts, &departures),
             measure: Measure::Loss,
             obtained,

@@ -81,7 +81,7 @@ impl Group<'_> {
 pub(super) fn means(runs: &[Reported]) -> Vec<Row> {
     let mut groups: Vec<Group<'_>> = Vec::new();
     for Reported { experiment, seed, rows } in runs {
-        for row in rows {
+        for row in rows.iter().filter(|row| row.is_final) {
             match groups.iter_mut().find(|group| group.holds(experiment, row)) {
                 Some(group) => group.seeds.entry(*seed).or_default().push(row),
                 None => {
@@ -113,6 +113,7 @@ mod tests {
         let config = config::load(preset, &changes).unwrap();
         let row = |&(protocol, mean): &(&str, f64)| Row {
             run: config.name.clone(),
+            is_final: true,
             protocol: protocol.to_owned(),
             measure: Measure::Accuracy,
             obtained: Estimate { mean, interval: 0.5 },
@@ -177,6 +178,8 @@ mod tests {
         assert_eq!(said(&runs), [five, twenty]);
         runs[0].rows[0].measure = Measure::Loss;
         assert_eq!(said(&runs), [twenty], "an accuracy and a loss have no mean");
+        runs[1].rows[1].is_final = false;
+        assert!(said(&runs).is_empty(), "an earlier checkpoint is averaged with nothing");
     }
 
     #[test]

@@ -6,6 +6,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use lyceum_common::config::presets;
+
 use crate::command::{lyceum, object, printed, refused};
 
 /// How long a line may take to come before the test gives up.
@@ -290,6 +292,20 @@ fn a_printed_configuration_is_the_one_that_was_asked_for() {
     assert_eq!(printed(folder, &["config", "mine.toml"]), mine);
     let back = [&["config", "mine.toml"][..], &sets(&["seed=0"])[..]].concat();
     assert_eq!(printed(folder, &back), printed(folder, &["config"]), "the default is the preset");
+}
+
+#[test]
+fn presets_are_listed_with_what_each_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let list = printed(folder, &["config", "--list"]);
+    assert_eq!(list.lines().count(), presets::names().count(), "{list}");
+    for (line, preset) in list.lines().zip(presets::names()) {
+        let (name, summary) = line.split_once(' ').unwrap();
+        let expected = presets::summary(preset).unwrap();
+        assert_eq!((name, summary.trim_start()), (preset, expected.as_str()));
+    }
+    refused(folder, &["config", "--list", "glyphs-maml"], &["--list", "CONFIG"]);
 }
 
 #[test]

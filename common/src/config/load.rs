@@ -70,9 +70,10 @@ impl LoadError {
 /// (`learner.maml.inner_rate=0.1`). A path with a folder or an ending in it is a file; another name is a preset
 /// before it is a file.
 ///
-/// A file that begins with `base = "omniglot-maml-5w1s"` builds on that preset, or on the file at that path, which is relative
-/// to its own folder: what it does not say itself is as there, but for the name and for what papers report. Tables are laid
-/// over one another key by key; whatever else it says takes the place of the base's.
+/// A file with `base = "omniglot-maml-5w1s"` builds on that preset, or on the file at that path, which is relative to its own
+/// folder: what it does not say itself is as there, but for the name and for what papers report. Tables are laid over one
+/// another key by key; whatever else it says takes the place of the base's. What a base turns on, and absence turns off, stays
+/// on.
 ///
 /// An override's value is TOML where it reads as such, and else a string. Another kind of data, network, learner, rule or
 /// schedule than the file or the base has (`network.mlp.hidden=[64]` over a `[network.conv4]`) takes the place
@@ -82,15 +83,16 @@ impl LoadError {
 /// # Errors
 /// Where there is no such file or preset, or its keys or values are not those of a run.
 pub fn load(name_or_path: &str, overrides: &[String]) -> Result<RunConfig, LoadError> {
-    read(Source::find(name_or_path, Path::new(""))?, overrides)
+    read(&Source::find(name_or_path, Path::new(""))?.with_bases()?, overrides)
 }
 
-/// As [`load`], of a text that is at hand; errors call it `name`.
+/// As [`load`], of a text that is at hand, and builds on nothing; errors call it `name`.
 ///
 /// # Errors
 /// Where its keys or values are not those of a run.
 pub fn parse(name: &str, text: &str, overrides: &[String]) -> Result<RunConfig, LoadError> {
-    read(Source::at_hand(name, text), overrides)
+    // It may be a peer's, who has no say in which files are read.
+    read(&[Source::at_hand(name, text)], overrides)
 }
 
 /// Loads the `[data]` of a file or of a preset; whatever else stands there is passed over, and need not be a whole
@@ -112,9 +114,8 @@ pub fn load_data(name_or_path: &str) -> Result<DataConfig, LoadError> {
     Ok(data)
 }
 
-fn read(source: Source<'_>, overrides: &[String]) -> Result<RunConfig, LoadError> {
-    let sources = source.with_bases()?;
-    let layers = Layers::parse(&sources)?;
+fn read(sources: &[Source<'_>], overrides: &[String]) -> Result<RunConfig, LoadError> {
+    let layers = Layers::parse(sources)?;
     let overrides = overrides
         .iter()
         .map(|text| Override::parse(text).ok_or_else(|| LoadError::Override(text.clone())))

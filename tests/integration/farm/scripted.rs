@@ -14,7 +14,11 @@ use lyceum_coordinator::enterprise::layout_of;
 use lyceum_worker::session::{Ended, PackCacheError, SessionError};
 use pb::coordinator_message::Message as Down;
 use tokio::net::TcpListener;
+#[cfg(unix)]
+use tokio::net::UnixListener;
 use tokio::sync::mpsc;
+#[cfg(unix)]
+use tokio_stream::wrappers::UnixListenerStream;
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::transport::Server;
 use tonic::{Request, Response, Status, Streaming, async_trait};
@@ -77,10 +81,43 @@ async fn follow(script: Script, cache: &Path) -> Result<Ended, SessionError> {
     worker_at(options(&address, "w", 1, cache), Arc::new(|| ())).await.unwrap()
 }
 
+/// What a worker comes to that is sent these messages over a Unix domain socket.
+#[cfg(unix)]
+async fn told_on_socket(messages: Vec<Down>, cache: &Path) -> Result<Ended, SessionError> {
+    let socket = cache.join("socket");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let address = format!("unix:{}", socket.display());
+    let script = Script { messages, pack: None };
+    let server = Server::builder().add_service(pb::FarmServer::new(script));
+    tokio::spawn(server.serve_with_incoming(UnixListenerStream::new(listener)));
+    worker_at(options(&address, "w", 1, cache), Arc::new(|| ())).await.unwrap()
+}
+
 fn welcome(layout: impl FnOnce(&Layout) -> Layout, pack: Option<PackInfo>) -> Down {
     let config = config(&[]);
     let layout = layout(&layout_of(&config).unwrap());
     Down::Welcome(Welcome { worker: WorkerId(1), config, layout, pack }.into())
+}
+
+fn parameters(digest: Digest, bytes: usize) -> Down {
+    Down::Parameters(pb::Parameters { digest: digest_bytes(digest), size: bytes as u64 })
+}
+
+fn chunk(bytes: usize) -> Down {
+    Down::Chunk(pb::Chunk { data: vec![0; bytes].into() })
+}
+
+fn assignment(parameters: Digest) -> Down {
+    let (job, range) = (Job::Gradient { step: MetaStep(0) }, EpisodeRange::new(0, 2));
+    Down::Assignment(Assignment { id: 0, job, parameters, range, episodes: 24 }.into())
+}
+
+/// The version whose numbers are all zero, and the bytes of these.
+fn zeros() -> (MetaParameters, usize) {
+    let layout = layout_of(&config(&[])).unwrap();
+    let values = vec![0.0_f32; layout.len()];
+    let bytes = 4 * values.len();
+    (MetaParameters::new(layout, values).unwrap(), bytes)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -110,18 +147,8 @@ async fn meta_parameters_of_the_same_number_and_other_names_are_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_makes_no_sense_ends_the_worker_with_the_field_named() {
-    let layout = layout_of(&config(&[])).unwrap();
-    let bytes = 4 * layout.len();
-    let version = MetaParameters::new(Arc::clone(&layout), vec![0.0_f32; layout.len()]).unwrap();
+    let (version, bytes) = zeros();
     let other = Digest::of(b"another version");
-    let parameters = |digest: Digest, bytes: usize| {
-        Down::Parameters(pb::Parameters { digest: digest_bytes(digest), size: bytes as u64 })
-    };
-    let chunk = |bytes: usize| Down::Chunk(pb::Chunk { data: vec![0; bytes].into() });
-    let assignment = |parameters: Digest| {
-        let (job, range) = (Job::Gradient { step: MetaStep(0) }, EpisodeRange::new(0, 2));
-        Down::Assignment(Assignment { id: 0, job, parameters, range, episodes: 24 }.into())
-    };
     let welcome = || welcome(Layout::clone, None);
     for (messages, expected) in [
         (vec![parameters(other, bytes + 4)], "parameters.size: "),
@@ -141,6 +168,24 @@ async fn what_makes_no_sense_ends_the_worker_with_the_field_named() {
         let error = error.to_string();
         assert!(error.contains(expected), "`{expected}` is not in: {error}");
     }
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn over_a_unix_domain_socket_a_versions_digest_is_believed() {
+    let (version, bytes) = zeros();
+    let other = Digest::of(b"another version");
+    let messages = vec![
+        welcome(Layout::clone, None),
+        parameters(other, bytes),
+        chunk(bytes),
+        assignment(version.digest()),
+    ];
+    let cache = tempfile::tempdir().unwrap();
+    let error = told_on_socket(messages, cache.path()).await.unwrap_err();
+    assert!(matches!(error, SessionError::Wire(_)), "{error:?}");
+    let error = error.to_string();
+    assert!(error.contains("assignment.parameters: not the version"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -33,6 +33,14 @@ fn meta_steps_come_to_the_same_bits_again_and_a_difference_is_told() {
     refused(folder, &["replay", "five", "--to", "3"], &["no checkpoint of meta-step 3", "2, 4"]);
     refused(folder, &["replay", "five", "--from", "1"], &["no checkpoint of meta-step 1", "2, 4"]);
 
+    // A configuration that was changed since is told, and not a difference.
+    let text = std::fs::read_to_string(run.join("config.toml")).unwrap();
+    let changed = text.replace("meta_batch = ", "meta_batch = 1");
+    assert_ne!(changed, text);
+    std::fs::write(run.join("config.toml"), changed).unwrap();
+    refused(folder, &["replay", "five", "--from", "0"], &["training.meta_batch"]);
+    std::fs::write(run.join("config.toml"), text).unwrap();
+
     // As if the run had gone elsewhere in its last meta-steps.
     let run = RunFolder::open(run).unwrap();
     let layout = layout_of(&RunConfig::from_toml(run.config()).unwrap()).unwrap();

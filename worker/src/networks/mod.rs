@@ -258,6 +258,7 @@ mod tests {
             assert_eq!(order[matrix.start + place] as usize, expected, "{row}, {column}");
         }
     }
+
     #[test]
     fn full_contexts_gates_and_inputs_follow_the_embedding() {
         let (downsample, features) = (Downsample::Stride, Features::Flatten);

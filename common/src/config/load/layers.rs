@@ -144,8 +144,19 @@ mod tests {
     use super::super::{load, load_data, parse};
     use crate::config::{LearnerConfig, Rule, RunConfig};
 
+    /// What a file `run.toml` of this text comes to.
+    fn built_with(text: &str, overrides: &[&str]) -> Result<RunConfig, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.toml");
+        std::fs::write(&path, text).unwrap();
+        let overrides: Vec<String> = overrides.iter().map(|&set| set.to_owned()).collect();
+        load(&path.display().to_string(), &overrides).map_err(|error| {
+            error.to_string().replace(&format!("{}/", folder.path().display()), "")
+        })
+    }
+
     fn built(text: &str) -> Result<RunConfig, String> {
-        parse("run.toml", text, &[]).map_err(|error| error.to_string())
+        built_with(text, &[])
     }
 
     fn overridden(preset: &str, overrides: &[&str]) -> RunConfig {
@@ -230,10 +241,7 @@ mod tests {
     #[test]
     fn an_override_is_blamed_for_what_it_says_and_the_file_for_the_rest() {
         let text = "base = \"glyphs-maml\"\nname = \"mine\"\n[episode]\nways = 1\n";
-        let error = |overrides: &[&str]| {
-            let overrides: Vec<String> = overrides.iter().map(|&set| set.to_owned()).collect();
-            parse("run.toml", text, &overrides).unwrap_err().to_string()
-        };
+        let error = |overrides: &[&str]| built_with(text, overrides).unwrap_err();
         assert_eq!(error(&[]), "run.toml:4: episode.ways: must be from 2 to 10000, and is 1");
         let set = "--set episode.ways=0: episode.ways: must be from 2 to 10000, and is 0";
         assert_eq!(error(&["episode.ways=0"]), set);
@@ -259,5 +267,14 @@ mod tests {
         let set = ["base=glyphs-maml".to_owned()];
         let error = load("glyphs-maml", &set).unwrap_err().to_string();
         assert!(error.starts_with("--set base=glyphs-maml: base: unknown key `base`"), "{error}");
+    }
+
+    #[test]
+    fn a_text_at_hand_reads_no_file() {
+        for base in ["glyphs-maml", "/dev/null"] {
+            let text = format!("name = \"theirs\"\nbase = \"{base}\"\n");
+            let error = parse("run.toml", &text, &[]).unwrap_err().to_string();
+            assert!(error.starts_with("run.toml:2: base: unknown key `base`"), "{error}");
+        }
     }
 }

@@ -81,14 +81,17 @@ pub(super) fn merged<'l>(
     overrides: &[Override],
 ) -> String {
     let mut table = Table::new();
-    for layer in layers {
+    for (above, layer) in layers.into_iter().enumerate() {
         for key in NOT_OF_BASES {
             table.remove(key);
         }
         overlay(&mut table, "", layer);
         spell_out_kinds(&mut table, "");
+        if above > 0 {
+            // It is the layer below. Where there is none, nothing may be built on.
+            table.remove("base");
+        }
     }
-    table.remove("base");
     for set in overrides {
         insert(&mut table, &mut String::new(), &set.path, &set.value);
     }

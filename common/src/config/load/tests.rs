@@ -22,6 +22,36 @@ fn every_preset_has_its_name_and_reads_back_what_it_writes() {
 }
 
 #[test]
+fn every_file_of_the_presets_folder_is_a_preset() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../presets");
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter_map(|file| file.strip_suffix(".toml").map(str::to_owned))
+        .collect();
+    let mut known: Vec<_> = presets::names().collect();
+    files.sort_unstable();
+    known.sort_unstable();
+    assert_eq!(known, files);
+}
+
+/// A row's figure stands beside a run's own where it is for the same data, size and mode: lyceum's `report/row.rs`.
+#[test]
+fn a_preset_with_published_figures_has_one_for_its_own_test() {
+    for name in presets::names() {
+        let config = load(name, &[]).unwrap();
+        let RunConfig { published, episode, data, .. } = &config;
+        let size = (episode.ways_in_evaluation(), episode.shots_in_evaluation());
+        let is_for_its_own = |row: &Published| {
+            [data.kind(), "lake_runs"].contains(&row.data.as_str())
+                && (row.ways, row.shots) == size
+                && row.transductive.is_none_or(|mode| mode == config.is_transductive(None))
+        };
+        assert!(published.is_empty() || published.iter().any(is_for_its_own), "{name}");
+    }
+}
+
+#[test]
 fn an_override_that_is_wrong_is_named_with_the_key_and_the_nearest_known_one() {
     for (set, problem) in [
         (
