@@ -118,7 +118,10 @@ impl Driver {
                 let _ = reply.send(self.status.clone());
                 None
             }
-            Incoming::Stop => Some(Event::Stop),
+            Incoming::Stop(heard) => {
+                let _ = heard.send(());
+                Some(Event::Stop)
+            }
         }
     }
 

@@ -39,7 +39,10 @@ impl pb::Control for ControlService {
         &self,
         _request: Request<pb::StopRequest>,
     ) -> Result<Response<pb::StopReply>, tonic::Status> {
-        self.tell(Incoming::Stop).await?;
+        let (sender, receiver) = oneshot::channel();
+        self.tell(Incoming::Stop(sender)).await?;
+        // It may be over before it comes to hear of it.
+        receiver.await.map_err(|_| over())?;
         Ok(Response::new(pb::StopReply {}))
     }
 }

@@ -40,8 +40,8 @@ pub(crate) enum Incoming {
     Submitted(WorkerId, Submission),
     /// Somebody asks where the run is.
     Status(oneshot::Sender<Status>),
-    /// Somebody wants the run to stop.
-    Stop,
+    /// Somebody wants the run to stop, and to be told that it has heard of it.
+    Stop(oneshot::Sender<()>),
 }
 
 /// Whether the run is over, for workers that are about to join.
