@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 
 /// Which coordinator to ask, and how long to wait for it.
 #[derive(Debug, clap::Args)]
@@ -24,9 +24,7 @@ impl Dial {
         let Self { address, timeout } = self;
         let timeout = Duration::try_from_secs_f64(*timeout)
             .with_context(|| format!("--timeout {timeout}"))?;
-        let has_scheme = address.starts_with("unix:") || address.contains("://");
-        let url = if has_scheme { address.clone() } else { format!("http://{address}") };
-        let endpoint = Endpoint::from_shared(url)
+        let endpoint = lyceum_common::wire::endpoint(address)
             .with_context(|| format!("{address} is no address"))?
             .connect_timeout(timeout)
             .timeout(timeout);

@@ -8,7 +8,8 @@ use multiversion::multiversion;
 #[inline(always)]
 pub fn round(number: f32) -> u16 {
     let bits = number.to_bits();
-    let nearest = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+    // Only what is not a number wraps, and that is not taken.
+    let nearest = bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16;
     let quiet = bits >> 16 | 0x40;
     (if number.is_nan() { quiet } else { nearest }) as u16
 }
@@ -43,6 +44,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn what_is_not_a_number_stays_so_whatever_its_bits() {
+        for bits in [0x7f80_0001, 0x7fff_ffff, 0xff80_0001, 0xffff_8001, 0xffff_ffff] {
+            assert!(widen(round(f32::from_bits(bits))).is_nan(), "{bits:x}");
+        }
+    }
 
     proptest! {
         #[test]

@@ -3,6 +3,7 @@
 //! Generated types stay here, in the coordinator's services and in the worker's session; nothing behind those can spell
 //! them. A peer's message never panics: what makes no sense becomes a [`WireError`] that names the field.
 
+mod address;
 mod assignment;
 mod handshake;
 pub mod http2;
@@ -12,6 +13,7 @@ mod submission;
 #[cfg(test)]
 mod tests;
 
+pub use address::{AddressError, endpoint};
 pub use handshake::{Hello, PackInfo, VersionMismatch, Welcome, check_version};
 pub use payload::{Assembly, CHUNK_BYTES, chunks, to_bytes};
 pub use stream::{Envelope, Item, Lost, Outgoing, Reader, WORK_PATH, Writer, answer, dial};

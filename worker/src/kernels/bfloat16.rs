@@ -118,19 +118,14 @@ pub(super) fn terms_as_f32<'a, T: Real>(
     std::array::from_fn(|i| terms.get(i).and_then(term).unwrap_or_default())
 }
 
-/// Rounds a number; gives the bits of its upper half.
+/// Rounds a number as the instruction does, to which what is below the smallest normal number is zero; gives the bits of its
+/// upper half.
 #[inline(always)]
 pub(super) fn round(number: f32) -> u16 {
-    let bits = number.to_bits();
-    let upper = (bits >> 16) as u16;
-    if number.is_nan() {
-        // A quiet one.
-        upper | 0x40
-    } else if number.abs() < f32::MIN_POSITIVE {
-        upper & 0x8000
-    } else {
-        ((bits + 0x7fff + (bits >> 16 & 1)) >> 16) as u16
+    if number.abs() < f32::MIN_POSITIVE {
+        return (number.to_bits() >> 16) as u16 & 0x8000;
     }
+    lyceum_common::bfloat16::round(number)
 }
 
 #[cfg(test)]

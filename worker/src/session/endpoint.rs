@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::time::Duration;
 
+use lyceum_common::wire;
 use lyceum_common::wire::http2::{FRAME, KEEPALIVE, WINDOW};
 use tonic::transport::Endpoint;
 
@@ -12,17 +13,10 @@ use super::SessionError;
 const CONNECT: Duration = Duration::from_secs(5);
 
 pub(super) fn parse(address: &str) -> Result<Endpoint, SessionError> {
-    let wrong = |problem| SessionError::Address { url: address.to_owned(), problem };
-    let socket = address.strip_prefix("unix:");
-    if socket.is_some_and(str::is_empty) {
-        return Err(wrong("it names no file".into()));
-    }
-    let has_scheme = socket.is_some() || address.contains("://");
-    let url = if has_scheme { address.to_owned() } else { format!("http://{address}") };
-    let endpoint = Endpoint::from_shared(url).map_err(|error| wrong(describe(&error)))?;
-    if socket.is_none() && endpoint.uri().host().is_none_or(str::is_empty) {
-        return Err(wrong("it names no host".into()));
-    }
+    let endpoint = wire::endpoint(address).map_err(|error| SessionError::Address {
+        url: address.to_owned(),
+        problem: describe(&error),
+    })?;
     Ok(endpoint
         .connect_timeout(CONNECT)
         .tcp_nodelay(true)
