@@ -37,6 +37,7 @@ struct Line {
     worst_tensor: Option<String>,
     loss_error: Option<f64>,
     output_error: Option<f64>,
+    change_error: Option<f64>,
 }
 
 impl Gradient {
@@ -55,6 +56,7 @@ impl Gradient {
             worst_tensor: errors.map(|errors| errors.worst_tensor.clone()),
             loss_error: errors.map(|errors| errors.loss_error),
             output_error: errors.map(|errors| errors.output_error),
+            change_error: errors.and_then(|errors| errors.change_error),
         };
         print(&if self.json { serde_json::to_string(&line)? } else { table(&line, errors) })?;
         match errors {
@@ -76,6 +78,9 @@ fn table(line: &Line, errors: Option<&Comparison>) -> String {
             &format!("\nworst tensor   {} ({share:.1} % of its tolerance)", errors.worst_tensor);
         text += &format!("\nloss error     {:.2e}", errors.loss_error);
         text += &format!("\noutput error   {:.2e} of the largest", errors.output_error);
+        if let Some(error) = errors.change_error {
+            text += &format!("\nchange error   {error:.2e} of a running statistic's");
+        }
     }
     text
 }

@@ -321,6 +321,9 @@ fn a_gradient_is_compared_and_written() {
     let gradients = names.iter().filter(|name| name.starts_with("meta_gradient/layers.")).count();
     assert_eq!(gradients, 6, "a weight and a bias of each of three layers: {names:?}");
     assert!(names.contains(&"loss") && names.contains(&"output"), "{names:?}");
+    assert!(line["change_error"].is_null(), "no running statistics: {line}");
+    let line = object(&cases, &["gradient", "maml_plus_plus"]);
+    assert!(line["change_error"].as_f64().unwrap() < 2e-5, "{line}");
 }
 
 #[test]

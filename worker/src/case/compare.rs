@@ -15,12 +15,14 @@ pub struct Tolerance {
     pub loss: f64,
     /// Each output, of the largest one's magnitude.
     pub output: f64,
+    /// ‖ĉ − c‖ ≤ this · ‖c‖ for each of batch norm's running statistics, which change by c.
+    pub change: f64,
 }
 
 impl Tolerance {
     /// What a single-precision implementation keeps.
     pub const SINGLE: Self =
-        Self { gradient: 2e-5, tensor: 2e-4, whole: 2e-6, loss: 1e-5, output: 2e-5 };
+        Self { gradient: 2e-5, tensor: 2e-4, whole: 2e-6, loss: 1e-5, output: 2e-5, change: 2e-5 };
 }
 
 /// The errors of a result against expectations.
@@ -36,6 +38,8 @@ pub struct Comparison {
     pub loss_error: f64,
     /// max |ô − o| / max |o|.
     pub output_error: f64,
+    /// The largest ‖ĉ − c‖ / ‖c‖ of a running statistic; none where none are expected to change.
+    pub change_error: Option<f64>,
 }
 
 impl CaseResult {
@@ -56,6 +60,7 @@ impl CaseResult {
     ) -> Result<Option<Comparison>, CaseError> {
         let Some(expected) = &case.expected else { return Ok(None) };
         let output_error = self.output_error(case, expected)?;
+        let change_error = self.change_error(case, expected)?;
         let whole =
             norm(expected.meta_gradient.values().flat_map(|tensor| tensor.values.iter().copied()));
         let mut squared = 0.0;
@@ -87,6 +92,7 @@ impl CaseResult {
             worst_tensor_share: worst.1,
             loss_error: (self.loss - expected.loss).abs() / expected.loss.abs(),
             output_error,
+            change_error,
         }))
     }
 
@@ -102,10 +108,23 @@ impl CaseResult {
             .iter()
             .zip(wanted)
             .map(|(&found, &wanted)| (f64::from(found) - wanted).abs());
-        // `f64::max` drops NaN, which must fail.
-        let error =
-            differences.fold(0.0, |worst: f64, error| if error <= worst { worst } else { error });
-        Ok(error / largest)
+        Ok(differences.fold(0.0, larger) / largest)
+    }
+
+    fn change_error(&self, case: &Case, expected: &Expected) -> Result<Option<f64>, CaseError> {
+        let mut worst: Option<f64> = None;
+        for (name, wanted) in &expected.changes {
+            let wanted = &wanted.values;
+            let found = self.changes.get(name).filter(|found| found.len() == wanted.len());
+            let found = found.ok_or_else(|| {
+                let problem = "is no running statistic of this learner, or of another length";
+                case.tensor_error(&format!("expect/change/{name}"), problem.to_owned())
+            })?;
+            let differences = found.iter().zip(wanted).map(|(&f, &w)| f64::from(f) - w);
+            let error = norm(differences) / norm(wanted.iter().copied());
+            worst = Some(worst.map_or(error, |worst| larger(worst, error)));
+        }
+        Ok(worst)
     }
 }
 
@@ -117,11 +136,17 @@ impl Comparison {
             && self.worst_tensor_share <= 1.0
             && self.loss_error <= tolerance.loss
             && self.output_error <= tolerance.output
+            && self.change_error.is_none_or(|error| error <= tolerance.change)
     }
 }
 
 fn norm(values: impl Iterator<Item = f64>) -> f64 {
     values.map(|value| value * value).sum::<f64>().sqrt()
+}
+
+/// The larger one; NaN, which must fail, where one is: `f64::max` drops it.
+fn larger(a: f64, b: f64) -> f64 {
+    if a >= b || a.is_nan() { a } else { b }
 }
 
 #[cfg(test)]
@@ -144,11 +169,17 @@ mod tests {
             .iter()
             .flat_map(|entry| single(&expected.meta_gradient[&entry.name].values))
             .collect();
+        let changes = expected
+            .changes
+            .iter()
+            .map(|(name, tensor)| (name.clone(), single(&tensor.values)))
+            .collect();
         CaseResult {
             loss: expected.loss,
             output: single(&expected.output.values),
             meta_gradient,
             layout,
+            changes,
         }
     }
 
@@ -173,8 +204,36 @@ mod tests {
     }
 
     #[test]
+    fn one_output_that_is_no_number_does_not_agree() {
+        let case = case("maml_sinusoid");
+        let mut result = exact(&case);
+        result.output[0] = f32::NAN;
+        let comparison = result.compare(&case, &Tolerance::SINGLE).unwrap().unwrap();
+        assert!(!comparison.agrees(&Tolerance::SINGLE), "{comparison:?}");
+    }
+
+    #[test]
+    fn running_statistics_are_compared_where_they_are_expected_to_change() {
+        let (case, tolerance) = (case("maml_plus_plus"), Tolerance::SINGLE);
+        let mut result = exact(&case);
+        let comparison = result.compare(&case, &tolerance).unwrap().unwrap();
+        assert!(comparison.change_error.is_some() && comparison.agrees(&tolerance));
+
+        let name = "step.1.encoder.2.norm.running_var";
+        result.changes.get_mut(name).unwrap()[0] *= 1.01;
+        let comparison = result.compare(&case, &tolerance).unwrap().unwrap();
+        assert!(!comparison.agrees(&tolerance), "{comparison:?}");
+
+        result.changes.remove(name);
+        let error = result.compare(&case, &tolerance).unwrap_err().to_string();
+        assert!(error.contains(name), "{error}");
+    }
+
+    #[test]
     fn every_kind_of_case_is_read() {
-        for name in ["learned_optimizer_mlp", "learned_optimizer_quadratic"] {
+        let names =
+            ["learned_optimizer_mlp", "learned_optimizer_quadratic", "learned_optimizer_pes"];
+        for name in names {
             let case = case(name);
             assert!(
                 case.expected.as_ref().is_some_and(|expected| !expected.meta_gradient.is_empty()),

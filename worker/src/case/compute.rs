@@ -2,6 +2,7 @@
 
 use lyceum_common::abreast::regressions_abreast;
 use lyceum_common::ids::{EpisodeIndex, MetaStep};
+use lyceum_common::layout::Role;
 use lyceum_common::seed::Seed;
 
 use super::description::LEARNED_OPTIMIZER;
@@ -66,22 +67,30 @@ pub fn compute(case: &Case, instruction_set: InstructionSet) -> Result<CaseResul
     let mut gradient = vec![0.0; theta.len() * abreast];
     let mut thread = learner.thread();
     // Nothing is drawn: the episode is given, and cases train on whole support sets.
-    let seed = Seed::of_run(0).step(MetaStep(0)).episode(EpisodeIndex(0));
+    let meta_step = MetaStep(case.description.meta_step.unwrap_or(0));
+    let seed = Seed::of_run(0).step(meta_step).episode(EpisodeIndex(0));
     let report = thread.meta_gradient(&theta, &episode, seed, &mut gradient);
     let mut meta_gradient = vec![0.0; theta.len()];
     for (&place, &value) in order.iter().zip(gradient.iter().step_by(abreast)) {
         meta_gradient[place as usize] = value;
     }
-    // What stands behind the trained entries is no gradient.
+    // What stands behind the trained entries is no gradient: running statistics have their change there.
     let layout = few_shot.layout.trained();
+    let entries = few_shot.layout.entries().iter();
+    let changes = entries
+        .filter(|entry| entry.role == Role::Buffer)
+        .map(|entry| (entry.name.clone(), meta_gradient[entry.range()].to_vec()))
+        .collect();
     meta_gradient.truncate(layout.len());
     let output = thread.outputs().iter().step_by(abreast).copied().collect();
-    Ok(CaseResult { loss: report.alone().loss, output, meta_gradient, layout })
+    Ok(CaseResult { loss: report.alone().loss, output, meta_gradient, layout, changes })
 }
 
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+
+    use lyceum_common::config::Activation;
 
     use super::*;
     use crate::case::Tolerance;
@@ -96,8 +105,12 @@ mod tests {
             "maml_rgb_2step",
             "fomaml_pool_5step",
             "anil_pool_5step",
+            "maml_plus_plus",
+            "proto_maml",
+            "imaml",
             "reptile_stride_5step",
             "meta_sgd_stride_2step",
+            "meta_curvature",
             "maml_sinusoid",
             "prototypical",
             "matching",
@@ -105,6 +118,7 @@ mod tests {
             "relation",
             "learned_optimizer_quadratic",
             "learned_optimizer_mlp",
+            "learned_optimizer_pes",
         ];
         for name in names {
             let case = Case::read(&folder.join(name)).unwrap();
@@ -138,6 +152,24 @@ mod tests {
         let unheard_of = |case: &mut Case| case.description.algorithm = "evolution".into();
         refused("prototypical", &unheard_of, "`evolution`");
         refused("maml_stride_1step", &|case| case.description.inner_steps = Some(0), "inner_steps");
+        let perceptron = |case: &mut Case| {
+            case.description.network = Some("mlp".into());
+            case.description.hidden = Some(Hidden::One(4));
+            case.description.activation = Some(Activation::Relu);
+        };
+        refused("proto_maml", &perceptron, "encoder");
+        let mixed = |case: &mut Case| {
+            let labels = case.episode.get_mut("support.y").unwrap();
+            labels.values.reverse();
+        };
+        refused("proto_maml", &mixed, "support.y");
+        refused("imaml", &|case| case.description.regularisation = Some(0.0), "regularisation");
+        let none = |case: &mut Case| case.description.multi_step_meta_steps = None;
+        refused("maml_plus_plus", &none, "multi_step_meta_steps");
+        let other = |case: &mut Case| case.description.estimator = Some("guess".into());
+        refused("learned_optimizer_pes", &other, "`guess`");
+        let more = |case: &mut Case| case.description.pairs = Some(77);
+        refused("learned_optimizer_pes", &more, "perturbations");
         let huge = |case: &mut Case| case.description.image_size = Some(1_000_000_000);
         refused("maml_stride_1step", &huge, "image_size");
         let huge = |case: &mut Case| case.description.hidden = Some(Hidden::One(1_000_000_000));

@@ -1,18 +1,23 @@
 //! What a case was computed with: the flat TOML file.
 
 use lyceum_common::config::{
-    Activation, Adapt, Conv4Config, Downsample, Features, InnerOptimizer, LearnerConfig,
-    MamlConfig, MatchingConfig, MetaSgdConfig, MlpConfig, NetworkConfig, Order, PrototypicalConfig,
-    RelationConfig, ReptileConfig, Shape, SiameseConfig,
+    Activation, Adapt, Conv4Config, Downsample, Features, ImamlConfig, InitialHead, InnerOptimizer,
+    LearnerConfig, MamlConfig, MatchingConfig, MetaCurvatureConfig, MetaSgdConfig, MlpConfig,
+    MultiStepLoss, NetworkConfig, Order, PrototypicalConfig, RelationConfig, ReptileConfig, Shape,
+    SiameseConfig,
 };
 use serde::Deserialize;
 
 /// Names of the algorithms whose cases can be computed.
-pub const ALGORITHMS: [&str; 10] = [
+pub const ALGORITHMS: [&str; 14] = [
     "maml",
     "fomaml",
     "anil",
+    "maml_plus_plus",
+    "proto_maml",
+    "imaml",
     "meta_sgd",
+    "meta_curvature",
     "reptile",
     "prototypical",
     "matching",
@@ -55,8 +60,16 @@ pub struct Description {
     pub queries: Option<usize>,
     /// The inner rate, on the mean loss.
     pub inner_lr: Option<f32>,
-    /// Inner steps.
+    /// Inner steps; of a learned optimizer, those of the whole trajectory, which is one segment where absent.
     pub inner_steps: Option<usize>,
+    /// Meta-steps after which the last inner step's loss counts alone in MAML++.
+    pub multi_step_meta_steps: Option<usize>,
+    /// The meta-step that the episode is of, from 0 on: the first where absent.
+    pub meta_step: Option<u64>,
+    /// λ of iMAML.
+    pub regularisation: Option<f32>,
+    /// Steps of conjugate gradients in iMAML.
+    pub conjugate_gradient_steps: Option<usize>,
     /// What a learned optimizer trains: `quadratic` or `mlp`.
     pub optimizee: Option<String>,
     /// A quadratic's dimension.
@@ -65,8 +78,14 @@ pub struct Description {
     pub layers: Option<Vec<usize>>,
     /// Examples in an optimizee's minibatch.
     pub batch: Option<usize>,
-    /// Steps that a learned optimizer is unrolled for.
+    /// Steps that a learned optimizer is unrolled for: a segment's.
     pub unroll: Option<usize>,
+    /// Where a learned optimizer's meta-gradient comes from: `pes`, or `back_propagation` where absent.
+    pub estimator: Option<String>,
+    /// The standard deviation σ of PES's perturbations.
+    pub deviation: Option<f32>,
+    /// Antithetic pairs of PES.
+    pub pairs: Option<usize>,
     /// What a learned optimizer's output is multiplied by.
     pub output_scale: Option<f64>,
     /// The constant p of the preprocessing of gradients.
@@ -87,20 +106,45 @@ impl Description {
     /// The learner, where [`ALGORITHMS`] has it. An error is the key and what is wrong.
     pub(super) fn learner(&self) -> Result<LearnerConfig, (&'static str, String)> {
         let inner_steps = || sized("inner_steps", self.inner_steps);
-        let maml = |order, adapt| -> Result<LearnerConfig, (&'static str, String)> {
-            Ok(LearnerConfig::Maml(MamlConfig {
-                order,
-                adapt,
-                ..MamlConfig::plain(needed("inner_lr", self.inner_lr)?, inner_steps()?)
-            }))
+        let plain = || -> Result<MamlConfig, (&'static str, String)> {
+            Ok(MamlConfig::plain(needed("inner_lr", self.inner_lr)?, inner_steps()?))
         };
         match self.algorithm.as_str() {
-            "maml" => maml(Order::Second, Adapt::All),
-            "fomaml" => maml(Order::First, Adapt::All),
-            "anil" => maml(Order::Second, Adapt::Head),
+            "maml" => Ok(LearnerConfig::Maml(plain()?)),
+            "fomaml" => Ok(LearnerConfig::Maml(MamlConfig { order: Order::First, ..plain()? })),
+            "anil" => Ok(LearnerConfig::Maml(MamlConfig { adapt: Adapt::Head, ..plain()? })),
+            // The rates are among the parameters; what they began with does not matter.
+            "maml_plus_plus" => {
+                let meta_steps = sized("multi_step_meta_steps", self.multi_step_meta_steps)?;
+                Ok(LearnerConfig::Maml(MamlConfig {
+                    multi_step_loss: Some(MultiStepLoss { meta_steps: meta_steps as u64 }),
+                    learned_rates: true,
+                    batch_norm_per_step: true,
+                    ..MamlConfig::plain(0.0, inner_steps()?)
+                }))
+            }
+            "proto_maml" => Ok(LearnerConfig::Maml(MamlConfig {
+                initial_head: InitialHead::Prototypes,
+                ..plain()?
+            })),
+            "imaml" => Ok(LearnerConfig::Imaml(ImamlConfig {
+                regularisation: positive("regularisation", self.regularisation)?,
+                inner_rate: needed("inner_lr", self.inner_lr)?,
+                inner_steps: inner_steps()?,
+                evaluation_steps: inner_steps()?,
+                conjugate_gradient_steps: sized(
+                    "conjugate_gradient_steps",
+                    self.conjugate_gradient_steps,
+                )?,
+            })),
             // The rates are among the parameters; the range that they began in does not matter.
             "meta_sgd" => Ok(LearnerConfig::MetaSgd(MetaSgdConfig {
                 initial_rates: [0.0, 0.0],
+                inner_steps: inner_steps()?,
+                evaluation_steps: inner_steps()?,
+            })),
+            "meta_curvature" => Ok(LearnerConfig::MetaCurvature(MetaCurvatureConfig {
+                inner_rate: needed("inner_lr", self.inner_lr)?,
                 inner_steps: inner_steps()?,
                 evaluation_steps: inner_steps()?,
             })),
@@ -190,5 +234,16 @@ pub(super) fn sized(
     match needed(key, value)? {
         size @ 1..=MOST => Ok(size),
         other => Err((key, format!("must be from 1 to {MOST}, and is {other}"))),
+    }
+}
+
+/// A number that is divided by.
+pub(super) fn positive(
+    key: &'static str,
+    value: Option<f32>,
+) -> Result<f32, (&'static str, String)> {
+    match needed(key, value)? {
+        number if number > 0.0 && number.is_finite() => Ok(number),
+        other => Err((key, format!("must be above 0, and is {other}"))),
     }
 }

@@ -4,10 +4,17 @@
 //! | --- | --- |
 //! | `episode/theta0` | the parameters that training begins with, in the layout's order |
 //! | `episode/quadratic.w`, `.y` | W `[n, n]` and y `[n]` of f(θ) = ‖W θ − y‖² |
-//! | `episode/mlp.x`, `.y` | minibatches `[unroll + 1, batch, features]` and labels; minibatch t is that of fₜ |
+//! | `episode/mlp.x`, `.y` | minibatches `[steps + 1, batch, features]` and labels; minibatch t is that of fₜ |
+//! | `episode/perturbations` | of PES alone: standard normal numbers `[pairs, segments, parameters]` |
 //!
-//! The loss is the sum of the optimizee's losses after each step, and these are the output.
+//! The steps are `inner_steps`, in segments of `unroll`; where that key is absent, they are one segment. The loss is the sum of
+//! the optimizee's losses after each step, and these are the output.
+//!
+//! PES perturbs φ in a segment by σ times that segment's perturbations, the meta-parameters being in the layout's order:
+//! `weight_ih`, `weight_hh`, `bias_ih` and `bias_hh` of one layer after the other, then the output's weight and bias. The loss
+//! and the output are those of the last pair's particle whose perturbations are subtracted.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lyceum_common::config::{
@@ -19,7 +26,7 @@ use lyceum_common::layout::Layout;
 use lyceum_common::model::Head;
 use lyceum_common::seed::{OfEpisode, Seed};
 
-use super::description::{Description, Hidden, needed, sized};
+use super::description::{Description, Hidden, needed, positive, sized};
 use super::read::{Case, CaseError, CaseResult, Tensor, one_hot};
 use crate::episodes::{Batch, OptimizeeSource};
 use crate::kernels::InstructionSet;
@@ -54,19 +61,27 @@ pub(super) fn compute(
     };
     let source = Arc::new(Given { minibatches, start, outputs });
     let optimizees = Arc::new(Optimizees::<f32>::new(&setting, source, None));
+    let (estimator, segments) = (config.estimator, config.inner_steps.div_ceil(config.unroll));
     let learner = LearnedOptimizer::<f32>::new(&config, instruction_set, usize::MAX);
     let layout = LearnerConfig::LearnedOptimizer(config).layout(&Layout::new());
     let phi = case.flat(&layout)?;
+    let normals = perturbations(case, estimator, (segments, phi.len()))?;
     let mut trainee = Trainee::new(Arc::clone(&optimizees), learner.curved());
     let mut scratch = learner.scratch(optimizees.parameters());
-    // Nothing is drawn: the optimizee is given.
+    // Nothing is drawn: the optimizee is given, and what φ is perturbed by.
     let seed = Seed::of_run(0).step(MetaStep(0)).episode(EpisodeIndex(0));
     trainee.draw(seed, Split::Train);
     let mut meta_gradient = vec![0.0; phi.len()];
-    let training =
-        learner.meta_gradient(&phi, &mut trainee, seed, &mut scratch, &mut meta_gradient);
+    let training = learner.meta_gradient_with(
+        &phi,
+        &mut trainee,
+        || normals.iter().copied(),
+        &mut scratch,
+        &mut meta_gradient,
+    );
     let output = learner.losses(&scratch).iter().map(|&loss| loss as f32).collect();
-    Ok(CaseResult { loss: training.total, output, meta_gradient, layout })
+    let changes = BTreeMap::new();
+    Ok(CaseResult { loss: training.total, output, meta_gradient, layout, changes })
 }
 
 fn learner(description: &Description) -> Result<LearnedOptimizerConfig, (&'static str, String)> {
@@ -75,10 +90,25 @@ fn learner(description: &Description) -> Result<LearnedOptimizerConfig, (&'stati
         Hidden::Several(_) => return Err(("hidden", "one size is needed".to_owned())),
     };
     let unroll = sized("unroll", description.unroll)?;
+    let inner_steps = match description.inner_steps {
+        Some(steps) => sized("inner_steps", Some(steps))?,
+        None => unroll,
+    };
+    let estimator = match description.estimator.as_deref() {
+        None | Some("back_propagation") => Estimator::BackPropagation,
+        Some("pes") => Estimator::Pes {
+            deviation: positive("deviation", description.deviation)?,
+            pairs: sized("pairs", description.pairs)?,
+        },
+        Some(other) => {
+            let problem = format!("`{other}` is neither back_propagation nor pes");
+            return Err(("estimator", problem));
+        }
+    };
     Ok(LearnedOptimizerConfig {
         hidden,
-        inner_steps: unroll,
-        evaluation_steps: unroll,
+        inner_steps,
+        evaluation_steps: inner_steps,
         unroll,
         output_scale: needed("output_scale", description.output_scale)? as f32,
         preprocess_p: needed("preprocess_p", description.preprocess_p)? as f32,
@@ -86,8 +116,23 @@ fn learner(description: &Description) -> Result<LearnedOptimizerConfig, (&'stati
         initial_deviation: None,
         loss_power: 0.0,
         order: Order::First,
-        estimator: Estimator::BackPropagation,
+        estimator,
     })
+}
+
+/// What φ is perturbed by in `segments` segments, where that is estimated from.
+fn perturbations(
+    case: &Case,
+    estimator: Estimator,
+    (segments, parameters): (usize, usize),
+) -> Result<Vec<f32>, CaseError> {
+    match estimator {
+        Estimator::BackPropagation => Ok(Vec::new()),
+        Estimator::Pes { pairs, .. } => {
+            let shape = [pairs, segments, parameters];
+            Ok(single(&tensor(case, "perturbations", Some(&shape))?.values))
+        }
+    }
 }
 
 /// What a case says of its optimizee.

@@ -7,6 +7,7 @@
 //! | `episode/…` | the episode; images are [n, channels, rows, columns], labels whole numbers in class-major order |
 //! | `expect/loss`, `expect/output` | the query loss, the query outputs |
 //! | `expect/meta_gradient/<name>` | d loss / d params; for Reptile, params − adapted params |
+//! | `expect/change/<name>` | how much batch norm's running statistics change, where that is to be compared as well |
 //!
 //! The TOML file is flat: the algorithm and its hyper-parameters.
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use lyceum_common::config::{LearnerConfig, NetworkConfig, Shape};
+use lyceum_common::config::{InitialHead, LearnerConfig, NetworkConfig, Shape};
 use lyceum_common::layout::{Layout, Role};
 use lyceum_common::model::{ModelError, network_layout};
 use safetensors::{Dtype, SafeTensors};
@@ -44,6 +44,8 @@ pub struct Expected {
     pub output: Tensor,
     /// The meta-gradient, by the parameters' names.
     pub meta_gradient: BTreeMap<String, Tensor>,
+    /// The changes of batch norm's running statistics, by their names; where there are none, none are compared.
+    pub changes: BTreeMap<String, Tensor>,
 }
 
 /// What this system found.
@@ -57,6 +59,8 @@ pub struct CaseResult {
     pub meta_gradient: Vec<f32>,
     /// The names and shapes of the meta-gradient.
     pub layout: Layout,
+    /// The changes of batch norm's running statistics, by their names.
+    pub changes: BTreeMap<String, Vec<f32>>,
 }
 
 /// A case of a learner that adapts a network to a support set.
@@ -166,6 +170,14 @@ impl Case {
         let described = |error| self.described(error);
         let learner = self.description.learner().map_err(described)?;
         let (network, shape) = self.description.network().map_err(described)?;
+        let has_prototypes = matches!(
+            &learner,
+            LearnerConfig::Maml(maml) if maml.initial_head == InitialHead::Prototypes
+        );
+        if has_prototypes && !matches!(network, NetworkConfig::Conv4(_)) {
+            let problem = "prototypes are means of what an encoder makes: use conv4".to_owned();
+            return Err(described(("network", problem)));
+        }
         let classes = self.description.classes().map_err(described)?;
         let head = learner.head(classes.unwrap_or(1));
         let network_layout = network_layout(&network, shape, head)
@@ -182,7 +194,7 @@ impl Case {
             let problem = format!("has {examples} labels, which are not as many of {ways} classes");
             return Err(self.tensor_error("episode/support.y", problem));
         }
-        if learner.is_metric() {
+        if learner.is_metric() || has_prototypes {
             self.require_class_major("support", &episode.support, ways)?;
         }
         Ok(FewShot { learner, network, shape, classes, layout, parameters, episode })
@@ -250,7 +262,7 @@ impl Case {
         Ok(Batch { inputs: channels_last(&x.values, shape), targets })
     }
 
-    /// Metric learners find a class's support examples by their places.
+    /// Metric learners, and prototypes, find a class's support examples by their places.
     fn require_class_major(
         &self,
         side: &str,
@@ -348,6 +360,7 @@ struct Sections {
     parameters: BTreeMap<String, Tensor>,
     episode: BTreeMap<String, Tensor>,
     meta_gradient: BTreeMap<String, Tensor>,
+    changes: BTreeMap<String, Tensor>,
     rest: BTreeMap<String, Tensor>,
 }
 
@@ -357,6 +370,7 @@ impl Sections {
             ("params/", &mut self.parameters),
             ("episode/", &mut self.episode),
             ("expect/meta_gradient/", &mut self.meta_gradient),
+            ("expect/change/", &mut self.changes),
         ];
         for (prefix, section) in sections {
             if let Some(name) = name.strip_prefix(prefix) {
@@ -371,7 +385,8 @@ impl Sections {
     fn expected(&mut self, file: &Path) -> Result<Option<Expected>, CaseError> {
         let loss = self.rest.remove("expect/loss");
         let output = self.rest.remove("expect/output");
-        if loss.is_none() && output.is_none() && self.meta_gradient.is_empty() {
+        let tensors = self.meta_gradient.len() + self.changes.len();
+        if loss.is_none() && output.is_none() && tensors == 0 {
             return Ok(None);
         }
         let missing = |name: &str| {
@@ -386,6 +401,8 @@ impl Sections {
             ));
         };
         let output = output.ok_or_else(|| missing("expect/output"))?;
-        Ok(Some(Expected { loss, output, meta_gradient: std::mem::take(&mut self.meta_gradient) }))
+        let meta_gradient = std::mem::take(&mut self.meta_gradient);
+        let changes = std::mem::take(&mut self.changes);
+        Ok(Some(Expected { loss, output, meta_gradient, changes }))
     }
 }

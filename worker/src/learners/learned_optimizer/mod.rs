@@ -23,7 +23,7 @@ pub use workload::LstmWorkload;
 
 use lyceum_common::config::{Estimator, LearnedOptimizerConfig, Order};
 use lyceum_common::report::EpisodeReport;
-use lyceum_common::seed::{OfEpisode, Seed};
+use lyceum_common::seed::{OfEpisode, Purpose, Seed};
 
 use super::optimizee::Optimizee;
 use crate::kernels::{InstructionSet, LogAndSign, Real};
@@ -143,11 +143,28 @@ impl<T: Real> LearnedOptimizer<T> {
         scratch: &mut Scratch<T>,
         out: &mut [T],
     ) -> Training {
+        let normals = || {
+            let mut generator = seed.stream(Purpose::Perturbations);
+            std::iter::repeat_with(move || generator.normal())
+        };
+        self.meta_gradient_with(phi, optimizee, normals, scratch, out)
+    }
+
+    /// The same with `normals` to perturb φ by, where that is estimated from: for every pair of particles, for each segment
+    /// one for every meta-parameter.
+    pub(crate) fn meta_gradient_with<N: Iterator<Item = f32> + Clone>(
+        &self,
+        phi: &[T],
+        optimizee: &mut impl Optimizee<T>,
+        normals: impl FnOnce() -> N,
+        scratch: &mut Scratch<T>,
+        out: &mut [T],
+    ) -> Training {
         match self.estimator {
             Estimator::BackPropagation => self.back_propagate(phi, optimizee, scratch, out),
             Estimator::Pes { deviation, pairs } => {
                 let pes = pes::Pes { deviation: f64::from(deviation), pairs };
-                pes.estimate(self, phi, optimizee, seed, scratch, out)
+                pes.estimate(self, phi, optimizee, normals(), scratch, out)
             }
         }
     }

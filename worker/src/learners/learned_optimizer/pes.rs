@@ -11,8 +11,6 @@
 //! Between segments the particles live on: here within one episode, which is the whole trajectory, so that the estimate is a
 //! function of φ and the seed like any other meta-gradient.
 
-use lyceum_common::seed::{Generator, OfEpisode, Purpose, Seed};
-
 use super::{LearnedOptimizer, Training, WayBack};
 use crate::kernels::Real;
 use crate::kernels::pointwise::add_scaled;
@@ -51,20 +49,20 @@ struct Particles<'a, T, O> {
 }
 
 impl Pes {
-    /// Writes the estimate to `out`, the mean over all pairs. What is reported is the training by the last of the particles.
+    /// Writes the estimate to `out`, the mean over all pairs, with perturbations of the deviation times `normals`. What is
+    /// reported is the training by the last of the particles.
     pub(super) fn estimate<T: Real>(
         &self,
         learner: &LearnedOptimizer<T>,
         phi: &[T],
         optimizee: &mut impl Optimizee<T>,
-        seed: Seed<OfEpisode>,
+        mut normals: impl Iterator<Item = f32> + Clone,
         scratch: &mut super::Scratch<T>,
         out: &mut [T],
     ) -> Training {
         let mut own = scratch.pes.take().expect("laid out where PES estimates");
         let set = learner.setup.instruction_set;
         let weight = 1.0 / (2.0 * self.deviation * self.deviation * self.pairs as f64);
-        let mut generator = seed.stream(Purpose::Perturbations);
         let mut training = Training::default();
         out.fill(T::ZERO);
         for _ in 0..self.pairs {
@@ -72,9 +70,9 @@ impl Pes {
             let (scratch, own) = (&mut *scratch, &mut own);
             let optimizee = &mut *optimizee;
             let mut particles = Particles { learner, phi, optimizee, scratch, own, deviation };
-            // Both draw the same perturbations.
-            let mut same = generator.clone();
-            particles.train(T::ONE, &mut generator, |own, segment, loss| {
+            // Both are perturbed by the same.
+            let mut same = normals.clone();
+            particles.train(T::ONE, &mut normals, |own, segment, loss| {
                 own.losses[segment] = loss;
             });
             training = particles.train(-T::ONE, &mut same, |own, segment, loss| {
@@ -96,15 +94,15 @@ impl<T: Real, O: Optimizee<T>> Particles<'_, T, O> {
     fn train(
         &mut self,
         sign: T,
-        generator: &mut Generator,
+        normals: &mut impl Iterator<Item = f32>,
         mut told: impl FnMut(&mut Scratch<T>, usize, f64),
     ) -> Training {
         let Self { learner, phi, optimizee, scratch, own, deviation } = self;
         let n = scratch.theta.len();
         let mut training = learner.start(*optimizee, scratch);
         for (segment, begin) in (0..learner.steps).step_by(learner.setup.unroll).enumerate() {
-            for epsilon in &mut own.epsilon {
-                *epsilon = T::from_f64(*deviation * f64::from(generator.normal()));
+            for (epsilon, normal) in own.epsilon.iter_mut().zip(normals.by_ref()) {
+                *epsilon = T::from_f64(*deviation * f64::from(normal));
             }
             own.phi.copy_from_slice(phi);
             add_scaled(learner.setup.instruction_set, sign, &own.epsilon, &mut own.phi);
