@@ -3,10 +3,13 @@
 
 use std::fmt::Write as _;
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use lyceum_common::config::{LearnedOptimizerConfig, RunConfig};
+use lyceum_common::ids::Digest;
+use lyceum_common::pack::Pack;
 use lyceum_common::parameters::MetaParameters;
 use lyceum_common::report::Estimate;
 use lyceum_common::statistics::PairedTest;
@@ -16,7 +19,6 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::episode_choice::check_count;
 use crate::output::print;
-use crate::place::Cache;
 use crate::plot::{self, Curve};
 
 /// The file of what `--json` prints.
@@ -31,13 +33,36 @@ pub(crate) struct Job<'a> {
     pub(crate) overrides: &'a [String],
     /// The name of another data set than in training.
     pub(crate) data_set: Option<&'a str>,
-    pub(crate) cache: &'a Cache,
+    pub(crate) pack: Option<Arc<Pack>>,
     pub(crate) episodes: u64,
     pub(crate) search_episodes: u64,
     pub(crate) threads: NonZeroUsize,
     /// The folder for `results.json`, `losses.csv`, `search.csv` and `losses.png`.
     pub(crate) out: &'a Path,
     pub(crate) json: bool,
+}
+
+/// What sets a comparison apart from that of the run as it is configured.
+pub(crate) struct Departures<'a> {
+    /// Other steps than the run's.
+    pub(crate) steps: Option<usize>,
+    /// What was changed in the run's configuration.
+    pub(crate) overrides: &'a [String],
+    /// The name of another data set than in training.
+    pub(crate) data_set: Option<&'a str>,
+}
+
+impl Departures<'_> {
+    /// Where such a comparison is kept: the run's own in `own`, every other one in a folder of its own below that.
+    pub(crate) fn place(&self, own: PathBuf) -> PathBuf {
+        let mut name = self.steps.map_or(String::new(), |steps| format!("{steps}-steps"));
+        if !self.overrides.is_empty() || self.data_set.is_some() {
+            let settings = serde_json::json!([self.overrides, self.data_set]).to_string();
+            let dash = if name.is_empty() { "" } else { "-" };
+            name += &format!("{dash}changed-{:.8}", Digest::of(settings.as_bytes()).to_string());
+        }
+        if name.is_empty() { own } else { own.join(name) }
+    }
 }
 
 /// One optimizer's result.
@@ -98,15 +123,26 @@ impl Line {
 }
 
 impl Results {
-    /// Those in a run's folder; none where nothing was compared yet.
-    pub(crate) fn read(folder: &RunFolder) -> anyhow::Result<Option<Self>> {
-        let path = folder.comparison().join(RESULTS);
-        if !path.is_file() {
-            return Ok(None);
+    /// Those in a run's folder: of the run as it is configured, then of what departs from it.
+    pub(crate) fn read(folder: &RunFolder) -> anyhow::Result<Vec<Self>> {
+        let own = folder.comparison();
+        if !own.is_dir() {
+            return Ok(Vec::new());
         }
-        let place = || path.display().to_string();
-        let text = std::fs::read(&path).with_context(place)?;
-        serde_json::from_slice(&text).map(Some).with_context(place)
+        let entries = std::fs::read_dir(&own).with_context(|| own.display().to_string())?;
+        let mut places = entries
+            .map(|entry| Ok(entry?.path().join(RESULTS)))
+            .collect::<std::io::Result<Vec<_>>>()
+            .with_context(|| own.display().to_string())?;
+        places.sort();
+        places.insert(0, own.join(RESULTS));
+        places.retain(|path| path.is_file());
+        let read = |path: &PathBuf| {
+            let place = || path.display().to_string();
+            let text = std::fs::read(path).with_context(place)?;
+            serde_json::from_slice(&text).with_context(place)
+        };
+        places.iter().map(read).collect()
     }
 
     /// The learned optimizer's.
@@ -132,8 +168,8 @@ impl Job<'_> {
             search_episodes: count("--search-episodes", self.search_episodes)?,
             threads: self.threads,
         };
-        let pack = self.cache.pack(self.config)?;
         let phi = self.parameters.values();
+        let pack = self.pack.clone();
         let comparison = compare(self.config, self.learner, pack, phi, comparing)?;
         let results = self.results(&comparison);
         let json = serde_json::to_string(&results)?;
@@ -250,6 +286,24 @@ fn table(results: &Results) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_choice_of_steps_settings_and_data_has_a_place_of_its_own() {
+        let own = Path::new("comparison");
+        let more = ["network.mlp.hidden=[40]".to_owned()];
+        let places = [
+            Departures { steps: None, overrides: &[], data_set: None },
+            Departures { steps: Some(200), overrides: &[], data_set: None },
+            Departures { steps: None, overrides: &more, data_set: None },
+            Departures { steps: Some(200), overrides: &more, data_set: None },
+            Departures { steps: None, overrides: &[], data_set: Some("mnist") },
+        ]
+        .map(|departures| departures.place(own.to_owned()));
+        assert_eq!(places[0], own);
+        assert_eq!(places[1], own.join("200-steps"));
+        assert_eq!(places.iter().collect::<std::collections::BTreeSet<_>>().len(), places.len());
+        assert!(places.iter().all(|place| place.starts_with(own)));
+    }
 
     #[test]
     fn what_is_written_reads_back_though_trainings_diverged() {

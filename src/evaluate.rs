@@ -1,19 +1,23 @@
 //! `lyceum evaluate`: a trained model on held-out classes.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use lyceum_common::config::LearnerConfig;
 use lyceum_common::data::check_lake_runs;
+use lyceum_common::ids::Digest;
+use lyceum_common::pack::Pack;
 use lyceum_common::parameters::MetaParameters;
 use lyceum_common::report::ReportSums;
 use lyceum_coordinator::enterprise::differing_key;
 use lyceum_coordinator::kept_evaluation::Protocol;
 use lyceum_worker::work::build;
 
-use crate::comparison::Job;
+use crate::comparison::{Departures, Job};
 use crate::episode_choice::{EpisodeChoice, SplitName};
 use crate::lake_runs;
+use crate::output::tell;
 use crate::place::Places;
 use crate::serve::check_place;
 use crate::summary::Summary;
@@ -49,11 +53,12 @@ pub(crate) struct Evaluate {
     /// tested on where absent
     #[arg(long)]
     search_episodes: Option<u64>,
-    /// The folder for a learned optimizer's JSON and CSV files and picture; where absent `comparison` in the run's folder,
-    /// where `lyceum report` looks for them
+    /// The folder for a learned optimizer's JSON and CSV files and picture; where absent `comparison` in the run's folder, or
+    /// one below it for each choice of other steps, settings and data, where `lyceum report` looks for them
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// The folder that the data set lies in, where it is another one than in training
+    /// The folder that the data set lies in, where it is another one than in training; other images there are reported as
+    /// another data set
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Another data set than in training: a preset, or a TOML file with a `[data]` table
@@ -77,6 +82,9 @@ impl Evaluate {
         let config = &mut trained.config;
         let optimizes = matches!(config.learner, LearnerConfig::LearnedOptimizer(_));
         self.check_flags(optimizes)?;
+        let trained_on = trained.pack();
+        let config = &mut trained.config;
+        let own_steps = config.learner.evaluation_steps_mut().copied();
         if !self.overrides.is_empty() {
             let name = trained.folder.path().join("config.toml").display().to_string();
             let changed = lyceum_common::config::parse(&name, &config.to_toml(), &self.overrides)?;
@@ -110,25 +118,50 @@ impl Evaluate {
         if let Some(runs) = &self.lake_runs {
             return lake_runs::evaluate(&trained, &parameters, runs, &self.mode, self.json);
         }
+        let pack = self.places.cache.pack(&trained.config)?;
+        let other_data = self.other_data(trained_on, pack.as_deref());
         if let LearnerConfig::LearnedOptimizer(learner) = &trained.config.learner {
             let config = &trained.config;
             let episodes = self.choice.episodes.unwrap_or(config.training.test_episodes);
+            let steps = learner.evaluation_steps;
+            let changed_steps = (own_steps != Some(steps)).then_some(steps);
+            let departures = Departures {
+                steps: changed_steps,
+                overrides: &trained.overrides,
+                data_set: other_data.as_deref(),
+            };
+            let own_place = || departures.place(trained.folder.comparison());
             return Job {
                 config,
                 learner,
                 parameters: &parameters,
                 overrides: &trained.overrides,
-                data_set: self.data_set.as_deref().map(name_of),
-                cache: &self.places.cache,
+                data_set: other_data.as_deref(),
+                pack,
                 episodes,
                 search_episodes: self.search_episodes.unwrap_or(episodes),
                 threads: self.mode.threads(),
-                out: &self.out.unwrap_or_else(|| trained.folder.comparison()),
+                out: &self.out.unwrap_or_else(own_place),
                 json: self.json,
             }
             .run();
         }
-        self.test(&trained, &parameters)?.print(self.json)
+        self.test(&trained, &parameters, pack, other_data.as_deref())?.print(self.json)
+    }
+
+    /// What the data is called where it is not that of the training: by --data-set, or because its pack is another one than
+    /// the run's checkpoints name.
+    fn other_data(&self, trained_on: Option<Digest>, pack: Option<&Pack>) -> Option<String> {
+        if let Some(name) = &self.data_set {
+            return Some(name_of(name).to_owned());
+        }
+        let (trained_on, digest) = (trained_on?, pack?.digest());
+        (trained_on != digest).then(|| {
+            tell(&format!(
+                "the run was trained on the data pack {trained_on}, and this is {digest}: kept and reported as another data set"
+            ));
+            format!("pack {:.12}", digest.to_string())
+        })
     }
 
     /// Refuses what has no meaning for such a learner, rather than to pass over it.
@@ -163,14 +196,19 @@ impl Evaluate {
     }
 
     /// Tests a model on few-shot episodes: listed ones where there are classes and images to list, else as they are drawn.
-    fn test(&self, trained: &Trained, parameters: &MetaParameters) -> anyhow::Result<Summary> {
+    fn test(
+        &self,
+        trained: &Trained,
+        parameters: &MetaParameters,
+        pack: Option<Arc<Pack>>,
+        other_data: Option<&str>,
+    ) -> anyhow::Result<Summary> {
         let config = &trained.config;
-        let pack = self.places.cache.pack(config)?;
         let (evaluated, list) = if config.data.is_classification() {
             let list = self.choice.list(config, pack.clone())?;
             let listed = self.choice.listed(config, pack, list.clone())?;
-            let of = match &self.data_set {
-                Some(name) => (Protocol::CrossDomain, name_of(name)),
+            let of = match other_data {
+                Some(name) => (Protocol::CrossDomain, name),
                 None => (Protocol::Episodes, config.data.kind()),
             };
             (trained.evaluate(parameters, listed, of, &self.mode)?, Some(list))

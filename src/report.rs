@@ -5,11 +5,7 @@ mod seeds;
 
 use std::path::{Path, PathBuf};
 
-use lyceum_common::config::RunConfig;
-use lyceum_common::ids::Digest;
-use lyceum_coordinator::enterprise::layout_of;
 use lyceum_coordinator::metrics::History;
-use lyceum_coordinator::run_folder::RunFolder;
 
 use crate::comparison::Results;
 use crate::output::print;
@@ -51,7 +47,7 @@ impl Report {
         print(&lines.join("\n"))
     }
 
-    /// A run with its rows: the test at its end, then the evaluations that are kept, then a learned optimizer's comparison.
+    /// A run with its rows: the test at its end, then the evaluations that are kept, then a learned optimizer's comparisons.
     fn read(&self, run: &Path) -> anyhow::Result<Reported> {
         let trained = Trained::open(&self.places, run, None)?;
         let Trained { folder, config, .. } = &trained;
@@ -61,19 +57,13 @@ impl Report {
         let mut rows = Vec::new();
         rows.extend(test.map(|test| Row::of_test(&run, test)));
         rows.extend(folder.kept()?.iter().map(|kept| Row::of_kept(&run, kept)));
-        rows.extend(Results::read(folder)?.and_then(|results| Row::of_comparison(&run, &results)));
+        rows.extend(Results::read(folder)?.iter().filter_map(|of| Row::of_comparison(&run, of)));
         anyhow::ensure!(
             !rows.is_empty(),
             "{}: neither a test at the end of the run nor an evaluation yet",
             folder.path().display()
         );
-        let experiment = Experiment::of(config, pack_of(folder, config));
+        let experiment = Experiment::of(config, trained.pack());
         Ok(Reported { experiment, seed: config.seed, rows })
     }
-}
-
-/// The digest of the data pack that a run was trained on; none where it has none, or no checkpoint that can be read tells.
-fn pack_of(folder: &RunFolder, config: &RunConfig) -> Option<Digest> {
-    let layout = layout_of(config).ok()?;
-    folder.latest(&layout).ok()??.pack
 }

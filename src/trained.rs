@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use lyceum_common::config::RunConfig;
-use lyceum_common::ids::Split;
+use lyceum_common::ids::{Digest, Split};
 use lyceum_common::parameters::MetaParameters;
 use lyceum_common::report::EpisodeReport;
 use lyceum_common::seed::Seed;
@@ -117,6 +117,12 @@ impl Trained {
             return Ok(None);
         }
         Ok(Some(read_model(&path, &layout_of(&self.config)?)?))
+    }
+
+    /// The digest of the data pack that the run was trained on; none where it has none, or no checkpoint that can be read
+    /// tells.
+    pub(crate) fn pack(&self) -> Option<Digest> {
+        self.folder.latest(&layout_of(&self.config).ok()?).ok()??.pack
     }
 
     /// The parameters that a complete run is for, or the best so far of one that is not over.

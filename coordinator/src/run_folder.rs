@@ -102,7 +102,7 @@ impl RunFolder {
         self.path.join("evaluations")
     }
 
-    /// The folder of a learned optimizer's comparison with hand-made ones.
+    /// The folder of a learned optimizer's comparisons with hand-made ones.
     #[must_use]
     pub fn comparison(&self) -> PathBuf {
         self.path.join("comparison")
