@@ -35,7 +35,7 @@ fn bar(config: &RunConfig, begin: MetaStep) -> Observer {
     bar.reset_eta();
     let mut smooth = Smooth::default();
     Box::new(move |observation| match observation {
-        Observation::Progress(progress) => {
+        Observation::Progress(progress, _) => {
             bar.set_position(progress.step.0);
             smooth.take(&progress);
             let rate = bar.per_sec() * progress.episodes as f64;
@@ -71,7 +71,7 @@ fn lines(steps: u64, begin: MetaStep) -> Observer {
                 report.workers
             ));
         }
-        Observation::Progress(_) => {}
+        Observation::Progress(..) => {}
     })
 }
 

@@ -143,7 +143,7 @@ fn watch(config: &RunConfig, from: MetaStep, to: MetaStep, stop: CancellationTok
     shown.training.meta_steps = to.0;
     let mut show = progress::observer(&shown, from);
     Box::new(move |observation| {
-        if matches!(&observation, Observation::Progress(progress) if progress.step >= to) {
+        if matches!(&observation, Observation::Progress(progress, _) if progress.step >= to) {
             stop.cancel();
         }
         show(observation);

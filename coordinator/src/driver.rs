@@ -99,9 +99,7 @@ impl Driver {
     fn take(&mut self, incoming: Incoming) -> Option<Event> {
         match incoming {
             Incoming::Joined { worker, hello, outbound, listener } => {
-                if self.status.workers.is_empty() {
-                    self.stopwatch.work_begins(Instant::now());
-                }
+                self.stopwatch.work_begins(Instant::now());
                 let capability = Capability { threads: hello.threads };
                 self.roster.join(worker, Member::new(outbound, listener));
                 self.status
@@ -130,6 +128,9 @@ impl Driver {
             return None;
         }
         self.status.workers.remove(&worker);
+        if self.status.workers.is_empty() {
+            self.stopwatch.work_ends(Instant::now());
+        }
         tracing::info!(%worker, "left");
         (self.observer)(Observation::Left(worker));
         Some(Event::Left(worker))
@@ -168,10 +169,10 @@ impl Driver {
                 (self.observer)(Observation::Report(report, timing));
             }
             Action::Progress(progress) => {
-                self.stopwatch.step(Instant::now());
+                let timing = self.stopwatch.step(Instant::now(), progress.episodes);
                 self.status.step = progress.step;
                 self.status.last = Some((progress.loss, progress.accuracy));
-                (self.observer)(Observation::Progress(progress));
+                (self.observer)(Observation::Progress(progress, timing));
             }
             // The caller has taken it.
             Action::Finish(_) => {}

@@ -13,8 +13,8 @@ pub enum Observation {
     Joined(WorkerId, Hello),
     /// A worker is gone.
     Left(WorkerId),
-    /// A meta-step is done.
-    Progress(Progress),
+    /// A meta-step is done, and took so long.
+    Progress(Progress, Timing),
     /// A line of metrics was written.
     Report(Report, Timing),
 }

@@ -1,7 +1,7 @@
 //! Serves a run: the services on a socket, and the task that drives the run.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lyceum_common::ids::Digest;
 use lyceum_common::spares::Spares;
@@ -66,7 +66,6 @@ pub async fn serve(
     observer: Observer,
     shutdown: CancellationToken,
 ) -> Result<Outcome, ServeError> {
-    let now = Instant::now();
     let Enterprise { config, layout, pack, folder, resumed, run } = enterprise;
     let wall_time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let metrics = Metrics::open(folder.run_folder(), resumed.as_ref(), wall_time.as_secs_f64())?;
@@ -87,7 +86,7 @@ pub async fn serve(
         status,
         roster: Roster::default(),
         spares: Arc::clone(&spares),
-        stopwatch: Stopwatch::start(now),
+        stopwatch: Stopwatch::default(),
     };
 
     let (sender, incoming) = mpsc::channel(INCOMING);

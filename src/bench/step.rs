@@ -144,7 +144,7 @@ async fn steps(
     }
     let (sender, mut ends) = mpsc::unbounded_channel();
     let observer: Observer = Box::new(move |observation| {
-        if matches!(observation, Observation::Progress(_)) {
+        if matches!(observation, Observation::Progress(..)) {
             // The measurement may be over.
             let _ = sender.send(Instant::now());
         }

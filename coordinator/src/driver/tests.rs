@@ -32,7 +32,7 @@ fn driver(runs: &std::path::Path) -> Driver {
         status,
         roster: Roster::default(),
         spares: Arc::default(),
-        stopwatch: Stopwatch::start(Instant::now()),
+        stopwatch: Stopwatch::default(),
     }
 }
 

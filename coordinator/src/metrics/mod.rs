@@ -13,12 +13,12 @@ pub use history::{History, TestResult};
 use json_lines::JsonLines;
 use tensorboard::EventFile;
 
-/// What a report's line has from a clock.
+/// What a report's line, or the end of a meta-step, has from a clock.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Timing {
-    /// Since the run began here, in seconds.
+    /// In which workers were there since the run was begun or gone on with here, in seconds.
     pub seconds: f64,
-    /// Since the last report of this kind.
+    /// Of what was computed here since the last report of this kind; or of the meta-step.
     pub episodes_per_second: f64,
     /// Seconds since 1970.
     pub wall_time: f64,

@@ -215,7 +215,7 @@ async fn a_run_says_where_it_is_and_stops_when_told() {
         assert_eq!(health.check(request).await.unwrap().into_inner().status(), serving);
     }
     let worker = worker(&coordinator, "w", 2);
-    coordinator.see(|seen| matches!(seen, Observation::Progress(_))).await;
+    coordinator.see(|seen| matches!(seen, Observation::Progress(..))).await;
     let mut control = pb::ControlClient::connect(url).await.unwrap();
     let status = control.status(pb::StatusRequest {}).await.unwrap().into_inner();
     assert_eq!((status.run.as_str(), status.meta_steps), ("sinusoid-maml", 1_000_000));

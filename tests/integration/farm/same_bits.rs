@@ -122,7 +122,7 @@ async fn a_worker_that_hangs_loses_its_episodes_to_another_and_no_bit() {
     // The one that hangs is there to the end, and still has what it was given first.
     let is_last = |progress: &Progress| progress.step == MetaStep(30) && progress.workers == 2;
     coordinator
-        .see(|seen| matches!(seen, Observation::Progress(progress) if is_last(progress)))
+        .see(|seen| matches!(seen, Observation::Progress(progress, _) if is_last(progress)))
         .await;
     assert_eq!(coordinator.completed().await.parameters.digest(), expected);
     assert_eq!(steady.await.unwrap().unwrap(), Ended::Finished);
@@ -138,7 +138,7 @@ async fn a_run_stopped_and_resumed_comes_to_the_same_bits_and_its_worker_rejoins
     let (hook, _, release) = gate(8 * 24);
     let worker = worker_with(&coordinator, "patient", 2, hook);
     coordinator
-        .see(|seen| matches!(seen, Observation::Progress(progress) if progress.step >= MetaStep(7)))
+        .see(|seen| matches!(seen, Observation::Progress(progress, _) if progress.step >= MetaStep(7)))
         .await;
     coordinator.shutdown.cancel();
     let (config, address) = (coordinator.config.clone(), coordinator.address.clone());

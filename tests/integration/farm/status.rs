@@ -15,7 +15,7 @@ async fn a_person_sees_where_a_run_is_and_ends_it() {
     // On a socket of its own, whose address is nobody else's once the run is over.
     let mut coordinator = Coordinator::start_on_socket(long).await;
     let worker = worker(&coordinator, "w", 2);
-    coordinator.see(|seen| matches!(seen, Observation::Progress(_))).await;
+    coordinator.see(|seen| matches!(seen, Observation::Progress(..))).await;
     let folder = coordinator.folder.path().to_owned();
     let address = coordinator.address.clone();
     let status = object(&folder, &["status", &address, "--timeout", "60"]);
