@@ -28,6 +28,7 @@ mod status;
 mod summary;
 mod train;
 mod trained;
+mod words;
 mod worker;
 
 use std::process::ExitCode;

@@ -137,10 +137,11 @@ fn digest_at(folder: &RunFolder, config: &RunConfig, step: MetaStep) -> anyhow::
     Ok(checkpoint.snapshot.parameters.digest())
 }
 
-/// Shows how far it is, and stops the run where it has got `to`.
+/// Shows how far it is, and stops the run where it has got `to`, before any test.
 fn watch(config: &RunConfig, from: MetaStep, to: MetaStep, stop: CancellationToken) -> Observer {
     let mut shown = config.clone();
     shown.training.meta_steps = to.0;
+    shown.training.test_episodes = 0;
     let mut show = progress::observer(&shown, from);
     Box::new(move |observation| {
         if matches!(&observation, Observation::Progress(progress, _) if progress.step >= to) {

@@ -141,6 +141,7 @@ impl Driver {
             Action::Assign(worker, assignment) => {
                 self.status.assigned(&assignment);
                 self.roster.assign(worker, assignment);
+                self.show_evaluation();
             }
             Action::Publish(parameters) => {
                 self.status.parameters = parameters.digest();
@@ -150,6 +151,7 @@ impl Driver {
                 if let Some(status) = self.status.workers.get_mut(&worker) {
                     status.episodes = status.episodes.saturating_add(range.len());
                 }
+                self.show_evaluation();
             }
             Action::Reuse(gradient) => self.spares.put(gradient),
             Action::Refuse(worker, refusal @ Refusal::Expelled(_)) => {
@@ -176,6 +178,16 @@ impl Driver {
             }
             // The caller has taken it.
             Action::Finish(_) => {}
+        }
+    }
+
+    /// Shows how far the evaluation under way is. The run is in it before the end of what came before is shown; so not until
+    /// somebody was given a part of it.
+    fn show_evaluation(&mut self) {
+        if let Some(evaluation) = self.run.evaluation()
+            && self.status.phase == Phase::evaluating(evaluation.split)
+        {
+            (self.observer)(Observation::Evaluation(evaluation));
         }
     }
 }

@@ -4,7 +4,7 @@ use lyceum_common::ids::WorkerId;
 use lyceum_common::wire::Hello;
 
 use crate::metrics::Timing;
-use crate::run::{Progress, Report};
+use crate::run::{Evaluation, Progress, Report};
 
 /// Something to see.
 #[derive(Clone, Debug)]
@@ -15,6 +15,8 @@ pub enum Observation {
     Left(WorkerId),
     /// A meta-step is done, and took so long.
     Progress(Progress, Timing),
+    /// An evaluation has begun, or goes on.
+    Evaluation(Evaluation),
     /// A line of metrics was written.
     Report(Report, Timing),
 }

@@ -23,6 +23,14 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// That of an evaluation.
+    pub(crate) fn evaluating(split: Split) -> Self {
+        match split {
+            Split::Test => Self::Test,
+            Split::Validation | Split::Train => Self::Validation,
+        }
+    }
+
     /// Its name for people.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -68,8 +76,7 @@ impl Status {
     pub(crate) fn assigned(&mut self, assignment: &Assignment) {
         self.phase = match assignment.job {
             Job::Gradient { .. } => Phase::Training,
-            Job::Evaluation { split: Split::Test } => Phase::Test,
-            Job::Evaluation { split: Split::Validation | Split::Train } => Phase::Validation,
+            Job::Evaluation { split } => Phase::evaluating(split),
         };
     }
 }

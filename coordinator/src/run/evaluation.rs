@@ -6,13 +6,23 @@ use lyceum_common::report::ReportSums;
 
 use super::message::{Action, Job};
 use super::outcome::{Completed, Outcome};
-use super::report::{Report, ReportKind};
+use super::report::{Evaluation, Report, ReportKind};
 use super::round::Round;
 use super::snapshot::Best;
 use super::step::is_multiple;
 use super::{Phase, Run};
 
 impl Run {
+    /// How far the evaluation under way is; none in a meta-step, and when the run is over.
+    #[must_use]
+    pub fn evaluation(&self) -> Option<Evaluation> {
+        let round = self.phase.round()?;
+        let Job::Evaluation { split } = round.job else { return None };
+        let episodes = round.sizes.episodes;
+        let answered = episodes.saturating_sub(round.leases.unanswered());
+        Some(Evaluation { split, answered, episodes })
+    }
+
     /// Validation comes every so many meta-steps and after the last one, where it comes at all.
     pub(super) fn validation_is_due(&self) -> bool {
         let training = &self.config.training;

@@ -88,6 +88,13 @@ impl Leases {
         self.free.is_empty() && self.leases.is_empty()
     }
 
+    /// How many episodes nobody has answered.
+    pub(super) fn unanswered(&self) -> u64 {
+        let free = self.free.iter().map(|(start, end)| end - start);
+        let given = self.leases.values().filter(|lease| lease.answered.is_none());
+        free.chain(given.map(|lease| lease.range.len())).sum()
+    }
+
     /// Whether something is left, and nobody has any of it whose time is not up: it may be that nothing more comes.
     pub(super) fn are_stuck(&self) -> bool {
         let awaited = |lease: &Lease| !lease.holders.is_empty() && !lease.overdue;

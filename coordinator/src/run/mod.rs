@@ -41,7 +41,7 @@ use workers::Workers;
 pub use admission::Refusal;
 pub use message::{Action, Assignment, Capability, Event, Job, Submission};
 pub use outcome::{Completed, Outcome, RunError};
-pub use report::{Progress, Report, ReportKind};
+pub use report::{Evaluation, Progress, Report, ReportKind};
 pub use snapshot::{Best, Snapshot};
 
 /// Assignments that a worker holds at a time: the one that it computes and the next, so that it does not wait.

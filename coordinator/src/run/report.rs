@@ -1,6 +1,6 @@
 //! What a run reports as it goes.
 
-use lyceum_common::ids::MetaStep;
+use lyceum_common::ids::{MetaStep, Split};
 use lyceum_common::report::Estimate;
 
 /// What a report is about.
@@ -56,4 +56,15 @@ pub struct Progress {
     pub accuracy: Option<f64>,
     /// How many workers there are.
     pub workers: usize,
+}
+
+/// How far the evaluation under way is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Evaluation {
+    /// The classes that its episodes are drawn from.
+    pub split: Split,
+    /// How many of its episodes are answered.
+    pub answered: u64,
+    /// How many it has.
+    pub episodes: u64,
 }

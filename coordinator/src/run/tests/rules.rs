@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lyceum_common::ids::{Digest, EpisodeRange, MetaStep};
+use lyceum_common::ids::{Digest, EpisodeRange, MetaStep, Split};
 
 use super::world::{World, beginning, config, undisturbed};
 use crate::run::{Event, Job, Outcome, Refusal, ReportKind, Run, RunError};
@@ -48,6 +48,30 @@ fn reports_validations_and_checkpoints_come_when_they_are_due() {
     let best = losses.iter().copied().fold(f64::INFINITY, f64::min);
     let at = losses.iter().position(|&loss| loss == best).unwrap();
     assert_eq!((completed.step, completed.selected), (MetaStep(2 * (at as u64 + 1)), true));
+}
+
+#[test]
+fn an_evaluation_says_how_far_it_is_and_counts_no_episode_twice() {
+    let mut world = world(&["farm.assignment=2", "farm.audit=1.0"]);
+    let workers = [world.join(1), world.join(1)];
+    let mut seen = Vec::new();
+    for worker in workers.into_iter().cycle().take(1000) {
+        let Some(assignment) = world.take(worker) else { continue };
+        let answer = world.honest(&assignment);
+        world.submit(worker, answer);
+        let evaluation = world.run.evaluation();
+        seen.extend(evaluation.map(|it| (it.split, it.answered, it.episodes)));
+    }
+    assert!(matches!(world.outcome, Some(Outcome::Completed(_))));
+    assert_eq!(world.run.evaluation(), None);
+    for (split, episodes) in [(Split::Validation, 5), (Split::Test, 9)] {
+        let first = seen.iter().find(|it| it.0 == split);
+        assert_eq!(first, Some(&(split, 0, episodes)), "what came before has ended");
+        // An answer that is still to be audited counts, and the audit's does not.
+        assert!(seen.contains(&(split, episodes, episodes)), "{seen:?}");
+    }
+    let of_test = seen.iter().filter(|it| it.0 == Split::Test);
+    assert!(of_test.is_sorted_by_key(|it| it.1), "{seen:?}");
 }
 
 #[test]
