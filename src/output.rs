@@ -1,10 +1,16 @@
 //! Results on standard output, and what is said beside them on standard error.
 
-use std::io::{ErrorKind, Write as _};
+use std::io::{self, ErrorKind, Write};
+use std::sync::{Mutex, PoisonError};
+
+use indicatif::{ProgressBar, WeakProgressBar};
+
+/// What is drawn on the terminal just now: what is said goes above it, and not into its line.
+static DRAWN: Mutex<Option<WeakProgressBar>> = Mutex::new(None);
 
 /// Prints `text` and a line's end. A reader that has seen enough, as `head` has, is no error.
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {
-    match writeln!(std::io::stdout(), "{text}") {
+    match writeln!(io::stdout(), "{text}") {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         written => Ok(written?),
     }
@@ -12,7 +18,35 @@ pub(crate) fn print(text: &str) -> anyhow::Result<()> {
 
 /// Says `text` on standard error. Nobody has to listen: a run goes on where its terminal or its log is gone.
 pub(crate) fn tell(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let _ = above(|| writeln!(io::stderr(), "{text}"));
+}
+
+/// Has all that is said from here on stand above `bar`, for as long as there is one.
+pub(crate) fn say_above(bar: &ProgressBar) {
+    *DRAWN.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar.downgrade());
+}
+
+/// Writes while nothing is drawn.
+fn above<T>(write: impl FnOnce() -> T) -> T {
+    let drawn = DRAWN.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    match drawn.and_then(|bar| bar.upgrade()) {
+        Some(bar) => bar.suspend(write),
+        None => write(),
+    }
+}
+
+/// Standard error as logs take it.
+#[derive(Debug)]
+pub(crate) struct Log;
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        above(|| io::stderr().write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
 }
 
 /// An error and what it comes from, each thing once: some errors' own texts end with their cause's.
@@ -35,7 +69,7 @@ mod tests {
     use super::*;
 
     #[derive(Debug)]
-    struct Tells(std::io::Error);
+    struct Tells(io::Error);
 
     impl std::fmt::Display for Tells {
         fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -51,9 +85,17 @@ mod tests {
 
     #[test]
     fn a_cause_is_told_once() {
-        let error = anyhow::Error::from(Tells(std::io::Error::other("gone")));
+        let error = anyhow::Error::from(Tells(io::Error::other("gone")));
         assert_eq!(causes(&error.context("--data")), "--data: file: gone");
-        let plain = Err::<(), _>(std::io::Error::other("gone")).context("reading").unwrap_err();
+        let plain = Err::<(), _>(io::Error::other("gone")).context("reading").unwrap_err();
         assert_eq!(causes(&plain), "reading: gone");
+    }
+    #[test]
+    fn what_is_said_beside_a_bar_is_written_once() {
+        let bar = ProgressBar::hidden();
+        say_above(&bar);
+        assert_eq!(above(|| 7), 7);
+        drop(bar);
+        assert_eq!(above(|| 8), 8, "there is none any more");
     }
 }

@@ -13,7 +13,7 @@ use lyceum_coordinator::metrics::Timing;
 use lyceum_coordinator::observation::{Observation, Observer};
 use lyceum_coordinator::run::{Evaluation, Report, ReportKind};
 
-use crate::output::tell;
+use crate::output::{say_above, tell};
 use crate::words::{counted, duration, rate};
 use pace::Pace;
 use view::{View, doing};
@@ -35,6 +35,7 @@ fn bar(config: &RunConfig, begin: MetaStep) -> Observer {
     if let Ok(style) = ProgressStyle::with_template(&format!("{{bar:{BAR}}} {{wide_msg}}")) {
         bar.set_style(style);
     }
+    say_above(&bar);
     draw(&bar, &view);
     bar.enable_steady_tick(TURN);
     Box::new(move |observation| {
