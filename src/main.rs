@@ -26,6 +26,7 @@ mod serve;
 mod signals;
 mod status;
 mod summary;
+mod tally;
 mod train;
 mod trained;
 mod words;

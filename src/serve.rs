@@ -1,20 +1,22 @@
 //! Serving a run to its end: what `train` and `coordinator` have in common.
 
 use std::path::Path;
-use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 use lyceum_common::config::{DataConfig, RunConfig};
 use lyceum_coordinator::enterprise::Enterprise;
+use lyceum_coordinator::observation::Observer;
 use lyceum_coordinator::run::Outcome;
 use lyceum_coordinator::run_folder::RunFolder;
 use lyceum_coordinator::server::{self, Listener};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::output::tell;
 use crate::place::{Configuration, Places, open_run};
 use crate::progress;
 use crate::summary::Summary;
+use crate::tally::Tally;
 
 /// A run to serve, new or resumed.
 pub(crate) struct Job {
@@ -56,13 +58,10 @@ impl Job {
         let Self { config, enterprise } = self;
         let path = enterprise.folder().path().to_owned();
         let begin = enterprise.step();
-        let observer = progress::observer(&config, begin);
-        let started = Instant::now();
+        let (observer, tally) = tallied(progress::observer(&config, begin));
         match server::serve(listener, enterprise, observer, shutdown).await? {
             Outcome::Completed(completed) => {
-                let seconds = started.elapsed().as_secs_f64();
-                let steps = config.training.meta_steps;
-                let trained = steps.saturating_sub(begin.0) * config.training.meta_batch;
+                let tally = *tally.borrow();
                 let summary = Summary {
                     digest: completed.parameters.digest().to_string(),
                     accuracy: None,
@@ -73,9 +72,9 @@ impl Job {
                     transductive: config.is_transductive(None),
                     selected_step: Some(completed.step.0),
                     validated: Some(completed.selected),
-                    steps: Some(steps),
-                    seconds,
-                    episodes_per_second: trained as f64 / seconds,
+                    steps: Some(config.training.meta_steps),
+                    seconds: tally.seconds,
+                    episodes_per_second: tally.episodes_per_second(),
                     run: path.display().to_string(),
                 };
                 let summary = match completed.test {
@@ -94,6 +93,16 @@ impl Job {
             Outcome::Failed(error) => bail!(error),
         }
     }
+}
+
+/// An observer that sums up what it shows.
+fn tallied(mut show: Observer) -> (Observer, watch::Receiver<Tally>) {
+    let (sender, tally) = watch::channel(Tally::default());
+    let observer: Observer = Box::new(move |observation| {
+        sender.send_modify(|tally| tally.take(&observation));
+        show(observation);
+    });
+    (observer, tally)
 }
 
 /// A preset cannot know where a data set lies.

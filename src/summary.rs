@@ -4,6 +4,7 @@ use lyceum_common::report::Estimate;
 use serde::Serialize;
 
 use crate::output::print;
+use crate::words::{elapsed, rate};
 
 /// The end of a run or of an evaluation.
 #[derive(Debug, Serialize)]
@@ -31,9 +32,10 @@ pub(crate) struct Summary {
     /// Meta-steps of the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) steps: Option<u64>,
-    /// How long it took.
+    /// How long it took, while somebody worked on it.
     pub(crate) seconds: f64,
-    /// Training episodes a second; in an evaluation its own.
+    /// Training episodes a second of training, 0 where nothing was trained; in an evaluation its own.
+    #[serde(skip_serializing_if = "is_zero")]
     pub(crate) episodes_per_second: f64,
     /// The run's folder.
     pub(crate) run: String,
@@ -85,11 +87,65 @@ impl Summary {
             rows.push(("selected step", format!("{step} ({how})")));
         }
         rows.push(("parameters", self.digest.clone()));
-        let (seconds, rate) = (self.seconds, self.episodes_per_second);
-        rows.push(("time", format!("{seconds:.1} s, {rate:.0} episodes/s")));
+        rows.push(("time", self.time()));
         rows.push(("run", self.run.clone()));
         let lines: Vec<_> =
             rows.iter().map(|(name, value)| format!("{name:<16} {value}")).collect();
         lines.join("\n")
+    }
+
+    fn time(&self) -> String {
+        let time = elapsed(self.seconds);
+        if self.episodes_per_second == 0.0 {
+            return time;
+        }
+        let rate = rate(self.episodes_per_second);
+        let of_training = if self.steps.is_some() { " in training" } else { "" };
+        format!("{time}, {rate} episodes/s{of_training}")
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference over")]
+fn is_zero(rate: &f64) -> bool {
+    *rate == 0.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summary(steps: Option<u64>, seconds: f64, episodes_per_second: f64) -> Summary {
+        Summary {
+            digest: "abab".to_owned(),
+            accuracy: Some(0.9),
+            interval: Some(0.01),
+            episodes: 100,
+            episode_list: None,
+            loss: Some(0.5),
+            transductive: true,
+            selected_step: steps,
+            validated: Some(false),
+            steps,
+            seconds,
+            episodes_per_second,
+            run: "runs/x".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_rate_is_trainings_in_a_run_and_left_out_where_nothing_was_trained() {
+        for (steps, seconds, rate, time) in [
+            (Some(4), 26.34, 0.314, "26.3 s, 0.31 episodes/s in training"),
+            (Some(4), 4320.0, 152.4, "1 h 12 min, 152 episodes/s in training"),
+            (Some(4), 8.0, 0.0, "8.0 s"),
+            (None, 8.0, 125.0, "8.0 s, 125 episodes/s"),
+        ] {
+            let summary = summary(steps, seconds, rate);
+            let table = summary.table();
+            let row = format!("time             {time}");
+            assert!(table.lines().any(|line| line == row), "{table}");
+            let object = serde_json::to_value(&summary).unwrap();
+            assert_eq!(object.get("episodes_per_second").is_some(), rate > 0.0, "{object}");
+        }
     }
 }
