@@ -17,6 +17,7 @@ use crate::place::{Configuration, Places, open_run};
 use crate::progress;
 use crate::summary::Summary;
 use crate::tally::Tally;
+use crate::words::counted;
 
 /// A run to serve, new or resumed.
 pub(crate) struct Job {
@@ -36,15 +37,21 @@ impl Job {
             check_place(&config)?;
             let pack = places.cache.pack(&config)?;
             check_episodes(&config, pack.clone())?;
+            let steps = counted(config.training.meta_steps, "meta-step");
+            let unfinished = RunFolder::last_unfinished(&places.runs, &config.name);
             let folder = RunFolder::create(&places.runs, &config.name, &config.to_toml())?;
             let enterprise = Enterprise::begin(config.clone(), pack, folder)?;
+            tell(&format!("run  {} ({steps})", enterprise.folder().path().display()));
+            if let Some(other) = unfinished {
+                tell(&format!("{} is unfinished: --resume goes on with it", other.display()));
+            }
             return Ok(Self { config, enterprise });
         };
         let (folder, config) = open_run(&places.runs, run)?;
         let pack = places.cache.pack(&config)?;
         let enterprise = Enterprise::resume(config.clone(), pack, folder)?;
         let (path, step) = (enterprise.folder().path().display(), enterprise.step());
-        tell(&format!("resuming {path} at meta-step {step}"));
+        tell(&format!("resuming {path} at meta-step {step} of {}", config.training.meta_steps));
         Ok(Self { config, enterprise })
     }
 

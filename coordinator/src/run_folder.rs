@@ -14,6 +14,11 @@ use crate::checkpoint::{self, Checkpoint, CheckpointError, Newest};
 use crate::durable;
 use crate::run::Snapshot;
 
+/// The file of the resolved configuration.
+const CONFIG: &str = "config.toml";
+/// The file of the parameters that a complete run is for.
+const MODEL: &str = "model.safetensors";
+
 /// The folder of one run.
 #[derive(Clone, Debug)]
 pub struct RunFolder {
@@ -39,8 +44,7 @@ impl RunFolder {
     /// Where the file system refuses.
     pub fn create(runs: &Path, name: &str, config: &str) -> Result<Self, RunFolderError> {
         durable::create_folder(runs).map_err(|source| failed(runs, source))?;
-        let path = (1u64..)
-            .map(|n| runs.join(if n == 1 { name.to_owned() } else { format!("{name}-{n}") }))
+        let path = paths(runs, name)
             .find_map(|path| match fs::create_dir(&path) {
                 Ok(()) => Some(Ok(path)),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => None,
@@ -52,9 +56,17 @@ impl RunFolder {
         for part in [folder.checkpoints(), folder.tensorboard()] {
             fs::create_dir(&part).map_err(|source| failed(&part, source))?;
         }
-        let file = folder.path.join("config.toml");
+        let file = folder.path.join(CONFIG);
         durable::write(&file, config.as_bytes()).map_err(|source| failed(&file, source))?;
         Ok(folder)
+    }
+
+    /// The last of the runs below `runs` that are in the way of a new one called `name`, and are not over.
+    #[must_use]
+    pub fn last_unfinished(runs: &Path, name: &str) -> Option<PathBuf> {
+        let is_unfinished =
+            |path: &PathBuf| path.join(CONFIG).is_file() && !path.join(MODEL).exists();
+        paths(runs, name).take_while(|path| path.exists()).filter(is_unfinished).last()
     }
 
     /// Opens the folder of a run that was begun before.
@@ -63,7 +75,7 @@ impl RunFolder {
     /// Where it is not there, or has no configuration.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, RunFolderError> {
         let path = path.into();
-        let file = path.join("config.toml");
+        let file = path.join(CONFIG);
         let config = fs::read_to_string(&file).map_err(|source| failed(&file, source))?;
         let folder = Self { path, config };
         for part in [folder.checkpoints(), folder.tensorboard()] {
@@ -123,7 +135,7 @@ impl RunFolder {
     /// The parameters that a complete run is for.
     #[must_use]
     pub fn model(&self) -> PathBuf {
-        self.path.join("model.safetensors")
+        self.path.join(MODEL)
     }
 
     /// Writes a checkpoint of a run that draws from this data pack, if from any.
@@ -181,6 +193,35 @@ impl RunFolder {
     }
 }
 
+/// Where runs called `name` go, one after the other.
+fn paths(runs: &Path, name: &str) -> impl Iterator<Item = PathBuf> {
+    (1u64..).map(move |n| runs.join(if n == 1 { name.to_owned() } else { format!("{name}-{n}") }))
+}
+
 fn failed(path: &Path, source: io::Error) -> RunFolderError {
     RunFolderError { path: path.into(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_run_that_is_not_over_is_found_among_those_of_its_name() {
+        let runs = tempfile::tempdir().unwrap();
+        let runs = runs.path();
+        let unfinished = || RunFolder::last_unfinished(runs, "run");
+        assert_eq!(unfinished(), None);
+        let [first, second, third] =
+            [(); 3].map(|()| RunFolder::create(runs, "run", "name = \"run\"\n").unwrap());
+        assert_eq!(unfinished().as_deref(), Some(third.path()));
+        fs::write(third.model(), "").unwrap();
+        assert_eq!(unfinished().as_deref(), Some(second.path()));
+        fs::remove_dir_all(second.path()).unwrap();
+        assert_eq!(unfinished().as_deref(), Some(first.path()), "a new one would be the second");
+        fs::write(first.model(), "").unwrap();
+        assert_eq!(unfinished(), None);
+        fs::create_dir(second.path()).unwrap();
+        assert_eq!(unfinished(), None, "a folder of something else");
+    }
 }
