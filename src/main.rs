@@ -103,7 +103,7 @@ async fn main() -> ExitCode {
     let ended =
         tokio::spawn(run(Cli::parse().command)).await.map_err(anyhow::Error::from).flatten();
     match ended {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(error) => {
             output::tell(&format!("error: {}", output::causes(&error)));
             ExitCode::FAILURE
@@ -111,10 +111,11 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(command: Command) -> anyhow::Result<()> {
+async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Train(train) => train.run().await,
-        Command::Coordinator(coordinator) => coordinator.run().await,
+        Command::Train(train) => return train.run().await,
+        Command::Coordinator(coordinator) => return coordinator.run().await,
+        Command::Replay(replay) => return replay.run().await,
         Command::Worker(worker) => worker.run().await,
         Command::Status(status) => status.run().await,
         Command::Data(data) => tokio::task::block_in_place(|| data.run()),
@@ -124,12 +125,12 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Compare(compare) => tokio::task::block_in_place(|| compare.run()),
         Command::Episodes(episodes) => tokio::task::block_in_place(|| episodes.run()),
         Command::Report(report) => report.run(),
-        Command::Replay(replay) => replay.run().await,
         Command::Gradient(gradient) => gradient.run(),
         Command::Config(config) => config.run(),
         Command::Bench(bench) => tokio::task::block_in_place(|| bench.run()),
         Command::Health(health) => health.run().await,
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! `lyceum replay`: meta-steps of a run once more, to see that they come to the same bits.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail, ensure};
@@ -17,15 +18,15 @@ use tokio::task::block_in_place;
 use tokio_util::sync::CancellationToken;
 
 use crate::local_workers::LocalWorkers;
-use crate::output::print;
+use crate::output::{print, tell};
 use crate::place::{Places, open_run};
 use crate::progress;
-use crate::signals;
+use crate::signals::Shutdown;
 
 /// Computes meta-steps between two checkpoints of a run again, and compares what they come to with what the run has.
 ///
 /// It is done as by `train --resume`, on this machine and in a temporary folder: of the run's own nothing changes. Every
-/// checkpoint in between is compared too. Ends with status 1 at the first one that differs.
+/// checkpoint in between is compared too. Ends with status 1 at the first one that differs, and with 130 after Ctrl-C.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Replay {
     /// The run's folder, or its name below --runs
@@ -53,8 +54,8 @@ struct Leg<'a> {
 }
 
 impl Replay {
-    pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let shutdown = signals::shutdown()?;
+    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+        let shutdown = Shutdown::at_signal("stopping")?;
         let (folder, config) = open_run(&self.places.runs, &self.run)?;
         let place = || folder.path().display().to_string();
         let steps = self.steps(&folder.kept_checkpoints()?).with_context(place)?;
@@ -63,7 +64,10 @@ impl Replay {
             let pack = pack.clone();
             let leg = Leg { folder: &folder, config: &config, pack, from, to };
             let expected = block_in_place(|| leg.expected())?;
-            let found = self.replay(leg, &shutdown).await?;
+            let Some(found) = self.replay(leg, shutdown.token()).await? else {
+                tell(&format!("stopped before meta-step {to}"));
+                return Ok(shutdown.status());
+            };
             ensure!(
                 found == expected,
                 "{}: meta-step {to} differs: the run has {expected}, and from meta-step {from} on it is {found} now",
@@ -71,7 +75,7 @@ impl Replay {
             );
             print(&format!("meta-step {to}, from {from} on: the same bits, {expected}"))?;
         }
-        Ok(())
+        Ok(ExitCode::SUCCESS)
     }
 
     /// Where to begin, and every checkpoint that is kept from there to where it ends.
@@ -86,8 +90,12 @@ impl Replay {
         Ok([from].into_iter().chain(between).chain([to]).collect())
     }
 
-    /// The digest of the parameters that a leg comes to now.
-    async fn replay(&self, leg: Leg<'_>, shutdown: &CancellationToken) -> anyhow::Result<Digest> {
+    /// The digest of the parameters that a leg comes to now; none where `shutdown` ended it before.
+    async fn replay(
+        &self,
+        leg: Leg<'_>,
+        shutdown: &CancellationToken,
+    ) -> anyhow::Result<Option<Digest>> {
         let place = tempfile::tempdir().context("no temporary folder")?;
         let (from, to) = (leg.from, leg.to);
         let mut config = leg.config.clone();
@@ -106,8 +114,10 @@ impl Replay {
         if let Outcome::Failed(error) = outcome {
             bail!(error);
         }
-        ensure!(!shutdown.is_cancelled(), "stopped before meta-step {to}");
-        block_in_place(|| digest_at(&again, &config, to))
+        if shutdown.is_cancelled() {
+            return Ok(None);
+        }
+        block_in_place(|| digest_at(&again, &config, to)).map(Some)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Serving a run to its end: what `train` and `coordinator` have in common.
 
 use std::path::Path;
+use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use lyceum_common::config::{DataConfig, RunConfig};
@@ -9,15 +10,64 @@ use lyceum_coordinator::observation::Observer;
 use lyceum_coordinator::run::Outcome;
 use lyceum_coordinator::run_folder::RunFolder;
 use lyceum_coordinator::server::{self, Listener};
+use serde::Serialize;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::output::tell;
+use crate::output::{print, tell};
 use crate::place::{Configuration, Places, open_run};
 use crate::progress;
+use crate::signals::Shutdown;
 use crate::summary::Summary;
 use crate::tally::Tally;
 use crate::words::counted;
+
+/// What a person is told who ends a run early.
+pub(crate) const STOPPING: &str = "stopping after the last complete meta-step";
+/// What the commands that serve runs end with.
+pub(crate) const STATUSES: &str = "Ends with status 0 where the run is complete or `lyceum status --stop` stopped it, \
+    130 where Ctrl-C did, 143 where SIGTERM did, and 1 where it failed.";
+
+/// How a run is served, and spoken of.
+pub(crate) struct Serving {
+    /// Stops it.
+    pub(crate) stop: CancellationToken,
+    /// The command that goes on with it, but for its folder.
+    pub(crate) resume: String,
+    /// Whether it ends with one JSON object on standard output.
+    pub(crate) json: bool,
+}
+
+/// How the serving ended, where nothing failed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Served {
+    /// The run is over.
+    Complete,
+    /// It can be gone on with.
+    Stopped,
+}
+
+impl Served {
+    /// What the process ends with.
+    pub(crate) fn status(self, shutdown: &Shutdown) -> ExitCode {
+        match self {
+            Self::Complete => ExitCode::SUCCESS,
+            Self::Stopped => shutdown.status(),
+        }
+    }
+}
+
+/// What a run that was stopped ends with.
+#[derive(Debug, Serialize)]
+struct Stopped {
+    /// Its folder.
+    run: String,
+    /// True: so it can be told from a complete one.
+    stopped: bool,
+    /// How many meta-steps are complete, and how many there are to be.
+    meta_step: u64,
+    meta_steps: u64,
+}
 
 /// A run to serve, new or resumed.
 pub(crate) struct Job {
@@ -59,14 +109,14 @@ impl Job {
     pub(crate) async fn serve(
         self,
         listener: Listener,
-        shutdown: CancellationToken,
-        json: bool,
-    ) -> anyhow::Result<()> {
+        serving: Serving,
+    ) -> anyhow::Result<Served> {
         let Self { config, enterprise } = self;
+        let Serving { stop, resume, json } = serving;
         let path = enterprise.folder().path().to_owned();
         let begin = enterprise.step();
         let (observer, tally) = tallied(progress::observer(&config, begin));
-        match server::serve(listener, enterprise, observer, shutdown).await? {
+        match server::serve(listener, enterprise, observer, stop).await? {
             Outcome::Completed(completed) => {
                 let tally = *tally.borrow();
                 let summary = Summary {
@@ -88,14 +138,20 @@ impl Job {
                     Some(test) => summary.with_test(test.episodes, test.loss, test.accuracy),
                     None => summary,
                 };
-                summary.print(json)
+                summary.print(json)?;
+                Ok(Served::Complete)
             }
             Outcome::Stopped { step } => {
+                let (run, meta_steps) = (path.display().to_string(), config.training.meta_steps);
                 tell(&format!(
-                    "stopped after meta-step {step}; go on with: lyceum train --resume {}",
-                    path.display()
+                    "stopped after meta-step {step} of {meta_steps}; go on with: {resume} {run}"
                 ));
-                Ok(())
+                if json {
+                    let meta_step = step.0;
+                    let stopped = Stopped { run, stopped: true, meta_step, meta_steps };
+                    print(&serde_json::to_string(&stopped)?)?;
+                }
+                Ok(Served::Stopped)
             }
             Outcome::Failed(error) => bail!(error),
         }

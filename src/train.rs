@@ -1,6 +1,7 @@
 //! `lyceum train`: the coordinator and its workers in one process, over loopback gRPC.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use lyceum_coordinator::server::Listener;
 use tokio::task::block_in_place;
@@ -8,11 +9,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::local_workers::LocalWorkers;
 use crate::place::{Configuration, Places};
-use crate::serve::Job;
-use crate::signals;
+use crate::serve::{Job, STATUSES, STOPPING, Serving};
+use crate::signals::Shutdown;
 
 /// Trains on this machine.
 #[derive(Debug, clap::Args)]
+#[command(after_help = STATUSES)]
 pub(crate) struct Train {
     #[command(flatten)]
     configuration: Configuration,
@@ -29,14 +31,17 @@ pub(crate) struct Train {
 }
 
 impl Train {
-    pub(crate) async fn run(self) -> anyhow::Result<()> {
+    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         let Self { configuration, places, workers, resume, json } = self;
-        let shutdown = signals::shutdown()?;
+        let shutdown = Shutdown::at_signal(STOPPING)?;
         let job = block_in_place(|| Job::new(&configuration, &places, resume.as_deref()))?;
         let listener = Listener::bind("127.0.0.1:0").await?;
         let address = listener.address().to_owned();
         let stop = CancellationToken::new();
-        let served = job.serve(listener, stop.clone(), json);
-        workers.work_for(&address, &places.cache.folder(), served, &stop, &shutdown).await
+        let resume = "lyceum train --resume".to_owned();
+        let served = job.serve(listener, Serving { stop: stop.clone(), resume, json });
+        let cache = places.cache.folder();
+        let served = workers.work_for(&address, &cache, served, &stop, shutdown.token()).await?;
+        Ok(served.status(&shutdown))
     }
 }

@@ -12,10 +12,18 @@ use tokio_util::sync::CancellationToken;
 
 use crate::output::tell;
 use crate::place::Cache;
-use crate::signals;
+use crate::signals::Shutdown;
+
+/// What a person is told who has a worker leave.
+const LEAVING: &str = "leaving: what is computed here just now goes to others";
+
+/// What the command ends with.
+const STATUSES: &str =
+    "Ends with status 0 where the run is over or a signal has it leave, and 1 where it failed.";
 
 /// Joins a coordinator, works for it, and rejoins where the connection is lost.
 #[derive(Debug, clap::Args)]
+#[command(after_help = STATUSES)]
 pub(crate) struct Worker {
     /// The coordinator's address, as host:port, http://host:port or unix:/path/of/its/socket
     #[arg(long, value_name = "URL")]
@@ -35,7 +43,7 @@ pub(crate) struct Worker {
 
 impl Worker {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let shutdown = signals::shutdown()?;
+        let shutdown = Shutdown::at_signal(LEAVING)?;
         let threads = self.threads.unwrap_or_else(|| default_threads(NonZeroUsize::MIN));
         let wait = Duration::try_from_secs_f64(self.wait)
             .with_context(|| format!("--wait {}", self.wait))?;
@@ -46,7 +54,7 @@ impl Worker {
             cache: self.cache.folder(),
         };
         tell(&format!("joining {}", local.coordinator));
-        match session::run(&local.options(wait), &builder, shutdown).await? {
+        match session::run(&local.options(wait), &builder, shutdown.token().clone()).await? {
             Ended::Finished => tell("the run is over"),
             Ended::Stopped => tell("stopped"),
         }

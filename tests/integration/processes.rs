@@ -1,17 +1,11 @@
 //! The command itself, in real processes: the same bits whatever happens to workers, and errors that name the culprit.
 
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::process::{Output, Stdio};
 
 use lyceum_common::config::presets;
 
-use crate::command::{lyceum, object, printed, refused};
-
-/// How long a line may take to come before the test gives up.
-const PATIENCE: Duration = Duration::from_secs(120);
+use crate::command::{Process, lyceum, object, printed, refused};
 
 /// A run of a few seconds.
 const RUN: [&str; 9] = [
@@ -53,64 +47,6 @@ fn train(folder: &Path, arguments: &[&str]) -> String {
     digest(&lyceum(folder, &all).output().unwrap())
 }
 
-/// A process whose standard error is read line by line; killed when the test is over.
-struct Process {
-    child: Child,
-    lines: Receiver<String>,
-}
-
-impl Process {
-    fn start(folder: &Path, arguments: &[&str]) -> Self {
-        let mut child = lyceum(folder, arguments).spawn().unwrap();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        let (sender, lines) = channel();
-        std::thread::spawn(move || {
-            for line in stderr.lines().map_while(Result::ok) {
-                // The test may have seen enough.
-                let _ = sender.send(line);
-            }
-        });
-        Self { child, lines }
-    }
-
-    /// The next line that contains `text`.
-    fn line_with(&self, text: &str) -> String {
-        loop {
-            let line = self
-                .lines
-                .recv_timeout(PATIENCE)
-                .unwrap_or_else(|_| panic!("no line with `{text}` came"));
-            if line.contains(text) {
-                return line;
-            }
-        }
-    }
-
-    fn end(mut self) -> Output {
-        let stdout = self.child.stdout.take().map(|mut stdout| {
-            let mut text = Vec::new();
-            std::io::Read::read_to_end(&mut stdout, &mut text).unwrap();
-            text
-        });
-        let status = self.child.wait().unwrap();
-        let stderr = self.lines.iter().collect::<Vec<_>>().join("\n").into_bytes();
-        Output { status, stdout: stdout.unwrap_or_default(), stderr }
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-#[cfg(unix)]
-fn signal(process: &Process, name: &str) {
-    let arguments = [format!("-{name}"), process.child.id().to_string()];
-    assert!(Command::new("kill").args(arguments).status().unwrap().success());
-}
-
 #[cfg(unix)]
 #[test]
 fn threads_workers_and_a_killed_worker_change_no_bit() {
@@ -131,12 +67,12 @@ fn threads_workers_and_a_killed_worker_change_no_bit() {
     coordinator.line_with("training at step 10 ");
     first.child.kill().unwrap();
     // The one that is left waits, so that the run does not end before the late one has joined.
-    signal(&second, "STOP");
+    second.signal("STOP");
     assert!(!first.child.wait().unwrap().success(), "it was at work when it was killed");
     coordinator.line_with(" left");
     let late = worker();
     coordinator.line_with(" joined");
-    signal(&second, "CONT");
+    second.signal("CONT");
     assert_eq!(digest(&coordinator.end()), expected);
     assert!(
         second.end().status.success() && late.end().status.success(),
@@ -153,9 +89,9 @@ fn a_run_that_was_stopped_goes_on_to_the_same_bits() {
     let arguments = with_run("train", &["--threads", "1", "--runs", "stopped"]);
     let run = Process::start(folder, &arguments);
     run.line_with("training at step 15 ");
-    signal(&run, "INT");
+    run.signal("INT");
     let ended = run.end();
-    assert!(ended.status.success());
+    assert_eq!(ended.status.code(), Some(130));
     assert!(String::from_utf8_lossy(&ended.stderr).contains("stopped after meta-step"));
     let resumed =
         lyceum(folder, &["train", "--resume", "stopped/glyphs-maml", "--json"]).output().unwrap();

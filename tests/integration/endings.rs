@@ -1,0 +1,82 @@
+//! How runs end, and what is said then: with which status, and how one goes on.
+
+use std::path::Path;
+use std::process::Output;
+
+use crate::command::{Process, printed};
+
+/// Changes that make a run of `sinusoid-maml` last for longer than a test.
+const ENDLESS: [&str; 4] =
+    ["--set", "training.meta_steps=100000000", "--set", "training.report_every=10"];
+
+fn object(output: &Output) -> serde_json::Value {
+    let text = String::from_utf8_lossy(&output.stdout);
+    serde_json::from_str(text.lines().last().unwrap_or_default())
+        .unwrap_or_else(|error| panic!("{error}: `{text}`"))
+}
+
+fn errors(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A coordinator without workers, and its address.
+fn coordinator(folder: &Path) -> (Process, String) {
+    let listen = ["coordinator", "sinusoid-maml", "--listen", "127.0.0.1:0", "--json"];
+    let coordinator = Process::start(folder, &[&listen[..], &ENDLESS].concat());
+    coordinator.line_with("run  runs/sinusoid-maml (100000000 meta-steps)");
+    let address = coordinator.line_with("listening on ").replace("listening on ", "");
+    coordinator.line_with(&format!("waiting for workers: lyceum worker --coordinator {address}"));
+    (coordinator, address)
+}
+
+#[cfg(unix)]
+#[test]
+fn a_run_that_a_signal_stopped_ends_as_shells_have_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    for (name, status) in [("INT", 130), ("TERM", 143)] {
+        let named = format!("name={name}");
+        let train = ["train", "sinusoid-maml", "--json", "--threads", "1", "--set", &named];
+        let run = Process::start(folder, &[&train[..], &ENDLESS].concat());
+        let line = run.line_with("training at step 10 ");
+        assert!(line.contains(" episodes/s · 1 worker · ") && line.ends_with(" left"), "{line}");
+        run.signal(name);
+        let ended = run.end();
+        assert_eq!(ended.status.code(), Some(status));
+        let (object, folder) = (object(&ended), format!("runs/{name}"));
+        assert_eq!((&object["stopped"], &object["run"]), (&true.into(), &folder.clone().into()));
+        let step = object["meta_step"].as_u64().unwrap();
+        assert!(step >= 10, "{object}");
+        let errors = errors(&ended);
+        let stopping = "stopping after the last complete meta-step; once more to end at once";
+        let stopped = format!("stopped after meta-step {step} of 100000000; ");
+        let stopped = stopped + &format!("go on with: lyceum train --resume {folder}");
+        for said in [stopping, &stopped] {
+            assert!(errors.lines().any(|line| line == said), "`{said}` is not in: {errors}");
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_stopped_from_outside_and_a_worker_that_leaves_are_successes() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let (coordinator, address) = coordinator(folder);
+    let worker = Process::start(folder, &["worker", "--coordinator", &address, "--threads", "1"]);
+    coordinator.line_with("(1 thread)");
+    coordinator.line_with("training at step 10 ");
+    worker.signal("INT");
+    let left = worker.end();
+    assert_eq!(left.status.code(), Some(0));
+    let said = errors(&left);
+    assert!(said.contains("leaving: ") && !said.contains("meta-step"), "{said}");
+    coordinator.line_with("left: waiting for workers");
+    printed(folder, &["status", &address, "--stop", "--timeout", "60"]);
+    let ended = coordinator.end();
+    assert_eq!(ended.status.code(), Some(0), "nothing is to begin it anew");
+    assert_eq!(object(&ended)["stopped"], true);
+    let go_on = "lyceum coordinator --listen 127.0.0.1:0 --resume runs/sinusoid-maml";
+    let errors = errors(&ended);
+    assert!(errors.lines().any(|line| line.ends_with(go_on)), "{errors}");
+}
