@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use lyceum_coordinator::server::Listener;
 use tokio::task::block_in_place;
 
+use crate::finished::print_if_over;
 use crate::output::tell;
 use crate::place::{Configuration, Places};
 use crate::serve::{Job, STATUSES, STOPPING, Serving};
@@ -34,8 +35,13 @@ pub(crate) struct Coordinator {
 impl Coordinator {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         let shutdown = Shutdown::at_signal(STOPPING)?;
-        let listener = Listener::bind(&self.listen).await?;
         let resume = self.resume.as_deref();
+        if let Some(run) = resume
+            && block_in_place(|| print_if_over(&self.places, run, self.json))?
+        {
+            return Ok(ExitCode::SUCCESS);
+        }
+        let listener = Listener::bind(&self.listen).await?;
         let job = block_in_place(|| Job::new(&self.configuration, &self.places, resume))?;
         tell(&format!("listening on {listener}"));
         let dialled = dialled(listener.address());

@@ -12,6 +12,7 @@ mod episode_choice;
 mod episodes;
 mod evaluate;
 mod export;
+mod finished;
 mod gradient;
 mod health;
 mod lake_runs;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use lyceum_common::config::{DataConfig, RunConfig};
 use lyceum_coordinator::enterprise::Enterprise;
+use lyceum_coordinator::metrics::TestResult;
 use lyceum_coordinator::observation::Observer;
 use lyceum_coordinator::run::Outcome;
 use lyceum_coordinator::run_folder::RunFolder;
@@ -14,11 +15,11 @@ use serde::Serialize;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::finished::Finished;
 use crate::output::{print, tell};
 use crate::place::{Configuration, Places, open_run};
 use crate::progress;
 use crate::signals::Shutdown;
-use crate::summary::Summary;
 use crate::tally::Tally;
 use crate::words::counted;
 
@@ -119,26 +120,20 @@ impl Job {
         match server::serve(listener, enterprise, observer, stop).await? {
             Outcome::Completed(completed) => {
                 let tally = *tally.borrow();
-                let summary = Summary {
-                    digest: completed.parameters.digest().to_string(),
-                    accuracy: None,
-                    interval: None,
-                    episodes: 0,
-                    episode_list: None,
-                    loss: None,
-                    transductive: config.is_transductive(None),
-                    selected_step: Some(completed.step.0),
-                    validated: Some(completed.selected),
-                    steps: Some(config.training.meta_steps),
+                let test = completed.test.map(|test| TestResult {
+                    episodes: test.episodes,
+                    loss: test.loss,
+                    accuracy: test.accuracy,
+                });
+                let finished = Finished {
+                    digest: completed.parameters.digest(),
+                    step: completed.step,
+                    selected: completed.selected,
+                    test,
                     seconds: tally.seconds,
                     episodes_per_second: tally.episodes_per_second(),
-                    run: path.display().to_string(),
                 };
-                let summary = match completed.test {
-                    Some(test) => summary.with_test(test.episodes, test.loss, test.accuracy),
-                    None => summary,
-                };
-                summary.print(json)?;
+                finished.summary(&config, &path).print(json)?;
                 Ok(Served::Complete)
             }
             Outcome::Stopped { step } => {

@@ -7,6 +7,7 @@ use lyceum_coordinator::server::Listener;
 use tokio::task::block_in_place;
 use tokio_util::sync::CancellationToken;
 
+use crate::finished::print_if_over;
 use crate::local_workers::LocalWorkers;
 use crate::place::{Configuration, Places};
 use crate::serve::{Job, STATUSES, STOPPING, Serving};
@@ -34,6 +35,11 @@ impl Train {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         let Self { configuration, places, workers, resume, json } = self;
         let shutdown = Shutdown::at_signal(STOPPING)?;
+        if let Some(run) = &resume
+            && block_in_place(|| print_if_over(&places, run, json))?
+        {
+            return Ok(ExitCode::SUCCESS);
+        }
         let job = block_in_place(|| Job::new(&configuration, &places, resume.as_deref()))?;
         let listener = Listener::bind("127.0.0.1:0").await?;
         let address = listener.address().to_owned();

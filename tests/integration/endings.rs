@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Output;
 
-use crate::command::{Process, printed};
+use crate::command::{Process, lyceum, printed, refused};
 
 /// Changes that make a run of `sinusoid-maml` last for longer than a test.
 const ENDLESS: [&str; 4] =
@@ -79,4 +79,75 @@ fn what_is_stopped_from_outside_and_a_worker_that_leaves_are_successes() {
     let go_on = "lyceum coordinator --listen 127.0.0.1:0 --resume runs/sinusoid-maml";
     let errors = errors(&ended);
     assert!(errors.lines().any(|line| line.ends_with(go_on)), "{errors}");
+}
+
+#[test]
+fn a_run_that_is_over_is_told_and_not_tested_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let brief = [
+        "training.meta_steps=40",
+        "training.validate_every=20",
+        "training.validation_episodes=8",
+        "training.test_episodes=16",
+    ];
+    let sets = brief.iter().flat_map(|&change| ["--set", change]);
+    let train: Vec<_> = ["train", "sinusoid-maml", "--json"].into_iter().chain(sets).collect();
+    let first = lyceum(folder, &train).output().unwrap();
+    let said = errors(&first);
+    assert!(said.contains("run  runs/sinusoid-maml (40 meta-steps)\n"), "{said}");
+    for phase in ["validating on 8 episodes\n", "testing on 16 episodes\n"] {
+        assert!(said.contains(phase), "{said}");
+    }
+    assert!(!said.contains("unfinished"), "{said}");
+    let found = object(&first);
+    let rate = found["episodes_per_second"].as_f64().unwrap();
+    assert!(rate > 0.0 && found["seconds"].as_f64().unwrap() > 0.0, "{found}");
+
+    let run = folder.join("runs/sinusoid-maml");
+    let metrics = std::fs::read(run.join("metrics.jsonl")).unwrap();
+    for command in ["train", "coordinator"] {
+        let resumed = [command, "--resume", "sinusoid-maml", "--json"];
+        let resumed = lyceum(folder, &resumed).output().unwrap();
+        let said = errors(&resumed);
+        assert_eq!(resumed.status.code(), Some(0), "{said}");
+        assert!(said.starts_with("runs/sinusoid-maml is over"), "{said}");
+        let kept = object(&resumed);
+        for key in ["digest", "episodes", "selected_step", "validated", "steps", "run"] {
+            assert_eq!(kept[key], found[key], "{key}");
+        }
+        for key in ["loss", "interval"] {
+            let [kept, found] = [&kept, &found].map(|object| object[key].as_f64().unwrap());
+            assert!((kept - found).abs() < 1e-12, "{key}: {kept} is not {found}");
+        }
+        assert!(kept.get("episodes_per_second").is_none(), "nothing was trained: {kept}");
+    }
+    assert_eq!(std::fs::read(run.join("metrics.jsonl")).unwrap(), metrics);
+
+    // What is changed in its configuration is refused, and what is lost of its end computed again.
+    let config = std::fs::read_to_string(run.join("config.toml")).unwrap();
+    let changed = config.replace("seed = 0", "seed = 7");
+    assert_ne!(changed, config);
+    std::fs::write(run.join("config.toml"), changed).unwrap();
+    refused(folder, &["train", "--resume", "sinusoid-maml"], &["config.toml: seed"]);
+    std::fs::write(run.join("config.toml"), config).unwrap();
+    std::fs::remove_file(run.join("model.safetensors")).unwrap();
+    let again = lyceum(folder, &["train", "--resume", "sinusoid-maml", "--json"]).output().unwrap();
+    let said = errors(&again);
+    assert!(said.contains("resuming runs/sinusoid-maml at meta-step 40 of 40\n"), "{said}");
+    assert_eq!(object(&again)["digest"], found["digest"]);
+    assert!(run.join("model.safetensors").is_file());
+}
+
+#[test]
+fn a_run_that_lies_there_unfinished_is_named_where_another_begins() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let (first, _) = coordinator(folder);
+    drop(first);
+    let second =
+        Process::start(folder, &["coordinator", "sinusoid-maml", "--listen", "127.0.0.1:0"]);
+    second.line_with("run  runs/sinusoid-maml-2 (70000 meta-steps)");
+    let hint = second.line_with("unfinished");
+    assert_eq!(hint, "runs/sinusoid-maml is unfinished: --resume goes on with it");
 }
