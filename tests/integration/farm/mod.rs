@@ -6,6 +6,7 @@ mod learners;
 mod refusals;
 mod same_bits;
 mod scripted;
+mod seen;
 mod status;
 mod stub;
 mod support;
