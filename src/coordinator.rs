@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use lyceum_common::wire::DEFAULT_PORT;
 use lyceum_coordinator::server::Listener;
 use tokio::task::block_in_place;
 
@@ -22,7 +23,7 @@ pub(crate) struct Coordinator {
     #[command(flatten)]
     places: Places,
     /// The address to listen on, as host:port (port 0 takes a free one) or unix:/path/of/a/socket
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7700")]
+    #[arg(long, value_name = "ADDR", default_value_t = format!("127.0.0.1:{DEFAULT_PORT}"))]
     listen: String,
     /// Goes on with a run: its folder, or its name below --runs
     #[arg(long, value_name = "RUN", conflicts_with_all = ["config", "overrides", "data"])]

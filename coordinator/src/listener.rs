@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 
+use lyceum_common::wire;
 use tokio::net::TcpListener;
 
 /// What an address of a Unix domain socket begins with.
@@ -44,6 +45,8 @@ impl Listener {
             let socket = unix::bind(path).await.map_err(failed)?;
             return Ok(Self { socket, address: address.to_owned() });
         }
+        let no_port = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
+        wire::port_of(address).map_err(|error| failed(no_port(error)))?;
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let local = listener.local_addr().map_err(failed)?;
         Ok(Self { socket: Socket::Tcp(listener), address: local.to_string() })
@@ -159,7 +162,8 @@ mod tests {
             (unix(&absent), "No such file"),
             (unix(&long), "shorter"),
             (UNIX.to_owned(), "it names no file"),
-            ("nowhere".to_owned(), "invalid"),
+            ("0.0.0.0".to_owned(), "it has no port; a coordinator's is 7700"),
+            ("0.0.0.0:70000".to_owned(), "no such port as `70000`"),
         ] {
             let error = Listener::bind(&address).await.unwrap_err().to_string();
             let begins = format!("cannot listen on {address}: ");

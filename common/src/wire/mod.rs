@@ -13,7 +13,7 @@ mod submission;
 #[cfg(test)]
 mod tests;
 
-pub use address::{AddressError, endpoint};
+pub use address::{AddressError, DEFAULT_PORT, endpoint, port_of};
 pub use handshake::{Hello, PackInfo, VersionMismatch, Welcome, check_version};
 pub use payload::{Assembly, CHUNK_BYTES, chunks, to_bytes};
 pub use stream::{Envelope, Item, Lost, Outgoing, Reader, WORK_PATH, Writer, answer, dial};

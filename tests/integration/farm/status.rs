@@ -69,5 +69,10 @@ fn addresses_that_nobody_can_be_asked_at_are_named() {
     let folder = folder.path();
     refused(folder, &["status", "unix:nobody/here"], &["nothing answers at unix:nobody/here"]);
     refused(folder, &["status", "no address"], &["no address is no address"]);
+    let port = "no address: it has no port; a coordinator's is 7700";
+    refused(folder, &["status", "127.0.0.1"], &["127.0.0.1", port]);
+    refused(folder, &["health", "127.0.0.1:70000"], &["no such port as `70000`", "7700"]);
+    refused(folder, &["worker", "--coordinator", "foo:bar"], &["no such port as `bar`", "7700"]);
+    refused(folder, &["coordinator", "--listen", "0.0.0.0"], &["0.0.0.0: it has no port", "7700"]);
     refused(folder, &["status", "unix:x", "--timeout=-1"], &["--timeout -1"]);
 }
