@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
+use lyceum_common::wire;
+use tonic::Status;
 use tonic::transport::Channel;
 
 /// Which coordinator to ask, and how long to wait for it.
@@ -24,10 +26,26 @@ impl Dial {
         let Self { address, timeout } = self;
         let timeout = Duration::try_from_secs_f64(*timeout)
             .with_context(|| format!("--timeout {timeout}"))?;
-        let endpoint = lyceum_common::wire::endpoint(address)
+        let endpoint = wire::endpoint(address)
             .with_context(|| format!("{address} is no address"))?
             .connect_timeout(timeout)
             .timeout(timeout);
         endpoint.connect().await.with_context(|| format!("nothing answers at {address}"))
+    }
+
+    /// What to say of a call that failed; `silence` is what the coordinator does not do then, as in "does not say".
+    pub(crate) fn failed(&self, silence: &str, status: &Status) -> anyhow::Error {
+        let Self { address, timeout } = self;
+        if wire::is_stranger(status) {
+            return anyhow!("{address} answers, but is no Lyceum coordinator");
+        }
+        let problem = if wire::is_late(status) {
+            format!(
+                "no answer within {timeout} seconds; it may still be preparing its data, and --timeout waits longer"
+            )
+        } else {
+            wire::words(status)
+        };
+        anyhow!(problem).context(format!("{address} {silence}"))
     }
 }

@@ -1,6 +1,6 @@
 //! `lyceum health ADDRESS`: asks the standard gRPC health service, for containers, scripts and orchestrators.
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::Args;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -27,14 +27,11 @@ impl Health {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let Self { server, service } = self;
         let channel = server.connect().await?;
-        let address = server.address;
-        let answer = HealthClient::new(channel)
-            .check(HealthCheckRequest { service })
-            .await
-            .with_context(|| format!("{address} does not tell its health"))?;
+        let answer = HealthClient::new(channel).check(HealthCheckRequest { service }).await;
+        let answer = answer.map_err(|status| server.failed("does not tell its health", &status))?;
         match answer.into_inner().status() {
             ServingStatus::Serving => print("serving"),
-            other => bail!("{address} says {}", other.as_str_name()),
+            other => bail!("{} says {}", server.address, other.as_str_name()),
         }
     }
 }

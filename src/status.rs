@@ -1,8 +1,7 @@
 //! `lyceum status ADDRESS`: asks a coordinator where its run is, and ends the run where it is told to.
 
-use anyhow::Context as _;
 use clap::Args;
-use lyceum_coordinator::status as control;
+use lyceum_coordinator::status::{self as control, ControlError};
 use serde::Serialize;
 
 use crate::dial::Dial;
@@ -56,12 +55,17 @@ impl Status {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let Self { coordinator, stop, json } = self;
         let channel = coordinator.connect().await?;
-        let address = coordinator.address;
+        let failed = |silence: &str, error: ControlError| match error {
+            ControlError::Call(status) => coordinator.failed(silence, &status),
+            error @ ControlError::Wire(_) => {
+                anyhow::Error::from(error).context(format!("{} {silence}", coordinator.address))
+            }
+        };
         let status = control::ask(channel.clone()).await;
-        let status = status.with_context(|| format!("{address} does not say where its run is"))?;
+        let status = status.map_err(|error| failed("does not say where its run is", error))?;
         if stop {
             let told = control::stop(channel).await;
-            told.with_context(|| format!("{address} does not stop its run"))?;
+            told.map_err(|error| failed("does not stop its run", error))?;
         }
         let line = Line::of(status, stop);
         print(&if json { serde_json::to_string(&line)? } else { line.table() })

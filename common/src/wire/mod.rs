@@ -5,6 +5,7 @@
 
 mod address;
 mod assignment;
+mod failure;
 mod handshake;
 pub mod http2;
 mod payload;
@@ -14,6 +15,7 @@ mod submission;
 mod tests;
 
 pub use address::{AddressError, DEFAULT_PORT, endpoint, port_of};
+pub use failure::{is_late, is_stranger, words};
 pub use handshake::{Hello, PackInfo, VersionMismatch, Welcome, check_version};
 pub use payload::{Assembly, CHUNK_BYTES, chunks, to_bytes};
 pub use stream::{Envelope, Item, Lost, Outgoing, Reader, WORK_PATH, Writer, answer, dial};

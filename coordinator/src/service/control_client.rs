@@ -1,6 +1,6 @@
 //! The control service's other side: what people ask of a run from another process.
 
-use lyceum_common::wire::{WireError, pb};
+use lyceum_common::wire::{WireError, pb, words};
 use tonic::transport::Channel;
 
 use crate::status::Status;
@@ -14,11 +14,6 @@ pub enum ControlError {
     /// The answer makes no sense.
     #[error("the coordinator sent {0}")]
     Wire(#[from] WireError),
-}
-
-/// What a call that failed says, without gRPC's wrapping.
-fn words(status: &tonic::Status) -> &str {
-    if status.message().is_empty() { status.code().description() } else { status.message() }
 }
 
 /// Asks the coordinator at the other end of `channel` where its run is.

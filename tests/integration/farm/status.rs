@@ -1,5 +1,8 @@
 //! What `lyceum status` says of a run, and how it ends one.
 
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+
 use lyceum_common::parameters::MetaParameters;
 use lyceum_common::seed::Seed;
 use lyceum_coordinator::enterprise::layout_of;
@@ -75,4 +78,61 @@ fn addresses_that_nobody_can_be_asked_at_are_named() {
     refused(folder, &["worker", "--coordinator", "foo:bar"], &["no such port as `bar`", "7700"]);
     refused(folder, &["coordinator", "--listen", "0.0.0.0"], &["0.0.0.0: it has no port", "7700"]);
     refused(folder, &["status", "unix:x", "--timeout=-1"], &["--timeout -1"]);
+}
+
+/// Reads what a client of HTTP/2 says, until it has asked for something.
+fn until_asked(peer: &mut TcpStream) -> std::io::Result<()> {
+    const PREFACE: usize = 24;
+    const HEADERS: u8 = 1;
+    peer.read_exact(&mut [0; PREFACE])?;
+    loop {
+        let mut head = [0; 9];
+        peer.read_exact(&mut head)?;
+        let [a, b, c, kind, ..] = head;
+        let length = u32::from_be_bytes([0, a, b, c]);
+        std::io::copy(&mut (&mut *peer).take(length.into()), &mut std::io::sink())?;
+        if kind == HEADERS {
+            return Ok(());
+        }
+    }
+}
+
+/// The address of something that speaks HTTP/1.1, to whoever comes.
+fn stranger() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for mut peer in listener.incoming().map_while(Result::ok) {
+            if until_asked(&mut peer).is_ok() {
+                // It may be gone already, and what it says then is nothing to this one.
+                let _ = peer.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+                let _ = peer.read_to_end(&mut Vec::new());
+            }
+        }
+    });
+    address
+}
+
+#[test]
+fn what_is_no_coordinator_is_told_in_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let address = stranger();
+    let expected = format!("error: {address} answers, but is no Lyceum coordinator\n");
+    for command in ["status", "health"] {
+        refused(folder, &[command, &address, "--timeout", "60"], &[&expected]);
+    }
+    refused(folder, &["worker", "--coordinator", &address], &[&expected]);
+}
+
+#[test]
+fn silence_may_be_a_coordinator_that_prepares_its_data() {
+    let folder = tempfile::tempdir().unwrap();
+    // Who listens, and takes nobody in.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    for command in ["status", "health"] {
+        let arguments = [command, address.as_str(), "--timeout", "0.5"];
+        refused(folder.path(), &arguments, &[&address, "0.5 seconds", "preparing its data"]);
+    }
 }

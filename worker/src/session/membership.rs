@@ -16,7 +16,7 @@ use lyceum_common::seed::Seed;
 use lyceum_common::spares::Spares;
 use lyceum_common::wire::{
     Assembly, Hello, Item, Lost, Outgoing, PackInfo, Reader, Submission, Welcome, WireError,
-    Writer, dial, digest, digest_bytes, pb,
+    Writer, dial, digest, digest_bytes, is_stranger, pb, words,
 };
 use pb::coordinator_message::Message;
 use pb::worker_message::Message as Answer;
@@ -51,6 +51,8 @@ pub(super) struct Membership<'s> {
     pub(super) options: &'s SessionOptions,
     pub(super) build: &'s Builder,
     pub(super) engine: &'s mut Option<Engine>,
+    /// Whether there was a membership before this one.
+    pub(super) joined_before: bool,
     /// Whether the coordinator has welcomed this worker.
     pub(super) joined: bool,
 }
@@ -165,12 +167,16 @@ impl Membership<'_> {
             Code::Unauthenticated,
             Code::Unimplemented,
         ];
+        let url = self.options.coordinator.clone();
+        // Where a coordinator was before, whatever has its port may go again.
+        if !self.joined && !self.joined_before && is_stranger(status) {
+            return Interruption::Fatal(SessionError::Stranger { url });
+        }
         if refusals.contains(&status.code()) {
-            let url = self.options.coordinator.clone();
-            let reason = status.message().to_owned();
+            let reason = words(status);
             return Interruption::Fatal(SessionError::Refused { url, reason });
         }
-        Interruption::Lost(describe(status))
+        Interruption::Lost(words(status))
     }
 
     /// Has an engine for this run: the one of the membership before, or a new one.

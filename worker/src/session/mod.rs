@@ -78,6 +78,12 @@ pub enum SessionError {
         /// What the last attempt met with.
         problem: String,
     },
+    /// What answers speaks another protocol.
+    #[error("{url} answers, but is no Lyceum coordinator")]
+    Stranger {
+        /// The address as given.
+        url: String,
+    },
     /// The coordinator does not want this worker.
     #[error("the coordinator at {url} refuses this worker: {reason}")]
     Refused {
@@ -145,7 +151,13 @@ pub async fn run(
     let (mut joined_ever, mut told) = (false, false);
     let mut pause = FIRST_PAUSE;
     let ended = loop {
-        let mut membership = Membership { options, build, engine: &mut engine, joined: false };
+        let mut membership = Membership {
+            options,
+            build,
+            engine: &mut engine,
+            joined_before: joined_ever,
+            joined: false,
+        };
         let ended = select! {
             ended = membership.run(&endpoint) => ended,
             () = shutdown.cancelled() => break Ok(Ended::Stopped),

@@ -86,6 +86,10 @@ pub async fn dial(
         Some(status) if status.code() != Code::Ok => return Err(status),
         Some(_) => {}
         None if response.status().is_success() => {}
+        // As gRPC maps it: there is nothing of this name.
+        None if response.status() == http::StatusCode::NOT_FOUND => {
+            return Err(Status::unimplemented("HTTP status 404"));
+        }
         None => return Err(Status::unknown(format!("HTTP status {}", response.status()))),
     }
     Ok(Reader::new(response.into_body()))
