@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use lyceum_worker::kernels::InstructionSet;
-use lyceum_worker::session::{self, Ended, SessionError, SessionOptions};
+use lyceum_worker::session::{self, Ended, Event, SessionError, SessionOptions};
 use lyceum_worker::work::{BuildOptions, build};
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +22,8 @@ const STATUSES: &str =
     "Ends with status 0 where the run is over or a signal has it leave, and 1 where it failed.";
 
 /// Joins a coordinator, works for it, and rejoins where the connection is lost.
+///
+/// It ends with the run. Once it has joined, it tries for ever to join again: a coordinator may come back with --resume.
 #[derive(Debug, clap::Args)]
 #[command(after_help = STATUSES)]
 pub(crate) struct Worker {
@@ -34,7 +36,7 @@ pub(crate) struct Worker {
     /// A name for people; if absent the host's, where the system tells it
     #[arg(long)]
     name: Option<String>,
-    /// Seconds to try for a coordinator that never answered
+    /// Seconds to try for a coordinator that never answered; one that was joined and lost is tried for ever
     #[arg(long, value_name = "SECONDS", default_value_t = 600.0)]
     wait: f64,
     #[command(flatten)]
@@ -54,12 +56,24 @@ impl Worker {
             cache: self.cache.folder(),
         };
         tell(&format!("joining {}", local.coordinator));
-        match session::run(&local.options(wait), &builder, shutdown.token().clone()).await? {
+        let token = shutdown.token().clone();
+        match session::run_observed(&local.options(wait), &builder, &say, token).await? {
             Ended::Finished => tell("the run is over"),
             Ended::Stopped => tell("stopped"),
         }
         Ok(())
     }
+}
+
+/// Says on standard error what happens to a worker.
+fn say(event: Event) {
+    tell(&match event {
+        Event::Joined { run } => format!("joined the run {run}"),
+        Event::Lost { problem } => {
+            format!("lost the coordinator ({problem}); trying again until it is back")
+        }
+        Event::Rejoined { run } => format!("joined the run {run} again"),
+    });
 }
 
 /// A worker of this process.

@@ -64,6 +64,8 @@ fn threads_workers_and_a_killed_worker_change_no_bit() {
     let (mut first, second) = (worker(), worker());
     coordinator.line_with(" joined");
     coordinator.line_with(" joined");
+    first.line_with("joined the run glyphs-maml");
+    second.line_with("joined the run glyphs-maml");
     coordinator.line_with("training at step 10 ");
     first.child.kill().unwrap();
     // The one that is left waits, so that the run does not end before the late one has joined.
@@ -100,6 +102,28 @@ fn a_run_that_was_stopped_goes_on_to_the_same_bits() {
         std::fs::read_to_string(folder.join("stopped/glyphs-maml/metrics.jsonl")).unwrap();
     let steps = metrics.lines().filter(|line| line.contains("\"training\"")).count();
     assert_eq!(steps, 1200, "each step is there once");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_worker_says_when_it_joins_and_loses_a_coordinator_and_joins_it_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let begin = with_run("coordinator", &["--listen", "unix:farm"]);
+    let mut killed = Process::start(folder, &begin);
+    killed.line_with("listening on ");
+    let worker =
+        Process::start(folder, &["worker", "--coordinator", "unix:farm", "--threads", "1"]);
+    worker.line_with("joined the run glyphs-maml");
+    killed.child.kill().unwrap();
+    worker.line_with("lost the coordinator (");
+    let resume = ["coordinator", "--listen", "unix:farm", "--resume", "glyphs-maml"];
+    let resumed = Process::start(folder, &resume);
+    worker.line_with("joined the run glyphs-maml again");
+    assert!(resumed.end().status.success());
+    let ended = worker.end();
+    assert!(ended.status.success());
+    assert_eq!(String::from_utf8_lossy(&ended.stderr), "the run is over");
 }
 
 #[test]

@@ -29,7 +29,9 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
 use super::endpoint::{self, describe};
-use super::{Builder, Interruption, SessionError, SessionOptions, pack_cache, same_layout};
+use super::{
+    Builder, Event, Interruption, Observer, SessionError, SessionOptions, pack_cache, same_layout,
+};
 use crate::pool::{Computation, Computed, Pool};
 
 /// Messages to the coordinator that may wait for the connection.
@@ -51,6 +53,8 @@ pub(super) struct Membership<'s> {
     pub(super) options: &'s SessionOptions,
     pub(super) build: &'s Builder,
     pub(super) engine: &'s mut Option<Engine>,
+    /// Who hears that it begins.
+    pub(super) observe: &'s Observer,
     /// Whether there was a membership before this one.
     pub(super) joined_before: bool,
     /// Whether the coordinator has welcomed this worker.
@@ -79,6 +83,9 @@ impl Membership<'_> {
         let welcome = Welcome::try_from(welcome)?;
         tracing::info!(worker = %welcome.worker, run = welcome.config.name, "joined");
         self.joined = true;
+        let run = welcome.config.name.clone();
+        let again = self.joined_before;
+        (self.observe)(if again { Event::Rejoined { run } } else { Event::Joined { run } });
         let ended = self.work(&mut inbound, &outbound, channel.clone(), welcome).await;
         // The run may be over, and that be said already: who dials again then dials for ever.
         if matches!(ended, Err(Interruption::Lost(_))) && self.is_over(&mut inbound).await {

@@ -54,6 +54,29 @@ pub enum Ended {
     Stopped,
 }
 
+/// What people may want to hear of a session. Attempts that come to nothing are none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The coordinator has welcomed this worker.
+    Joined {
+        /// The run's name.
+        run: String,
+    },
+    /// The connection is lost, and the coordinator is tried until it is back.
+    Lost {
+        /// What happened to it.
+        problem: String,
+    },
+    /// The coordinator that was lost has welcomed this worker.
+    Rejoined {
+        /// The run's name.
+        run: String,
+    },
+}
+
+/// Who hears of a session's events.
+pub type Observer = dyn Fn(Event) + Send + Sync;
+
 /// Makes a run's learning problem from its configuration and data pack.
 pub type Builder = dyn Fn(&RunConfig, Option<Arc<Pack>>) -> Result<Arc<dyn Work>, Box<dyn Error + Send + Sync>>
     + Send
@@ -145,6 +168,19 @@ pub async fn run(
     build: &Builder,
     shutdown: CancellationToken,
 ) -> Result<Ended, SessionError> {
+    run_observed(options, build, &|_| (), shutdown).await
+}
+
+/// As [`run`], and tells `observe` what happens.
+///
+/// # Errors
+/// Where no coordinator answers at first, or trying again makes no sense.
+pub async fn run_observed(
+    options: &SessionOptions,
+    build: &Builder,
+    observe: &Observer,
+    shutdown: CancellationToken,
+) -> Result<Ended, SessionError> {
     let endpoint = endpoint::parse(&options.coordinator)?;
     let begin = Instant::now();
     let mut engine: Option<Engine> = None;
@@ -155,6 +191,7 @@ pub async fn run(
             options,
             build,
             engine: &mut engine,
+            observe,
             joined_before: joined_ever,
             joined: false,
         };
@@ -177,6 +214,7 @@ pub async fn run(
         }
         if joined {
             pause = FIRST_PAUSE;
+            observe(Event::Lost { problem: problem.clone() });
         }
         if !joined_ever && !told {
             told = true;
