@@ -191,7 +191,7 @@ mod tests {
         assert_eq!(config.meta_optimizer.rule, Rule::Sgd { momentum: 0.5 });
         assert_eq!(config.meta_optimizer.rate, 1e-3);
         let both = format!("{text}\nlearner.maml.inner_rate = 1.0\n");
-        let error = "run.toml:5: learner: exactly one kind must be given here";
+        let error = "run.toml:5: learner: exactly one kind must be given here, and there are maml and meta_sgd";
         assert_eq!(built(&both).unwrap_err(), error);
     }
 

@@ -49,9 +49,19 @@ impl<'t> Document<'t> {
 
     /// Whether `key` stands in the document.
     pub(super) fn has(&self, key: &str) -> bool {
+        self.value(key).is_some()
+    }
+
+    fn value(&self, key: &str) -> Option<&toml::Value> {
         let mut parts = key.split('.');
         let first = parts.next().and_then(|part| self.table.get(part));
-        parts.fold(first, |value, part| value?.as_table()?.get(part)).is_some()
+        parts.fold(first, |value, part| value?.as_table()?.get(part))
+    }
+
+    /// The keys right below `key`, where it is a table.
+    fn below(&self, key: &str) -> Vec<&str> {
+        let table = self.value(key).and_then(toml::Value::as_table);
+        table.into_iter().flat_map(|table| table.keys().map(String::as_str)).collect()
     }
 
     /// The full name of the innermost key at `span`, which may cover the key, its value or both.
@@ -93,50 +103,99 @@ fn line(text: &str, at: usize) -> usize {
     1 + text.bytes().take(at).filter(|&byte| byte == b'\n').count()
 }
 
+/// What serde finds wrong.
+struct Wrong {
+    /// The full name of the key at which it does.
+    key: String,
+    message: String,
+}
+
 /// Reads a configuration, or says which key is wrong and why.
 pub(super) fn deserialize<T: DeserializeOwned>(text: &str) -> Result<T, ConfigError> {
     let whole = |problem: String| ConfigError::new("configuration", problem);
     let document = Document::parse(text).map_err(|(_, problem)| whole(problem))?;
-    T::deserialize(
-        toml::Deserializer::parse(text).map_err(|error| whole(error.message().to_owned()))?,
-    )
-    .map_err(|error| {
-        let key = error.span().map_or_else(String::new, |span| document.key_at(&span));
-        explain(&key, error.message())
-    })
+    let choices = |key: &str| choices::<T>(document.table().clone(), key);
+    read(text, &document).map_err(|wrong| explain(&wrong, &document, choices))
 }
 
-/// Serde's message in terms of keys: an unknown one with the nearest known, a missing one by its full name.
-fn explain(key: &str, message: &str) -> ConfigError {
+fn read<T: DeserializeOwned>(text: &str, document: &Document<'_>) -> Result<T, Wrong> {
+    let wrong = |error: toml::de::Error| {
+        let key = error.span().map_or_else(String::new, |span| document.key_at(&span));
+        Wrong { key, message: error.message().to_owned() }
+    };
+    T::deserialize(toml::Deserializer::parse(text).map_err(wrong)?).map_err(wrong)
+}
+
+/// A name that no choice has.
+const NO_CHOICE: &str = "?";
+
+/// The names of which one may stand at `key`; none where it is no choice. Serde alone knows them, and tells them where another
+/// name stands.
+fn choices<T: DeserializeOwned>(mut table: toml::Table, key: &str) -> Option<String> {
+    put(&mut table, key, NO_CHOICE);
+    let text = table.to_string();
+    let document = Document::parse(&text).ok()?;
+    let wrong = read::<T>(&text, &document).err().filter(|wrong| wrong.key == key)?;
+    let is_name = wrong.message.starts_with("unknown variant");
+    is_name.then(|| one_of(quoted(&wrong.message).skip(1)))
+}
+
+/// Puts a string at `key`, where the tables around it are there.
+fn put(table: &mut toml::Table, key: &str, text: &str) {
+    match key.split_once('.') {
+        None => {
+            table.insert(key.to_owned(), text.into());
+        }
+        Some((around, below)) => {
+            if let Some(toml::Value::Table(inner)) = table.get_mut(around) {
+                put(inner, below, text);
+            }
+        }
+    }
+}
+
+/// Serde's message in terms of keys: an unknown one with the nearest known, a missing one by its full name, and all names where
+/// one of a few is to stand.
+fn explain(
+    Wrong { key, message }: &Wrong,
+    document: &Document<'_>,
+    choices: impl Fn(&str) -> Option<String>,
+) -> ConfigError {
     let below = |name: &str| if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") };
     let own = |name: &str| if last(key) == name { key.to_owned() } else { below(name) };
-    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     if let Some((_, lists)) = message.split_once("unexpected keys in table: ")
         && let Some((unknown, known)) = lists.split_once(", available keys: ")
     {
         let name = unknown.split(", ").next().unwrap_or(unknown);
-        return ConfigError::new(own(name), unknown_name("key", name, known.split(", ")));
+        return ConfigError::new(own(name), unknown_key(name, known.split(", ")));
     }
     if let Some((found, expected)) = mismatch(message) {
         return ConfigError::new(key, format!("expected {expected}, found {found}"));
     }
-    match quoted.as_slice() {
+    match quoted(message).collect::<Vec<_>>().as_slice() {
         [name] if message.starts_with("missing field") => {
-            ConfigError::new(below(name), "the key is missing")
+            let missing = below(name);
+            let problem = with_choices("the key is missing", choices(&missing));
+            ConfigError::new(missing, problem)
         }
         [name, known @ ..] if message.starts_with("unknown field") => {
-            ConfigError::new(own(name), unknown_name("key", name, known.iter().copied()))
+            ConfigError::new(own(name), unknown_key(name, known.iter().copied()))
         }
         [name, known @ ..] if message.starts_with("unknown variant") => {
-            ConfigError::new(key, unknown_name("name", name, known.iter().copied()))
+            let names = one_of(known.iter().copied());
+            ConfigError::new(key, format!("unknown name `{name}`; {names}"))
         }
         _ if message.starts_with("wanted exactly 1 element") => {
-            // The span of "more than 1" is the first kind's, of "found 0" the table's around them.
-            let around = key.rsplit_once('.').filter(|_| message.contains("more than"));
-            let key = around.map_or(key, |(table, _)| table);
-            ConfigError::new(key, "exactly one kind must be given here")
+            let problem = "exactly one kind must be given here";
+            if !message.contains("more than") {
+                return ConfigError::new(key, with_choices(problem, choices(key)));
+            }
+            // The span is the first kind's, and not that of the table around them.
+            let key = key.rsplit_once('.').map_or(key.as_str(), |(around, _)| around);
+            let given = document.below(key).join(" and ");
+            ConfigError::new(key, format!("{problem}, and there are {given}"))
         }
-        _ => ConfigError::new(if key.is_empty() { "configuration" } else { key }, message),
+        _ => ConfigError::new(if key.is_empty() { "configuration" } else { key.as_str() }, message),
     }
 }
 
@@ -144,10 +203,26 @@ fn last(key: &str) -> &str {
     key.rsplit('.').next().unwrap_or(key)
 }
 
-fn unknown_name<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> String {
+/// What stands between backticks.
+fn quoted(message: &str) -> impl Iterator<Item = &str> {
+    message.split('`').skip(1).step_by(2)
+}
+
+fn one_of<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    format!("one of {}", names.collect::<Vec<_>>().join(", "))
+}
+
+fn with_choices(problem: &str, choices: Option<String>) -> String {
+    match choices {
+        Some(names) => format!("{problem}; {names}"),
+        None => problem.to_owned(),
+    }
+}
+
+fn unknown_key<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
     match nearest(name, known) {
-        Some(nearest) => format!("unknown {what} `{name}`; the nearest known one is `{nearest}`"),
-        None => format!("unknown {what} `{name}`"),
+        Some(nearest) => format!("unknown key `{name}`; the nearest known one is `{nearest}`"),
+        None => format!("unknown key `{name}`"),
     }
 }
 

@@ -60,7 +60,7 @@ fn an_override_that_is_wrong_is_named_with_the_key_and_the_nearest_known_one() {
         ),
         (
             "learner.mamll.inner_rate=1",
-            "learner.mamll: unknown name `mamll`; the nearest known one is `maml`",
+            "learner.mamll: unknown name `mamll`; one of maml, imaml, meta_sgd, meta_curvature, reptile, prototypical, matching, siamese, relation, learned_optimizer",
         ),
         (
             "traning.meta_steps=3",
@@ -81,11 +81,26 @@ fn an_override_that_is_wrong_is_named_with_the_key_and_the_nearest_known_one() {
         ("training.meta_steps=0", "training.meta_steps: must be from 1 to 1000000000000, and is 0"),
         ("name=3", "name: expected a string, found integer `3`"),
         ("network=mlp", "network.mlp.hidden: the key is missing"),
-        ("network.mlp.hidden=[64]", "network.mlp.activation: the key is missing"),
-        ("network={}", "network: exactly one kind must be given here"),
+        (
+            "network.mlp.hidden=[64]",
+            "network.mlp.activation: the key is missing; one of relu, tanh, sigmoid",
+        ),
+        ("network={}", "network: exactly one kind must be given here; one of conv4, mlp, linear"),
         (
             "network.conv4.downsample=pool",
-            "network.conv4.downsample: unknown name `pool`; the nearest known one is `max_pool`",
+            "network.conv4.downsample: unknown name `pool`; one of stride, max_pool, max_pool_twice",
+        ),
+        (
+            "learner=reptile",
+            "learner.reptile.inner_optimizer: the key is missing; one of sgd, adam",
+        ),
+        (
+            "data.omniglot.path=there",
+            "data.omniglot.split: the key is missing; one of lake, vinyals, random, small1, small2",
+        ),
+        (
+            "meta_optimizer.schedule=none",
+            "meta_optimizer.schedule.none: unknown name `none`; one of constant, linear, cosine, step",
         ),
         (
             "meta_optimizer.schedule.linear.two=1",
@@ -151,13 +166,23 @@ meta_batch = 4
         (
             "glyphs",
             "glyph",
-            "run.toml:2: data.glyph: unknown name `glyph`; the nearest known one is `glyphs`",
+            "run.toml:2: data.glyph: unknown name `glyph`; one of glyphs, omniglot, folder, idx, sinusoid, quadratics",
         ),
         ("name = \"test\"\n", "", "run.toml: name: the key is missing"),
         (
+            "rule = \"adam\"\n",
+            "",
+            "run.toml:14: meta_optimizer.rule: the key is missing; one of sgd, adam, adam_w",
+        ),
+        (
+            "[learner.maml]\ninner_rate = 0.4\ninner_steps = 1\nevaluation_steps = 1\n",
+            "",
+            "run.toml: learner: the key is missing; one of maml, imaml, meta_sgd, meta_curvature, reptile, prototypical, matching, siamese, relation, learned_optimizer",
+        ),
+        (
             "[learner.maml]",
             "[learner.meta_sgd]\ninner_steps = 1\nevaluation_steps = 1\n[learner.maml]",
-            "run.toml:10: learner: exactly one kind must be given here",
+            "run.toml:10: learner: exactly one kind must be given here, and there are maml and meta_sgd",
         ),
     ] {
         assert!(text.contains(from), "{from}");
