@@ -36,6 +36,11 @@ impl Configuration {
         config.validate().with_context(|| format!("configuration {}", self.config))?;
         Ok(config)
     }
+
+    /// The comment that it begins with, where it has one.
+    pub(crate) fn comment(&self) -> anyhow::Result<String> {
+        Ok(lyceum_common::config::comment(&self.config)?)
+    }
 }
 
 /// Where runs' folders and prepared data go.

@@ -252,6 +252,9 @@ fn a_printed_configuration_is_the_one_that_was_asked_for() {
     assert_eq!(printed(folder, &["config", "mine.toml"]), mine);
     let back = [&["config", "mine.toml"][..], &sets(&["seed=0"])[..]].concat();
     assert_eq!(printed(folder, &back), printed(folder, &["config"]), "the default is the preset");
+    let maml = printed(folder, &["config", "omniglot-maml-5w1s"]);
+    assert!(maml.starts_with("# Omniglot 5-way 1-shot, MAML with convolutions: "), "{maml}");
+    assert!(maml.contains("\n# Departs in: ") && maml.contains("\n\nname = "), "{maml}");
 }
 
 #[test]
@@ -261,9 +264,11 @@ fn presets_are_listed_with_what_each_is() {
     let list = printed(folder, &["config", "--list"]);
     assert_eq!(list.lines().count(), presets::names().count(), "{list}");
     for (line, preset) in list.lines().zip(presets::names()) {
-        let (name, summary) = line.split_once(' ').unwrap();
-        let expected = presets::summary(preset).unwrap();
-        assert_eq!((name, summary.trim_start()), (preset, expected.as_str()));
+        let (name, said) = line.split_once(' ').unwrap();
+        let said = said.trim_start().trim_end_matches('…');
+        let expected = presets::headline(preset).unwrap();
+        assert!(name == preset && !said.is_empty() && expected.starts_with(said), "{line}");
+        assert!(line.chars().count() <= 100, "{line}");
     }
     refused(folder, &["config", "--list", "glyphs-maml"], &["--list", "CONFIG"]);
 }

@@ -114,6 +114,15 @@ pub fn load_data(name_or_path: &str) -> Result<DataConfig, LoadError> {
     Ok(data)
 }
 
+/// The comment that a file, or the preset of this name, begins with: its lines as they stand there, none where it begins
+/// otherwise.
+///
+/// # Errors
+/// Where there is no such file or preset.
+pub fn comment(name_or_path: &str) -> Result<String, LoadError> {
+    Ok(Source::find(name_or_path, Path::new(""))?.comment())
+}
+
 fn read(sources: &[Source<'_>], overrides: &[String]) -> Result<RunConfig, LoadError> {
     let layers = Layers::parse(sources)?;
     let overrides = overrides

@@ -20,7 +20,7 @@ pub use data::{
 pub use distortion::DistortionConfig;
 pub use farm::FarmConfig;
 pub use learner::*;
-pub use load::{LoadError, load, load_data, parse};
+pub use load::{LoadError, comment, load, load_data, parse};
 pub use meta_optimizer::{AdamConfig, MetaOptimizerConfig, Rule, Schedule};
 pub use network::{
     Activation, Conv4Config, Downsample, Features, LinearConfig, MlpConfig, NetworkConfig,

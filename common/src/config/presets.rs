@@ -86,3 +86,35 @@ pub fn summary(name: &str) -> Option<String> {
     let lines = get(name)?.lines().map_while(|line| line.strip_prefix("# "));
     Some(lines.collect::<Vec<_>>().join(" "))
 }
+
+/// What the preset of this name is, in a sentence: the first one of its comment.
+#[must_use]
+pub fn headline(name: &str) -> Option<String> {
+    summary(name).map(|summary| first_sentence(&summary).to_owned())
+}
+
+/// All up to the first full stop that another sentence follows: "et al. 2017" goes on.
+fn first_sentence(text: &str) -> &str {
+    let begins = |character: char| character.is_uppercase() || character == '`';
+    let ends = |at: &usize| text[at + 2..].starts_with(begins);
+    let end = text.match_indices(". ").map(|(at, _)| at).find(ends);
+    end.map_or(text, |at| &text[..=at])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_headline_is_one_sentence() {
+        let nothing = "The default: 5-way 1-shot over the embedded set of procedurally drawn characters; nothing to download.";
+        assert_eq!(headline("glyphs-maml").as_deref(), Some(nothing));
+        let published = "Omniglot 5-way 1-shot, MAML with convolutions: Finn et al. 2017, table 1 (98.7 ± 0.4 %).";
+        assert_eq!(headline("omniglot-maml-5w1s").as_deref(), Some(published));
+        assert_eq!(headline("none"), None);
+        for name in names() {
+            let headline = headline(name).unwrap();
+            assert!(headline.ends_with('.') && !headline.contains('\n'), "{name}: {headline}");
+        }
+    }
+}

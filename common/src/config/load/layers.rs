@@ -50,6 +50,12 @@ impl<'t> Source<'t> {
         }
     }
 
+    /// The lines of comment that it begins with.
+    pub(super) fn comment(&self) -> String {
+        let lines = self.text.lines().take_while(|line| line.starts_with('#'));
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
     /// This one and all that it builds on, each ahead of its base.
     pub(super) fn with_bases(self) -> Result<Vec<Self>, LoadError> {
         let mut sources = vec![self];
