@@ -27,12 +27,14 @@ pub(crate) struct Configuration {
 }
 
 impl Configuration {
-    /// The resolved configuration, checked.
+    /// The resolved configuration, checked. Its data lies at absolute paths.
     pub(crate) fn load(&self) -> anyhow::Result<RunConfig> {
         let mut config = lyceum_common::config::load(&self.config, &self.overrides)?;
         if let Some(folder) = &self.data {
             config.data.set_folder(folder.clone()).context("--data")?;
         }
+        // What is written into a run's folder is read from other folders too.
+        config.data.make_absolute().context("the current folder")?;
         config.validate().with_context(|| format!("configuration {}", self.config))?;
         Ok(config)
     }

@@ -2,25 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use lyceum_common::config::RunConfig;
+use lyceum_common::config::{DataConfig, RunConfig};
 use lyceum_common::ids::Digest;
 use serde_json::Value;
 
 use crate::checkpoint::Checkpoint;
 
-/// What may have changed: no bit of a run depends on it. What data is, and not where it lies, the pack's digest says.
-const MAY_DIFFER: [&str; 10] = [
-    "farm",
-    "published",
-    "training.checkpoint_every",
-    "training.report_every",
-    "data.omniglot.path",
-    "data.omniglot.split.vinyals.lists",
-    "data.folder.path",
-    "data.folder.lists",
-    "data.idx.images_path",
-    "data.idx.labels_path",
-];
+/// What may have changed, beside where data lies: no bit of a run depends on it. What data is, the pack's digest says.
+const MAY_DIFFER: [&str; 4] =
+    ["farm", "published", "training.checkpoint_every", "training.report_every"];
 
 /// How a run differs from the one that its last checkpoint is of.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -94,7 +84,7 @@ fn check_pack(trained: Option<Digest>, found: Option<Digest>) -> Result<(), Othe
 
 /// The first key, in or below `key`, of which two values differ, and may not.
 fn first_difference(key: &str, one: &Value, other: &Value) -> Option<String> {
-    if one == other || MAY_DIFFER.contains(&key) {
+    if one == other || MAY_DIFFER.contains(&key) || DataConfig::PLACES.contains(&key) {
         return None;
     }
     let (Value::Object(one), Value::Object(other)) = (one, other) else {

@@ -4,9 +4,6 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::ConfigError;
-use super::idx_folder::idx_files;
-
 /// A data set, or a distribution of functions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -61,11 +58,6 @@ impl Shape {
     }
 }
 
-/// The folder of Vinyals' lists beside the images.
-fn vinyals_lists(images: &Path) -> PathBuf {
-    images.join("splits").join("vinyals")
-}
-
 impl DataConfig {
     /// The shape of an example.
     #[must_use]
@@ -81,58 +73,6 @@ impl DataConfig {
             Self::Idx(idx) => image(idx.images.image_size, 1),
             Self::Sinusoid(_) => Shape::Vector { length: 1 },
             Self::Quadratics(quadratics) => Shape::Vector { length: quadratics.dimension },
-        }
-    }
-
-    /// Says where the data lies: Omniglot's folder (and its `splits/vinyals`, unless the lists were said to lie elsewhere), the
-    /// folder of class folders, or that of IDX files named as MNIST's are.
-    ///
-    /// # Errors
-    /// Where this kind of data is in no folder.
-    pub fn set_folder(&mut self, folder: PathBuf) -> Result<(), ConfigError> {
-        match self {
-            Self::Omniglot(omniglot) => {
-                let beside = vinyals_lists(&omniglot.path);
-                omniglot.path = folder;
-                if let OmniglotSplit::Vinyals { lists } = &mut omniglot.split
-                    && *lists == beside
-                {
-                    lists.clear();
-                }
-                self.fill_in_lists();
-                Ok(())
-            }
-            Self::Folder(config) => {
-                let before = std::mem::replace(&mut config.path, folder);
-                // Lists that lay in the folder are in it still.
-                if !is_nowhere(&before)
-                    && let Ok(below) = config.lists.strip_prefix(&before)
-                {
-                    config.lists = config.path.join(below);
-                }
-                Ok(())
-            }
-            Self::Glyphs(_) | Self::Sinusoid(_) | Self::Quadratics(_) => Err(ConfigError::new(
-                format!("data.{}", self.kind()),
-                "this data is made up, and lies in no folder",
-            )),
-            Self::Idx(idx) => {
-                let (images, labels) = idx_files(&folder)?;
-                (idx.images_path, idx.labels_path) = (images, labels);
-                Ok(())
-            }
-        }
-    }
-
-    /// The folder of Vinyals' lists where none is given: the one beside the images.
-    pub(super) fn fill_in_lists(&mut self) {
-        if let Self::Omniglot(OmniglotConfig {
-            path, split: OmniglotSplit::Vinyals { lists }, ..
-        }) = self
-            && lists.as_os_str().is_empty()
-            && !path.as_os_str().is_empty()
-        {
-            *lists = vinyals_lists(path);
         }
     }
 
@@ -290,7 +230,7 @@ pub struct FolderConfig {
 }
 
 /// Whether a path is left out.
-fn is_nowhere(path: &Path) -> bool {
+pub(super) fn is_nowhere(path: &Path) -> bool {
     path.as_os_str().is_empty()
 }
 

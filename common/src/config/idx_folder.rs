@@ -42,6 +42,35 @@ pub(super) fn idx_files(folder: &Path) -> Result<(PathBuf, PathBuf), ConfigError
     }
 }
 
+/// The files in a folder that are called as `images` and `labels` are, gzipped or not; none where these name nothing, or the
+/// folder has neither.
+pub(super) fn idx_files_named(
+    folder: &Path,
+    images: &Path,
+    labels: &Path,
+) -> Result<Option<(PathBuf, PathBuf)>, ConfigError> {
+    let (Some(images), Some(labels)) = (name_of(images), name_of(labels)) else { return Ok(None) };
+    let there = |name: &str| {
+        let bare = name.strip_suffix(".gz").unwrap_or(name);
+        let names = [name.to_owned(), bare.to_owned(), format!("{bare}.gz")];
+        names.into_iter().map(|name| folder.join(name)).find(|file| file.is_file())
+    };
+    let missing = |key: &str, name: &str, other: &str| {
+        let problem = format!("{} has {other}, and no {name}, gzipped or not", folder.display());
+        Err(ConfigError::new(format!("data.idx.{key}"), problem))
+    };
+    match (there(images), there(labels)) {
+        (Some(images), Some(labels)) => Ok(Some((images, labels))),
+        (None, None) => Ok(None),
+        (None, Some(_)) => missing("images_path", images, labels),
+        (Some(_), None) => missing("labels_path", labels, images),
+    }
+}
+
+fn name_of(file: &Path) -> Option<&str> {
+    file.file_name()?.to_str()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

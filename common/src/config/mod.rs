@@ -8,6 +8,7 @@ mod learner;
 mod load;
 mod meta_optimizer;
 mod network;
+mod places;
 pub mod presets;
 mod published;
 mod run;

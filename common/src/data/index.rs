@@ -14,7 +14,8 @@ use crate::whole_file;
 /// Changes whenever an importer makes other packs of the same files.
 const IMPORTERS: u32 = 2;
 
-/// What a pack is made from: the configuration of the data, and the path, size and time of change of every file.
+/// What a pack is made from: the configuration of the data, and the path, size and time of change of every file. Paths are
+/// absolute: from whatever folder data is prepared, it is the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Key(Digest);
 
@@ -24,6 +25,9 @@ impl Key {
     pub(super) fn of(config: &DataConfig, inputs: &[PathBuf]) -> Result<Self, DataError> {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&IMPORTERS.to_le_bytes());
+        let mut config = config.clone();
+        let io = |source| DataError::Io { path: PathBuf::from("."), source };
+        config.make_absolute().map_err(io)?;
         // `Debug` writes every field, with floats in full.
         hasher.update(format!("{config:?}").as_bytes());
         for path in inputs {

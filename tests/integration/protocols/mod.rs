@@ -7,5 +7,6 @@ mod export;
 mod lake;
 mod lists;
 mod made;
+mod places;
 mod replay;
 mod report;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use super::super::{ConfigError, presets};
+use super::super::{ConfigError, places, presets};
 use super::merge::{self, NOT_OF_BASES, Override};
 use super::place::Document;
 use super::{LoadError, nearest};
@@ -16,7 +16,7 @@ pub(super) struct Source<'t> {
     /// What errors call it.
     name: String,
     text: Cow<'t, str>,
-    /// Where a relative path of its base begins.
+    /// Where a relative path of its base begins, and one of its data.
     folder: PathBuf,
 }
 
@@ -64,7 +64,7 @@ impl<'t> Source<'t> {
         {
             if sources.len() == MOST {
                 let problem = format!("more than {MOST} build on one another: is there a circle?");
-                return Err(last.wrong_base(&last.document()?, problem));
+                return Err(last.wrong(&last.document()?, ConfigError::new("base", problem)));
             }
             sources.push(base);
         }
@@ -84,7 +84,7 @@ impl<'t> Source<'t> {
         let Some(value) = document.table().get("base") else { return Ok(None) };
         let Some(base) = value.as_str() else {
             let problem = format!("expected a string, found {} `{value}`", value.type_str());
-            return Err(self.wrong_base(&document, problem));
+            return Err(self.wrong(&document, ConfigError::new("base", problem)));
         };
         Source::find(base, &self.folder).map(Some).map_err(|error| {
             let problem = match error {
@@ -93,14 +93,21 @@ impl<'t> Source<'t> {
                 }
                 other => other.to_string(),
             };
-            self.wrong_base(&document, problem)
+            self.wrong(&document, ConfigError::new("base", problem))
         })
     }
 
-    fn wrong_base(&self, document: &Document<'_>, problem: String) -> LoadError {
-        let line = document.line_of("base").unwrap_or(1);
-        let error = ConfigError::new("base", problem);
+    fn wrong(&self, document: &Document<'_>, error: ConfigError) -> LoadError {
+        let line = document.line_of(&error.key).unwrap_or(1);
         LoadError::Key { place: format!("{}:{line}", self.name), error }
+    }
+
+    /// Its keys, with paths of data from where it lies.
+    fn layer(&self) -> Result<(&str, Document<'_>), LoadError> {
+        let mut document = self.document()?;
+        places::begin_at(&self.folder, document.table_mut())
+            .map_err(|error| self.wrong(&document, error))?;
+        Ok((self.name.as_str(), document))
     }
 }
 
@@ -109,8 +116,7 @@ pub(super) struct Layers<'s>(Vec<(&'s str, Document<'s>)>);
 
 impl<'s> Layers<'s> {
     pub(super) fn parse(sources: &'s [Source<'_>]) -> Result<Self, LoadError> {
-        let parse = |source: &'s Source<'_>| Ok((source.name.as_str(), source.document()?));
-        Ok(Self(sources.iter().map(parse).collect::<Result<_, LoadError>>()?))
+        Ok(Self(sources.iter().map(Source::layer).collect::<Result<_, LoadError>>()?))
     }
 
     /// The text of all of them in one, with `overrides` in place.

@@ -34,6 +34,11 @@ impl<'t> Document<'t> {
         &self.table
     }
 
+    /// The same, to be changed: only keys keep their places.
+    pub(super) fn table_mut(&mut self) -> &mut toml::Table {
+        &mut self.table
+    }
+
     /// The line of `key`, or of the nearest table around it that the document has.
     pub(super) fn line_of(&self, key: &str) -> Option<usize> {
         let mut table = self.root.get_ref();

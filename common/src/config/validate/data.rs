@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::{ConfigError, range, within};
+use crate::config::places::not_utf8;
 use crate::config::{
     DataConfig, EpisodeConfig, GlyphsConfig, ImageOptions, LearnerConfig, OmniglotSplit,
     QuadraticsConfig, SinusoidConfig, TrainingConfig,
@@ -18,8 +19,7 @@ impl DataConfig {
         }
         for (key, path) in self.paths() {
             if path.to_str().is_none() {
-                let problem = format!("{} is not UTF-8, as a configuration is", path.display());
-                return Err(ConfigError::new(format!("data.{kind}.{key}"), problem));
+                return Err(not_utf8(format!("data.{kind}.{key}"), path));
             }
         }
         match self {
