@@ -87,12 +87,22 @@ impl Cache {
 
 /// The folder of a run: a path, or a name below `runs`.
 pub(crate) fn open_run(runs: &Path, run: &Path) -> anyhow::Result<(RunFolder, RunConfig)> {
-    let path = if run.is_dir() { run.to_owned() } else { runs.join(run) };
-    anyhow::ensure!(path.is_dir(), "no run {} here, nor below {}", run.display(), runs.display());
-    let folder = RunFolder::open(path)?;
-    let file = folder.path().join("config.toml");
-    let config =
-        RunConfig::from_toml(folder.config()).with_context(|| file.display().to_string())?;
-    config.validate().with_context(|| file.display().to_string())?;
+    let folder = RunFolder::open(run_path(runs, run)?)?;
+    let file = folder.path().join("config.toml").display().to_string();
+    let config = lyceum_common::config::parse(&file, folder.config(), &[])?;
     Ok((folder, config))
+}
+
+/// Where a run is: a folder of this name that is another's hides none below `runs`.
+fn run_path(runs: &Path, run: &Path) -> anyhow::Result<PathBuf> {
+    let is_run = |path: &PathBuf| path.join("config.toml").is_file();
+    let found = [run.to_owned(), runs.join(run)].into_iter().find(is_run);
+    found.with_context(|| {
+        let (run, below, is_folder) = (run.display(), runs.display(), run.is_dir());
+        if is_folder {
+            format!("{run} is not a run's folder, and there is none of that name below {below}")
+        } else {
+            format!("no run {run} here, nor below {below}")
+        }
+    })
 }

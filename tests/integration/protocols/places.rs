@@ -1,6 +1,6 @@
 //! Where runs and their data lie, and from which folder they are found.
 
-use super::made::{idx, train};
+use super::made::{glyphs, idx, train};
 use crate::command::{object, printed, refused};
 
 /// Six classes of digits, in a file of a folder of its own.
@@ -60,4 +60,27 @@ fn a_run_finds_its_data_from_any_folder() {
     assert_eq!(digest(&here), digest(&there));
     let renamed = ["data", "sets/mine.toml", "--set", "data.idx.labels_path=x", "--data", "digits"];
     refused(folder, &renamed, &["--data", "data.idx.labels_path", "images.idx", "no x"]);
+}
+
+#[test]
+fn a_folder_of_the_same_name_hides_no_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    train(folder, &[], &glyphs("name=mine", "learner.prototypical={}", "episode.ways=4"));
+    std::fs::create_dir(folder.join("mine")).unwrap();
+    let evaluate = ["evaluate", "mine", "--episodes", "3"];
+    assert_eq!(object(folder, &evaluate)["run"], "runs/mine");
+    let none = "is not a run's folder, and there is none of that name below runs";
+    for (arguments, place) in [
+        (&["report", "runs"][..], "runs"),
+        (&["train", "--resume", "runs/mine/checkpoints"], "runs/mine/checkpoints"),
+    ] {
+        refused(folder, arguments, &[&format!("error: {place} {none}")]);
+    }
+    refused(folder, &["evaluate", "yours"], &["no run yours here, nor below runs"]);
+
+    let config = folder.join("runs/mine/config.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, format!("bogus = 3\n{text}")).unwrap();
+    refused(folder, &evaluate, &["error: runs/mine/config.toml:1: bogus: unknown key"]);
 }
