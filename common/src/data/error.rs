@@ -1,7 +1,7 @@
 //! What can be wrong with a data set. Each error names the file, and the entry or line in it.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use image::ImageError;
 use zip::result::ZipError;
@@ -20,11 +20,26 @@ pub enum DataError {
         /// What it said.
         source: io::Error,
     },
+    /// Nothing is where the configuration says that the data set lies.
+    #[error("{key}: {expected} is expected: {}: {source}", path.display())]
+    Absent {
+        /// The key that says so, and the option, where there is one.
+        key: &'static str,
+        /// What is to be there.
+        expected: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the file system says.
+        source: io::Error,
+    },
     /// A pack cannot be written or opened.
     #[error(transparent)]
     Pack(#[from] PackError),
-    /// A part of the data set is not where it should be.
-    #[error("{}: holds neither {set}.zip nor a folder {set}, nor does a folder python in it", folder.display())]
+    /// A part of Omniglot is not where it should be.
+    #[error(
+        "data.omniglot.path (--data DIR): {} holds neither {set}.zip nor a folder {set}, nor does a folder python in it",
+        folder.display()
+    )]
     Missing {
         /// The folder that was looked in.
         folder: PathBuf,
@@ -73,6 +88,15 @@ pub enum DataError {
         /// Its folder.
         path: PathBuf,
     },
+    /// A folder has neither classes nor a split of any kind.
+    #[error(
+        "data.folder.path (--data DIR): {} holds no images in a form that is known: class folders with PNG or JPEG files in them; folders train, val and test of such; or lists, train.csv, val.csv and test.csv, or .txt",
+        folder.display()
+    )]
+    NoKnownForm {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// A split has no classes where it should have some.
     #[error("{data}: no class is in the {split} split")]
     EmptySplit {
@@ -102,7 +126,7 @@ pub enum DataError {
         problem: String,
     },
     /// There are no lists where they were said to be.
-    #[error("{}: neither train.csv nor train.txt is in it", folder.display())]
+    #[error("data.folder.lists: {}: neither train.csv nor train.txt is in it", folder.display())]
     NoLists {
         /// The folder.
         folder: PathBuf,
@@ -173,4 +197,15 @@ pub enum DataError {
         /// How many.
         labels: usize,
     },
+}
+
+impl DataError {
+    /// The error of what `key` says that lies at `path`, and that is not there.
+    pub(super) fn absent(
+        key: &'static str,
+        expected: &'static str,
+        path: &Path,
+    ) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Absent { key, expected, path: path.to_owned(), source }
+    }
 }

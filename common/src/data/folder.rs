@@ -1,5 +1,6 @@
 //! Any folder of class folders of PNG or JPEG images, and folders of images that lists divide into classes.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::folder_lists::FolderLists;
@@ -12,6 +13,9 @@ use crate::pack::Pack;
 
 /// The files that the set is made of.
 pub(super) fn inputs(config: &FolderConfig) -> Result<Vec<PathBuf>, DataError> {
+    let (key, path) = ("data.folder.path (--data DIR)", &*config.path);
+    let expected = "a folder of class folders, of train, val and test, or with lists,";
+    fs::read_dir(path).map_err(DataError::absent(key, expected, path))?;
     let Some(lists) = FolderLists::of(config)? else {
         return Tree::Folder(config.path.clone()).inputs();
     };
@@ -51,7 +55,10 @@ fn classes(config: &FolderConfig) -> Result<Vec<(Split, String, Vec<PathBuf>)>, 
         }
         return Ok(classes);
     }
-    let classes = class_files(&config.path, 1)?;
+    let classes = class_files(&config.path, 1).map_err(|error| match error {
+        DataError::NoClasses { path: folder } => DataError::NoKnownForm { folder },
+        other => other,
+    })?;
     let (train, validation) = split::sizes(classes.len(), config.held_out);
     let splits = split::at_random(classes.len(), train, validation, config.split_seed);
     let split = splits.into_iter().zip(classes);

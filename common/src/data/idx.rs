@@ -18,8 +18,15 @@ const BYTES: u8 = 0x08;
 const INTEGERS: u8 = 0x0c;
 
 /// The files that the set is made of.
-pub(super) fn inputs(config: &IdxConfig) -> Vec<PathBuf> {
-    vec![config.images_path.clone(), config.labels_path.clone()]
+pub(super) fn inputs(config: &IdxConfig) -> Result<Vec<PathBuf>, DataError> {
+    let (images, labels) = (&config.images_path, &config.labels_path);
+    for (key, expected, path) in [
+        ("data.idx.images_path (--data DIR)", "an IDX file of images", images),
+        ("data.idx.labels_path (--data DIR)", "an IDX file of labels", labels),
+    ] {
+        path.metadata().map_err(DataError::absent(key, expected, path))?;
+    }
+    Ok(vec![images.clone(), labels.clone()])
 }
 
 /// Reads the set: a class is a label, and classes are in the order of their labels.

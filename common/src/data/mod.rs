@@ -57,7 +57,7 @@ fn inputs(config: &DataConfig) -> Result<Option<Vec<PathBuf>>, DataError> {
         DataConfig::Glyphs(_) => Vec::new(),
         DataConfig::Omniglot(omniglot) => omniglot::inputs(omniglot)?,
         DataConfig::Folder(folder) => folder::inputs(folder)?,
-        DataConfig::Idx(idx) => idx::inputs(idx),
+        DataConfig::Idx(idx) => idx::inputs(idx)?,
         DataConfig::Sinusoid(_) | DataConfig::Quadratics(_) => return Ok(None),
     }))
 }

@@ -1,6 +1,7 @@
 //! Omniglot (Lake, Salakhutdinov and Tenenbaum 2015): handwritten characters of 50 alphabets, 20 drawers each. Ink is 255.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::picture::Picture;
@@ -38,12 +39,20 @@ fn find(folder: &Path, set: &str) -> Result<Tree, DataError> {
 
 /// The files that the set is made of.
 pub(super) fn inputs(config: &OmniglotConfig) -> Result<Vec<PathBuf>, DataError> {
+    let (key, path) = ("data.omniglot.path (--data DIR)", &*config.path);
+    let expected = "a folder with images_background and images_evaluation, as zips or folders,";
+    fs::read_dir(path).map_err(DataError::absent(key, expected, path))?;
     let mut inputs = Vec::new();
     for set in sets(&config.split) {
         inputs.extend(find(&config.path, set)?.inputs()?);
     }
     if let OmniglotSplit::Vinyals { lists } = &config.split {
-        inputs.extend(omniglot_lists::files(lists).map(|(_, list)| list));
+        let key = "data.omniglot.split.vinyals.lists";
+        let expected = "a folder with train.txt, val.txt and test.txt (or another split, as in `--set data.omniglot.split.lake.validation_alphabets=5`)";
+        for (_, list) in omniglot_lists::files(lists) {
+            list.metadata().map_err(DataError::absent(key, expected, &list))?;
+            inputs.push(list);
+        }
     }
     Ok(inputs)
 }

@@ -67,5 +67,8 @@ fn where_nothing_can_be_prepared_it_is_said() {
         assert_eq!(said, format!("data.{kind} is made up on the way: nothing is to be prepared"));
     }
     refused(folder, &["data", "omniglot-maml-5w1s"], &["data.omniglot.path", "--data"]);
-    refused(folder, &["data", "omniglot-maml-5w1s", "--data", "nowhere"], &["nowhere"]);
+    let expected = ["data.omniglot.path", "--data", "images_background", "nowhere: "];
+    refused(folder, &["data", "omniglot-maml-5w1s", "--data", "nowhere"], &expected);
+    let folder_key = ["data", "glyphs-maml", "--set", "data.folder.path=nope"];
+    refused(folder, &folder_key, &["data.folder.path", "--data", "class folders", "nope: "]);
 }

@@ -42,6 +42,39 @@ fn a_missing_zip_is_named() {
 }
 
 #[test]
+fn a_place_where_nothing_is_has_its_key_and_what_is_to_be_there() {
+    let data = tempfile::tempdir().unwrap();
+    let nope = data.path().join("nope");
+    let nothing = |config: &DataConfig, expected: &[&str]| {
+        let error = refused(config, "nope");
+        assert!(matches!(error, DataError::Absent { .. }), "{error}");
+        let error = error.to_string();
+        assert!(expected.iter().all(|words| error.contains(words)), "{error}: {expected:?}");
+    };
+    let key = "data.omniglot.path (--data DIR): ";
+    nothing(&omniglot(&nope, LAKE), &[key, "images_background and images_evaluation"]);
+    small_omniglot(data.path());
+    let split = OmniglotSplit::Vinyals { lists: nope.clone() };
+    let key = "data.omniglot.split.vinyals.lists: ";
+    nothing(&omniglot(data.path(), split), &[key, "train.txt, val.txt and test.txt", "split.lake"]);
+    let images = ImageOptions::default();
+    let folder = FolderConfig {
+        path: nope.clone(),
+        lists: "".into(),
+        colour: false,
+        invert: false,
+        held_out: [0.1, 0.2],
+        split_seed: 0,
+        images: images.clone(),
+    };
+    nothing(&DataConfig::Folder(folder), &["data.folder.path (--data DIR): ", "class folders"]);
+    let (images_path, labels_path) = (data.path().join("images"), nope);
+    write(&images_path, b"there");
+    let idx = IdxConfig { images_path, labels_path, held_out: [0.1, 0.2], split_seed: 0, images };
+    nothing(&DataConfig::Idx(idx), &["data.idx.labels_path (--data DIR): ", "IDX file of labels"]);
+}
+
+#[test]
 fn no_truncation_of_a_zip_goes_unnoticed() {
     let data = tempfile::tempdir().unwrap();
     small_omniglot(data.path());
@@ -142,7 +175,11 @@ fn folders_without_classes_or_images_are_refused() {
         split_seed: 0,
         images,
     });
-    assert!(matches!(refused(&config, "no class"), DataError::NoClasses { .. }));
+    let unknown = refused(&config, "data.folder.path (--data DIR): ");
+    assert!(matches!(unknown, DataError::NoKnownForm { .. }));
+    for form in ["class folders", "train, val and test", "train.csv", ".txt"] {
+        assert!(unknown.to_string().contains(form), "{unknown}");
+    }
     fs::create_dir(data.path().join("empty")).unwrap();
     assert!(matches!(refused(&config, "empty"), DataError::NoImages { .. }));
     write(&data.path().join("train/a/1.png"), &png(8, 0));
@@ -164,7 +201,8 @@ fn lists_of_a_folder_are_checked_line_by_line() {
         split_seed: 0,
         images: ImageOptions::default(),
     });
-    assert!(matches!(refused(&config, "neither train.csv"), DataError::NoLists { .. }));
+    let none = refused(&config, "data.folder.lists: ");
+    assert!(matches!(none, DataError::NoLists { .. }), "{none}");
     let with = |name: &str, text: &str, culprit: &str| {
         write(&lists.path().join(name), text.as_bytes());
         refused(&config, culprit)
