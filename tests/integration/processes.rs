@@ -138,6 +138,8 @@ fn bad_input_is_refused_by_its_name() {
     );
     refused(folder, &["train", "--set", "episode.ways=5000"], &["5000"]);
     refused(folder, &["train", "--set", "episode.evaluation_queries=60"], &["61", "20"]);
+    let shots = "error: --set episode.shots=18: episode.shots: 18 shots (episode.shots) + 15 queries (episode.evaluation_queries)";
+    refused(folder, &["train", "--set", "episode.shots=18"], &[shots]);
     refused(folder, &["train", "no-such-preset"], &["no-such-preset"]);
     refused(folder, &["train", "omniglot-maml-5w1s", "--data", "nowhere"], &["nowhere"]);
     refused(folder, &["train", "omniglot-maml-5w1s"], &["data.omniglot.path", "--data"]);

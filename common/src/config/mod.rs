@@ -37,11 +37,19 @@ pub struct ConfigError {
     pub key: String,
     /// What is wrong, as a lowercase fragment.
     pub problem: String,
+    /// Other keys that would mend it as well: one of these is at fault where it was changed, and `key` was not.
+    pub others: Vec<&'static str>,
 }
 
 impl ConfigError {
     /// An error of this key.
     pub fn new(key: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self { key: key.into(), problem: problem.into() }
+        Self { key: key.into(), problem: problem.into(), others: Vec::new() }
+    }
+
+    /// The same, of these keys as well.
+    #[must_use]
+    pub(crate) fn or_of(self, others: &[&'static str]) -> Self {
+        Self { others: others.to_vec(), ..self }
     }
 }

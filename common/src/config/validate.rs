@@ -267,7 +267,9 @@ mod tests {
                 "episode.evaluation_ways",
             ),
             (&["episode.ways=101"], "episode.ways"),
-            (&["episode.shots=6"], "data.glyphs.images_per_class"),
+            (&["episode.shots=6"], "episode.shots"),
+            (&["episode.evaluation_queries=20"], "episode.evaluation_queries"),
+            (&["data.glyphs.images_per_class=9"], "data.glyphs.images_per_class"),
             (&["data.glyphs.images.image_size=0"], "data.glyphs.images.image_size"),
             (&["data.glyphs.images.image_size=1025"], "data.glyphs.images.image_size"),
             (

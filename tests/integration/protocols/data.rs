@@ -4,7 +4,7 @@ use std::path::Path;
 
 use lyceum_common::ids::Digest;
 
-use super::made::{idx, train};
+use super::made::{idx, picture, save, train};
 use crate::command::{printed, refused};
 
 /// What `about` says in the row `name`.
@@ -71,4 +71,19 @@ fn where_nothing_can_be_prepared_it_is_said() {
     refused(folder, &["data", "omniglot-maml-5w1s", "--data", "nowhere"], &expected);
     let folder_key = ["data", "glyphs-maml", "--set", "data.folder.path=nope"];
     refused(folder, &folder_key, &["data.folder.path", "--data", "class folders", "nope: "]);
+}
+
+#[test]
+fn too_few_classes_are_told_with_what_divides_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    for class in 0..10 {
+        for image in 0..4 {
+            save(&picture(class), &folder.join(format!("images/class{class}/{image}.png")));
+        }
+    }
+    let few =
+        "episode.evaluation_ways (else episode.ways): 5, and the validation split has 1 classes; ";
+    let train = ["train", "--set", "data.folder.path=images"];
+    refused(folder, &train, &[few, "`lyceum data`", "data.folder.held_out"]);
 }

@@ -1,6 +1,6 @@
 //! What can stand between a data set and an episode.
 
-use lyceum_common::config::Shape;
+use lyceum_common::config::{DataConfig, Shape};
 use lyceum_common::ids::Split;
 
 use super::EpisodeSize;
@@ -59,6 +59,14 @@ pub enum EpisodeError {
         ways: usize,
         /// Classes that there are, each of a character's rotations counted.
         classes: usize,
+    },
+    /// More ways than classes, where a run is to begin and may be given more.
+    #[error("{error}; `lyceum data` says how many each split has, and {divided}")]
+    Divided {
+        /// More ways than classes.
+        error: Box<Self>,
+        /// What divides the classes.
+        divided: &'static str,
     },
     /// More ways than classes of any group.
     #[error(
@@ -120,4 +128,41 @@ pub enum EpisodeError {
         /// The list's size.
         size: EpisodeSize,
     },
+}
+
+impl EpisodeError {
+    /// The same, with what divides the classes of `data` where a split has too few.
+    #[must_use]
+    pub(super) fn divided(self, data: &DataConfig) -> Self {
+        if !matches!(self, Self::TooFewClasses { .. }) {
+            return self;
+        }
+        let divided = match data {
+            DataConfig::Folder(_) => {
+                "data.folder.held_out which shares validate and test, where the folder has no split of its own"
+            }
+            DataConfig::Idx(_) => "data.idx.held_out which shares validate and test",
+            DataConfig::Omniglot(_) => "data.omniglot.split divides them",
+            DataConfig::Glyphs(_) => "data.glyphs.classes how many are drawn",
+            DataConfig::Sinusoid(_) | DataConfig::Quadratics(_) => return self,
+        };
+        Self::Divided { error: Box::new(self), divided }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lyceum_common::config::load;
+
+    use super::*;
+
+    #[test]
+    fn too_few_classes_are_told_with_what_divides_them() {
+        let folder = load("glyphs-maml", &["data.folder.path=x".to_owned()]).unwrap().data;
+        let few = EpisodeError::TooFewClasses { split: Split::Validation, ways: 5, classes: 2 };
+        let error = few.divided(&folder).to_string();
+        let begins = "episode.evaluation_ways (else episode.ways): 5, and the validation split has 2 classes; `lyceum data` ";
+        assert!(error.starts_with(begins) && error.contains("data.folder.held_out"), "{error}");
+        assert_eq!(EpisodeError::NoPack.divided(&folder), EpisodeError::NoPack);
+    }
 }

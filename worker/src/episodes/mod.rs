@@ -201,12 +201,13 @@ pub fn few_shot(
 /// # Errors
 /// Where the pack is not that of the configuration, or cannot give such episodes.
 pub fn check(config: &RunConfig, pack: Option<Arc<Pack>>) -> Result<(), EpisodeError> {
-    match &config.learner {
+    let checked = match &config.learner {
         LearnerConfig::LearnedOptimizer(learner) => {
             optimizee_source(config, learner, pack, &used_splits(config)).map(drop)
         }
         _ => source(config, pack).map(drop),
-    }
+    };
+    checked.map_err(|error| error.divided(&config.data))
 }
 
 /// Whether the pack's examples are those that the configuration tells of.

@@ -127,12 +127,28 @@ impl<'s> Layers<'s> {
     /// Where an error comes from: the merged text's spans gave the key; the key gives the override or the line of the
     /// first file that has it.
     pub(super) fn blame(&self, overrides: &[Override], error: ConfigError) -> LoadError {
+        let error = self.narrowed(overrides, error);
         let has = |key: &str| self.0.iter().any(|(_, document)| document.has(key));
         let place = match merge::culprit(overrides, &error.key, has) {
             Some(set) => set.to_string(),
             None => self.place_of(&error.key),
         };
         LoadError::Key { place, error }
+    }
+
+    /// The same error, of that one of its keys which was changed last: by an override, or else in the uppermost file that has
+    /// one of them.
+    fn narrowed(&self, overrides: &[Override], error: ConfigError) -> ConfigError {
+        if error.others.is_empty() {
+            return error;
+        }
+        let keys = || std::iter::once(error.key.as_str()).chain(error.others.iter().copied());
+        let set = overrides.iter().rev().find_map(|set| keys().find(|key| set.touches(key)));
+        let written = || self.0.iter().find_map(|(_, file)| keys().find(|key| file.has(key)));
+        match set.or_else(written).map(str::to_owned) {
+            Some(key) => ConfigError { key, ..error },
+            None => error,
+        }
     }
 
     fn place_of(&self, key: &str) -> String {
@@ -261,6 +277,19 @@ mod tests {
             error(&["episode.ways=5", "episode.shots=0"]),
             "--set episode.shots=0: episode.shots: must be from 1 to 10000, and is 0"
         );
+    }
+
+    #[test]
+    fn of_several_keys_the_one_that_was_changed_is_at_fault() {
+        let text = "name = \"mine\"\nbase = \"glyphs-maml\"\n[episode]\nshots = 18\n";
+        let problem = "18 shots (episode.shots) + 15 queries (episode.evaluation_queries) are 33 images a class, and a class has 20 (data.glyphs.images_per_class)";
+        assert_eq!(built(text).unwrap_err(), format!("run.toml:4: episode.shots: {problem}"));
+        let sets = ["seed=1", "episode.shots=18", "seed=2"].map(str::to_owned);
+        let error = load("glyphs-maml", &sets).unwrap_err().to_string();
+        assert_eq!(error, format!("--set episode.shots=18: episode.shots: {problem}"));
+        let error = built_with(text, &["data.glyphs.images_per_class=30"]).unwrap_err();
+        let set = "--set data.glyphs.images_per_class=30: data.glyphs.images_per_class: 18 shots";
+        assert!(error.starts_with(set), "{error}");
     }
 
     #[test]

@@ -44,7 +44,7 @@ impl Override {
     }
 
     /// Whether this override set the key, something in it, or something around it.
-    fn touches(&self, key: &str) -> bool {
+    pub(super) fn touches(&self, key: &str) -> bool {
         let own = self.path.join(".");
         own == key || is_below(key, &own) || is_below(&own, key)
     }

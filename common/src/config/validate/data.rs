@@ -80,18 +80,37 @@ impl DataConfig {
                 return Err(ConfigError::new(key, problem));
             }
         }
-        let training_shots = learner.training_shots().unwrap_or(episode.shots);
-        let in_evaluation = episode.shots_in_evaluation() + episode.queries_in_evaluation();
-        let needed = (training_shots + episode.queries).max(in_evaluation);
-        if needed > glyphs.images_per_class {
-            let problem = format!(
-                "an episode takes {needed} images a class for shots and queries, and a class has {}",
-                glyphs.images_per_class
-            );
-            return Err(ConfigError::new("data.glyphs.images_per_class", problem));
+        let there = glyphs.images_per_class;
+        let [(shots_key, shots), (queries_key, queries)] = most_images(episode, learner);
+        let needed = shots + queries;
+        if needed <= there {
+            return Ok(());
         }
-        Ok(())
+        let key = "data.glyphs.images_per_class";
+        let problem = format!(
+            "{shots} shots ({shots_key}) + {queries} queries ({queries_key}) are {needed} images a class, and a class has {there} ({key})"
+        );
+        Err(ConfigError::new(key, problem).or_of(&[shots_key, queries_key]))
     }
+}
+
+/// A count, and the key that it is of.
+type Count = (&'static str, usize);
+
+/// Shots and queries of training episodes, or those of the others where they are more.
+fn most_images(episode: &EpisodeConfig, learner: &LearnerConfig) -> [Count; 2] {
+    let shots = ("episode.shots", episode.shots);
+    let queries = ("episode.queries", episode.queries);
+    // Reptile alone may train on other shots.
+    let own = learner.training_shots().map(|shots| ("learner.reptile.training_shots", shots));
+    let training = [own.unwrap_or(shots), queries];
+    let (own_shots, own_queries) = (episode.evaluation_shots, episode.evaluation_queries);
+    let evaluation = [
+        own_shots.map_or(shots, |shots| ("episode.evaluation_shots", shots)),
+        own_queries.map_or(queries, |queries| ("episode.evaluation_queries", queries)),
+    ];
+    let images = |[(_, shots), (_, queries)]: [Count; 2]| shots + queries;
+    if images(training) > images(evaluation) { training } else { evaluation }
 }
 
 impl ImageOptions {
