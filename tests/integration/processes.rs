@@ -203,6 +203,7 @@ fn a_damaged_checkpoint_costs_meta_steps_and_no_bit() {
     let errors = String::from_utf8_lossy(&resumed.stderr);
     let warning = errors.lines().find(|line| line.contains(&latest)).expect("a warning");
     assert!(warning.contains("step-000002.safetensors"), "{warning}");
+    assert!(!errors.contains('\u{1b}'), "colours are for terminals: {errors}");
     assert!(errors.contains("at meta-step 2 of 4\n"), "{errors}");
 }
 
