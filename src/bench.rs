@@ -21,6 +21,7 @@ use lyceum_worker::pool::Pool;
 use lyceum_worker::work::{BuildOptions, LstmWorkload, Work, build};
 use serde::Serialize;
 
+use crate::count::at_least_one;
 use crate::output::print;
 use step::StepMeasurement;
 use workload::{Task, Workload};
@@ -35,7 +36,7 @@ pub(crate) struct Bench {
     #[arg(value_name = "WORKLOAD")]
     workloads: Vec<String>,
     /// Compute threads.
-    #[arg(long, default_value = "1")]
+    #[arg(long, default_value = "1", value_parser = at_least_one)]
     threads: NonZeroUsize,
     /// Seconds for each workload, and for the machine's peak beside it.
     #[arg(long, default_value_t = 5.0)]

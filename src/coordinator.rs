@@ -26,7 +26,7 @@ pub(crate) struct Coordinator {
     #[arg(long, value_name = "ADDR", default_value_t = format!("127.0.0.1:{DEFAULT_PORT}"))]
     listen: String,
     /// Goes on with a run: its folder, or its name below --runs
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["config", "overrides", "data"])]
+    #[arg(long, value_name = "RUN")]
     resume: Option<PathBuf>,
     /// Ends with one JSON object on the last line of standard output
     #[arg(long)]
@@ -35,8 +35,9 @@ pub(crate) struct Coordinator {
 
 impl Coordinator {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
-        let shutdown = Shutdown::at_signal(STOPPING)?;
         let resume = self.resume.as_deref();
+        self.configuration.check_beside(resume, &self.places.runs)?;
+        let shutdown = Shutdown::at_signal(STOPPING)?;
         if let Some(run) = resume
             && block_in_place(|| print_if_over(&self.places, run, self.json))?
         {

@@ -6,16 +6,17 @@ use std::path::Path;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::count::at_least_one;
 use crate::worker::{Local, default_threads};
 
 /// How many workers this process has, and how many threads each.
 #[derive(Debug, clap::Args)]
 pub(crate) struct LocalWorkers {
     /// Local workers
-    #[arg(long, default_value = "1")]
+    #[arg(long, default_value = "1", value_parser = at_least_one)]
     workers: NonZeroUsize,
     /// Compute threads a worker; the machine's cores, shared among the workers, where absent
-    #[arg(long)]
+    #[arg(long, value_parser = at_least_one)]
     threads: Option<NonZeroUsize>,
 }
 

@@ -6,6 +6,7 @@ mod compare;
 mod comparison;
 mod config;
 mod coordinator;
+mod count;
 mod data;
 mod dial;
 mod episode_choice;

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use indicatif::{ProgressBar, ProgressFinish};
-use lyceum_common::config::RunConfig;
+use lyceum_common::config::{RunConfig, presets};
 use lyceum_common::pack::Pack;
 use lyceum_coordinator::run_folder::RunFolder;
 
@@ -15,9 +15,9 @@ const TURN: Duration = Duration::from_millis(100);
 /// Which configuration, and what is changed in it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Configuration {
-    /// A preset's name, or a TOML file
-    #[arg(value_name = "CONFIG", default_value = lyceum_common::config::presets::DEFAULT)]
-    config: String,
+    /// A preset's name, or a TOML file; glyphs-maml where absent
+    #[arg(value_name = "CONFIG")]
+    config: Option<String>,
     /// Overrides a key, as in `--set learner.maml.inner_rate=0.1`
     #[arg(long = "set", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
@@ -29,19 +29,41 @@ pub(crate) struct Configuration {
 impl Configuration {
     /// The resolved configuration, checked. Its data lies at absolute paths.
     pub(crate) fn load(&self) -> anyhow::Result<RunConfig> {
-        let mut config = lyceum_common::config::load(&self.config, &self.overrides)?;
+        let name = self.name();
+        let mut config = lyceum_common::config::load(name, &self.overrides)?;
         if let Some(folder) = &self.data {
             config.data.set_folder(folder.clone()).context("--data")?;
         }
         // What is written into a run's folder is read from other folders too.
         config.data.make_absolute().context("the current folder")?;
-        config.validate().with_context(|| format!("configuration {}", self.config))?;
+        config.validate().with_context(|| format!("configuration {name}"))?;
         Ok(config)
+    }
+
+    /// What was asked for: a preset, or a file.
+    fn name(&self) -> &str {
+        self.config.as_deref().unwrap_or(presets::DEFAULT)
+    }
+
+    /// Refuses what would change a run that is to go on.
+    pub(crate) fn check_beside(&self, resume: Option<&Path>, runs: &Path) -> anyhow::Result<()> {
+        let changes = [
+            ("a configuration", self.config.is_some()),
+            ("--set", !self.overrides.is_empty()),
+            ("--data", self.data.is_some()),
+        ];
+        let given = changes.iter().find(|(_, is_given)| *is_given);
+        let (Some(run), Some((given, _))) = (resume, given) else { return Ok(()) };
+        let file = run_path(runs, run)?.join("config.toml");
+        bail!(
+            "--resume goes on with what the run began with, and takes no {given}; what no bit depends on may be changed in {}: [farm], [[published]], training.report_every, training.checkpoint_every, and where its data lies",
+            file.display()
+        )
     }
 
     /// The comment that it begins with, where it has one.
     pub(crate) fn comment(&self) -> anyhow::Result<String> {
-        Ok(lyceum_common::config::comment(&self.config)?)
+        Ok(lyceum_common::config::comment(self.name())?)
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) struct Train {
     #[command(flatten)]
     workers: LocalWorkers,
     /// Goes on with a run: its folder, or its name below --runs
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["config", "overrides", "data"])]
+    #[arg(long, value_name = "RUN")]
     resume: Option<PathBuf>,
     /// Ends with one JSON object on the last line of standard output
     #[arg(long)]
@@ -34,6 +34,7 @@ pub(crate) struct Train {
 impl Train {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         let Self { configuration, places, workers, resume, json } = self;
+        configuration.check_beside(resume.as_deref(), &places.runs)?;
         let shutdown = Shutdown::at_signal(STOPPING)?;
         if let Some(run) = &resume
             && block_in_place(|| print_if_over(&places, run, json))?

@@ -146,6 +146,12 @@ fn bad_input_is_refused_by_its_name() {
     refused(folder, &["train", "--resume", "nothing"], &["nothing"]);
     refused(folder, &["worker", "--coordinator", "127.0.0.1:1", "--wait", "0.5"], &["127.0.0.1:1"]);
     refused(folder, &["bench", "maml-9q"], &["maml-9q", "maml-15q"]);
+    for command in [&["train", "--workers", "0"][..], &["train", "--threads", "0"]] {
+        refused(folder, command, &[command[1], "must be at least 1"]);
+    }
+    let worker = ["worker", "--coordinator", "127.0.0.1:1", "--threads", "0"];
+    refused(folder, &worker, &["--threads", "must be at least 1"]);
+    refused(folder, &["bench", "lstm", "--threads", "0"], &["--threads", "must be at least 1"]);
     refused(folder, &["bench", "lstm", "--seconds", "1e30"], &["--seconds"]);
     refused(folder, &["bench", "step-112k", "--profile"], &["--profile", "step"]);
     let half = ["--precision", "bfloat16"];

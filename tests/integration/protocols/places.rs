@@ -79,6 +79,19 @@ fn a_folder_of_the_same_name_hides_no_run() {
     }
     refused(folder, &["evaluate", "yours"], &["no run yours here, nor below runs"]);
 
+    for (command, changed) in [
+        ("train", &["--set", "seed=1"][..]),
+        ("coordinator", &["--data", "elsewhere"]),
+        ("train", &["sinusoid-maml"]),
+    ] {
+        let resume = [&[command, "--resume", "mine"][..], changed].concat();
+        let keys = ["[farm]", "training.report_every", "training.checkpoint_every"];
+        let given = if changed.len() == 1 { "a configuration" } else { changed[0] };
+        let problem = format!("takes no {given}; ");
+        let culprits = [&keys[..], &[problem.as_str(), "in runs/mine/config.toml: "]].concat();
+        refused(folder, &resume, &culprits);
+    }
+
     let config = folder.join("runs/mine/config.toml");
     let text = std::fs::read_to_string(&config).unwrap();
     std::fs::write(&config, format!("bogus = 3\n{text}")).unwrap();
