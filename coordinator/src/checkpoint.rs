@@ -45,6 +45,18 @@ pub enum CheckpointError {
         /// What is wrong.
         problem: String,
     },
+    /// The file is no model, or is damaged: the run can write it once more.
+    #[error(
+        "{}: not a whole model: {problem}; `lyceum train --resume {}` writes it anew from the run's last checkpoint",
+        path.display(),
+        path.parent().unwrap_or(path).display()
+    )]
+    DamagedModel {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
     /// Its tensors are not those of the run's network and learner.
     #[error("{path}: a checkpoint of another layout: {problem}")]
     OtherLayout {
@@ -228,6 +240,15 @@ pub fn write_model(
 /// # Errors
 /// Where the file cannot be read, is damaged, or is of another layout.
 pub fn read_model(path: &Path, layout: &Arc<Layout>) -> Result<MetaParameters, CheckpointError> {
+    read_parameters(path, layout).map_err(|error| match error {
+        CheckpointError::Damaged { path, problem } => {
+            CheckpointError::DamagedModel { path, problem }
+        }
+        other => other,
+    })
+}
+
+fn read_parameters(path: &Path, layout: &Arc<Layout>) -> Result<MetaParameters, CheckpointError> {
     let file = File::read(path)?;
     let tensors = file.tensors()?;
     tensors.parameters("", layout, file.parse("digest")?)

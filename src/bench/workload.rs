@@ -77,7 +77,8 @@ pub(super) fn named(names: &[&String]) -> anyhow::Result<Vec<Workload>> {
     }
     let known = |name: &&String| {
         let found = NAMES.into_iter().find(|known| known == *name).and_then(workload);
-        found.ok_or_else(|| anyhow::anyhow!("no workload `{name}`; there are {}", NAMES.join(", ")))
+        let all = || [&NAMES[..], &super::step::NAMES[..]].concat().join(", ");
+        found.ok_or_else(|| anyhow::anyhow!("no workload `{name}`; there are {}", all()))
     };
     names.iter().map(known).collect()
 }

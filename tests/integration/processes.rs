@@ -145,7 +145,8 @@ fn bad_input_is_refused_by_its_name() {
     refused(folder, &["train", "omniglot-maml-5w1s"], &["data.omniglot.path", "--data"]);
     refused(folder, &["train", "--resume", "nothing"], &["nothing"]);
     refused(folder, &["worker", "--coordinator", "127.0.0.1:1", "--wait", "0.5"], &["127.0.0.1:1"]);
-    refused(folder, &["bench", "maml-9q"], &["maml-9q", "maml-15q"]);
+    let workloads = ["maml-9q", "maml-15q", "step-112k", "sockets-10m-unix"];
+    refused(folder, &["bench", "maml-9q"], &workloads);
     for command in [&["train", "--workers", "0"][..], &["train", "--threads", "0"]] {
         refused(folder, command, &[command[1], "must be at least 1"]);
     }
@@ -211,6 +212,13 @@ fn a_damaged_checkpoint_costs_meta_steps_and_no_bit() {
     assert!(warning.contains("step-000002.safetensors"), "{warning}");
     assert!(!errors.contains('\u{1b}'), "colours are for terminals: {errors}");
     assert!(errors.contains("at meta-step 2 of 4\n"), "{errors}");
+
+    std::fs::write(folder.join("runs/glyphs-maml/model.safetensors"), "damaged").unwrap();
+    let evaluate = ["evaluate", "glyphs-maml", "--episodes", "3"];
+    let remedy = "`lyceum train --resume runs/glyphs-maml` writes it anew";
+    refused(folder, &evaluate, &["model.safetensors: not a whole model", remedy]);
+    printed(folder, &["train", "--resume", "runs/glyphs-maml"]);
+    printed(folder, &evaluate);
 }
 
 #[test]

@@ -153,6 +153,15 @@ fn parameters_alone_read_back() {
     assert_eq!(found.digest(), parameters.digest());
     let missing = read_model(&folder.path().join("none"), &layout("head.bias", 3)).unwrap_err();
     assert!(missing.to_string().contains("none"));
+    let mut bytes = fs::read(&path).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    for damaged in [&bytes[..], &bytes[..bytes.len() / 2], b"none"] {
+        fs::write(&path, damaged).unwrap();
+        let error = read_model(&path, &layout("head.bias", 3)).unwrap_err();
+        assert!(matches!(error, CheckpointError::DamagedModel { .. }), "{error}");
+        let remedy = format!("`lyceum train --resume {}` writes it anew", folder.path().display());
+        assert!(error.to_string().contains(&remedy), "{error}");
+    }
 }
 
 #[test]
