@@ -43,7 +43,7 @@ use clap::{Parser, Subcommand};
 ///
 /// `lyceum train` trains on this machine; `lyceum coordinator` and `lyceum worker` are its parts on a cluster.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, max_term_width = 120)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
