@@ -124,8 +124,8 @@ impl Canvas {
                 let [a, b] = [first, second].map(|value| scale.y(end(value)));
                 a + share * (b - a)
             };
-            let top = between(|value| value.mean + value.interval) as u32;
-            let bottom = between(|value| value.mean - value.interval) as u32;
+            let top = between(|value| value.mean + value.half_width().unwrap_or(0.0)) as u32;
+            let bottom = between(|value| value.mean - value.half_width().unwrap_or(0.0)) as u32;
             for y in top..=bottom {
                 self.shade(x, y, colour);
             }
@@ -199,7 +199,8 @@ mod tests {
         let path = folder.path().join("curves.png");
         let value = |mean: f64| Estimate { mean, interval: 0.2 };
         let good: Vec<_> = (0..50).map(|t| value(10.0 / f64::from(1 + t))).collect();
-        let bad = [value(f64::NAN), value(0.0), value(f64::INFINITY)];
+        let diverged = Estimate { mean: f64::INFINITY, interval: f64::NAN };
+        let bad = [value(f64::NAN), value(0.0), value(f64::INFINITY), diverged];
         let curves = [("good", &good[..]), ("bad", &bad), ("none", &[])]
             .map(|(name, values)| Curve { name: name.to_owned(), values });
         draw(&path, "title", ["x", "y"], &curves).unwrap();

@@ -13,7 +13,7 @@ pub(crate) struct Summary {
     pub(crate) digest: String,
     /// The mean share of query examples labelled right; absent in regression.
     pub(crate) accuracy: Option<f64>,
-    /// The half-width of the accuracy's 95 % interval; in regression the loss's.
+    /// The half-width of the accuracy's 95 % interval; in regression the loss's, which has none where an episode diverged.
     pub(crate) interval: Option<f64>,
     /// Test episodes.
     pub(crate) episodes: u64,
@@ -52,33 +52,34 @@ impl Summary {
         self.episodes = episodes;
         self.loss = Some(loss.mean);
         self.accuracy = accuracy.map(|accuracy| accuracy.mean);
-        self.interval = Some(accuracy.unwrap_or(loss).interval);
+        self.interval = accuracy.unwrap_or(loss).half_width();
         self
     }
 
     /// Prints it: with `json` as the last line of standard output, else as a table.
     pub(crate) fn print(&self, json: bool) -> anyhow::Result<()> {
-        print(&if json { serde_json::to_string(self)? } else { self.table() })
+        print(&if json { serde_json::to_string(self)? } else { table(&self.rows()) })
     }
 
-    fn table(&self) -> String {
-        let percent = |share: f64| 100.0 * share;
-        let interval = self.interval.unwrap_or(0.0);
+    /// The table's rows, a name and a value each: the figure first, then the number of episodes.
+    pub(crate) fn rows(&self) -> Vec<(&'static str, String)> {
+        let interval = |unit: f64, digits: usize| {
+            let interval = self.interval.map(|interval| unit * interval);
+            interval.map_or(String::new(), |half| format!(" ± {half:.digits$} (95 % interval)"))
+        };
         let tested = match (self.accuracy, self.loss) {
             (Some(accuracy), _) => {
-                let (accuracy, interval) = (percent(accuracy), percent(interval));
-                ("test accuracy", format!("{accuracy:.2} % ± {interval:.2} (95 % interval)"))
+                ("test accuracy", format!("{:.2} %{}", 100.0 * accuracy, interval(100.0, 2)))
             }
-            (None, Some(loss)) => {
-                ("test loss", format!("{loss:.4} ± {interval:.4} (95 % interval)"))
-            }
+            (None, Some(loss)) => ("test loss", format!("{loss:.4}{}", interval(1.0, 4))),
             (None, None) => ("test", "none".to_owned()),
         };
-        let mut rows = vec![
-            tested,
-            ("episodes", self.episodes.to_string()),
-            ("transductive", if self.transductive { "yes" } else { "no" }.to_owned()),
-        ];
+        let mut rows = vec![tested, ("episodes", self.episodes.to_string())];
+        // What is no classification has no batch norm, which examples could see one another through.
+        if self.accuracy.is_some() {
+            let transductive = if self.transductive { "yes" } else { "no" };
+            rows.push(("transductive", transductive.to_owned()));
+        }
         if let Some(list) = &self.episode_list {
             rows.push(("episode list", list.clone()));
         }
@@ -89,9 +90,57 @@ impl Summary {
         rows.push(("parameters", self.digest.clone()));
         rows.push(("time", self.time()));
         rows.push(("run", self.run.clone()));
-        let lines: Vec<_> =
-            rows.iter().map(|(name, value)| format!("{name:<16} {value}")).collect();
-        lines.join("\n")
+        rows
+    }
+}
+
+/// Rows below one another, their values too.
+pub(crate) fn table(rows: &[(&str, String)]) -> String {
+    let longest = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let width = longest.max(16);
+    let lines: Vec<_> =
+        rows.iter().map(|(name, value)| format!("{name:<width$} {value}")).collect();
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a table says of a test with this loss and this accuracy.
+    fn said(loss: Estimate, accuracy: Option<Estimate>) -> String {
+        let summary = Summary {
+            digest: "d".to_owned(),
+            accuracy: None,
+            interval: None,
+            episodes: 0,
+            episode_list: None,
+            loss: None,
+            transductive: false,
+            selected_step: None,
+            validated: None,
+            steps: None,
+            seconds: 1.0,
+            episodes_per_second: 1.0,
+            run: "r".to_owned(),
+        };
+        table(&summary.with_test(9, loss, accuracy).rows())
+    }
+
+    #[test]
+    fn a_figure_has_its_interval_and_one_that_diverged_none() {
+        let loss = Estimate { mean: 0.25, interval: 0.125 };
+        let diverged = Estimate { mean: f64::INFINITY, interval: f64::NAN };
+        let accuracy = Estimate { mean: 0.5, interval: 0.25 };
+        for (loss, accuracy, expected) in [
+            (loss, None, "test loss        0.2500 ± 0.1250 (95 % interval)"),
+            (diverged, None, "test loss        inf"),
+            (diverged, Some(accuracy), "test accuracy    50.00 % ± 25.00 (95 % interval)"),
+        ] {
+            let table = said(loss, accuracy);
+            assert_eq!(table.lines().next(), Some(expected), "{table}");
+            assert_eq!(table.contains("transductive"), accuracy.is_some(), "{table}");
+        }
     }
 
     fn time(&self) -> String {

@@ -76,19 +76,36 @@ impl ReportSums {
     }
 }
 
+/// How many of these episodes diverged: their loss is infinite, or not a number.
+#[must_use]
+pub fn diverged(reports: &[EpisodeReport]) -> u64 {
+    reports.iter().filter(|report| !report.loss.is_finite()).count() as u64
+}
+
 /// A mean over episodes and the half-width of its 95 % interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Estimate {
     /// The mean; NaN over no episodes.
     pub mean: f64,
-    /// 1.96 standard errors, the standard deviation taken with n − 1; zero for fewer than two episodes.
+    /// 1.96 standard errors, the standard deviation taken with n − 1; zero for fewer than two episodes, and NaN where a value
+    /// or its square is infinite or NaN.
     pub interval: f64,
 }
 
 impl Estimate {
+    /// The interval's half-width, where it has one.
+    #[must_use]
+    pub fn half_width(self) -> Option<f64> {
+        self.interval.is_finite().then_some(self.interval)
+    }
+
     fn of(episodes: u64, sum: f64, sum_of_squares: f64) -> Self {
         let n = episodes as f64;
         let mean = sum / n;
+        // Infinity minus itself is NaN, which `max` below would take for zero: an interval of nothing about infinity.
+        if !(mean.is_finite() && sum_of_squares.is_finite()) {
+            return Self { mean, interval: f64::NAN };
+        }
         let variance =
             if episodes < 2 { 0.0 } else { ((sum_of_squares - sum * mean) / (n - 1.0)).max(0.0) };
         Self { mean, interval: 1.96 * (variance / n).sqrt() }
@@ -112,6 +129,29 @@ mod tests {
         assert!((accuracy.mean - 0.75).abs() < 1e-12);
         assert!((accuracy.interval - 1.96 * 0.25).abs() < 1e-12);
         assert_eq!(sums.mean_loss(), Estimate { mean: 2.0, interval: 0.0 });
+        assert_eq!(sums.mean_loss().half_width(), Some(0.0));
+    }
+
+    #[test]
+    fn what_diverged_has_no_interval_and_is_counted() {
+        let of = |losses: [f64; 3]| losses.map(|loss| EpisodeReport { loss, accuracy: 0.5 });
+        for (losses, expected) in [
+            ([1.0, 2.0, 3.0], 0),
+            ([1.0, f64::INFINITY, 3.0], 1),
+            ([f64::NAN, f64::NEG_INFINITY, 3.0], 2),
+        ] {
+            let reports = of(losses);
+            assert_eq!(diverged(&reports), expected);
+            let sums = ReportSums::of(&reports);
+            assert_eq!(sums.mean_loss().half_width().is_some(), expected == 0, "{losses:?}");
+            assert_eq!(sums.mean_accuracy(), Estimate { mean: 0.5, interval: 0.0 });
+            assert_eq!(
+                ReportSums::of(&reports[1..2]).mean_loss().half_width().is_some(),
+                losses[1].is_finite()
+            );
+        }
+        // Squares overflow before what is squared does.
+        assert_eq!(ReportSums::of(&of([1e200, 2e200, 3e200])).mean_loss().half_width(), None);
     }
 
     proptest! {
