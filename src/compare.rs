@@ -12,7 +12,7 @@ use lyceum_worker::episodes::{EpisodeList, EpisodeSize};
 use serde::Serialize;
 
 use crate::episode_choice::EpisodeChoice;
-use crate::output::print;
+use crate::output::{number, print};
 use crate::place::Places;
 use crate::trained::{Mode, Trained};
 
@@ -199,8 +199,9 @@ fn table(results: &Results) -> String {
         (
             "paired t-test",
             format!(
-                "t = {t} with {} degrees of freedom, two-sided p = {:.2e}",
-                results.degrees_of_freedom, results.p
+                "t = {t} with {} degrees of freedom, two-sided p = {}",
+                results.degrees_of_freedom,
+                number(results.p, 3)
             ),
         ),
         (

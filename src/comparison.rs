@@ -18,8 +18,11 @@ use lyceum_worker::comparison::{Compared, Comparing, Comparison, compare};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::episode_choice::check_count;
-use crate::output::print;
+use crate::output::{estimate, number, print};
 use crate::plot::{self, Curve};
+
+/// What is easily taken for something else: training reports another loss than its validations and its test.
+const LOSS_AT_THE_END: &str = "the loss at the end is the one after the last step, as in a run's validations and its test; what a run reports in training is the mean over the steps\n";
 
 /// The file of what `--json` prints.
 const RESULTS: &str = "results.json";
@@ -75,7 +78,10 @@ pub(crate) struct Line {
     loss: f64,
     #[serde(deserialize_with = "finite_or_nan")]
     interval: f64,
-    /// How far that lies above the learned optimizer's on the same optimizees; nothing for the learned one itself.
+    /// Optimizees whose training diverged, of which the loss is then the mean too.
+    #[serde(default)]
+    pub(crate) diverged: usize,
+    /// How far the loss lies above the learned optimizer's on the same optimizees; nothing for the learned one itself.
     #[serde(flatten)]
     above_learned: Option<AboveLearned>,
 }
@@ -190,6 +196,7 @@ impl Job<'_> {
             rate: compared.rate,
             loss: compared.last().mean,
             interval: compared.last().interval,
+            diverged: compared.last_losses.iter().filter(|loss| !loss.is_finite()).count(),
             above_learned: above_learned(compared),
         };
         let best = comparison.best_hand_made();
@@ -219,9 +226,9 @@ impl Job<'_> {
         save("losses.csv", &losses(comparison)?)?;
         save("search.csv", &search(comparison)?)?;
         let name = |compared: &Compared| {
-            compared
-                .rate
-                .map_or(compared.name.clone(), |rate| format!("{} {rate:.2e}", compared.name))
+            compared.rate.map_or(compared.name.clone(), |rate| {
+                format!("{} {}", compared.name, number(rate, 3))
+            })
         };
         let curve = |compared| Curve { name: name(compared), values: &compared.losses };
         let curves: Vec<_> = comparison.optimizers.iter().map(curve).collect();
@@ -261,21 +268,24 @@ fn table(results: &Results) -> String {
     };
     let mut text =
         row("optimizer", "rate", "loss at the end", "above the learned one's", "paired p");
-    for Line { optimizer, rate, loss, interval, above_learned } in &results.optimizers {
-        let rate = rate.map_or("-".to_owned(), |rate| format!("{rate:.2e}"));
-        let loss = format!("{loss:.4e} ± {interval:.1e}");
-        let (above, p) = above_learned.as_ref().map_or_else(Default::default, |above| {
-            let difference =
-                format!("{:.4e} ± {:.1e}", above.difference, above.difference_interval);
-            (difference, format!("{:.1e}", above.p))
+    for line in &results.optimizers {
+        let rate = line.rate.map_or("-".to_owned(), |rate| number(rate, 3));
+        let mut loss = estimate(line.loss());
+        if line.diverged > 0 {
+            loss += &format!(" ({} diverged)", line.diverged);
+        }
+        let (above, p) = line.above_learned.as_ref().map_or_else(Default::default, |above| {
+            let (mean, interval) = (above.difference, above.difference_interval);
+            (estimate(Estimate { mean, interval }), number(above.p, 2))
         });
-        text += &row(optimizer, &rate, &loss, &above, &p);
+        text += &row(&line.optimizer, &rate, &loss, &above, &p);
     }
     if let Some(advantage) = results.advantage {
         text += &format!(
             "the best hand-made optimizer's loss is {advantage:.2} times the learned one's\n"
         );
     }
+    text += LOSS_AT_THE_END;
     text += &format!(
         "{} steps, {} optimizees; rates searched on {} others\nparameters {}\nwritten to {}",
         results.steps, results.episodes, results.search_episodes, results.digest, results.out
@@ -311,7 +321,8 @@ mod tests {
             optimizer: optimizer.to_owned(),
             rate,
             loss,
-            interval: 0.5,
+            interval: if f64::is_finite(loss) { 0.5 } else { f64::NAN },
+            diverged: usize::from(!f64::is_finite(loss)),
             above_learned: None,
         };
         let results = Results {
@@ -330,6 +341,17 @@ mod tests {
             advantage: None,
             out: "there".to_owned(),
         };
+        let table = table(&results);
+        let loss = |optimizer: &str| {
+            let row = table.lines().find(|line| line.starts_with(optimizer));
+            row.unwrap_or_else(|| panic!("no {optimizer}: {table}")).to_owned()
+        };
+        assert!(loss("learned").ends_with(" inf (1 diverged)"), "{table}");
+        assert!(
+            loss("NAG").contains(" 0.200 ") && loss("NAG").ends_with(" 3.0000 ± 0.50"),
+            "{table}"
+        );
+        assert!(table.contains("the mean over the steps"), "{table}");
         let text = serde_json::to_string(&results).unwrap();
         let results: Results = serde_json::from_str(&text).unwrap();
         assert!(results.learned().unwrap().loss().mean.is_nan(), "{text}");
