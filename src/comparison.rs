@@ -20,6 +20,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::episode_choice::check_count;
 use crate::output::{estimate, number, print};
 use crate::plot::{self, Curve};
+use crate::trained::progress_bar;
 
 /// What is easily taken for something else: training reports another loss than its validations and its test.
 const LOSS_AT_THE_END: &str = "the loss at the end is the one after the last step, as in a run's validations and its test; what a run reports in training is the mean over the steps\n";
@@ -176,7 +177,10 @@ impl Job<'_> {
         };
         let phi = self.parameters.values();
         let pack = self.pack.clone();
-        let comparison = compare(self.config, self.learner, pack, phi, comparing)?;
+        let bar = progress_bar(comparing.trainings(), "trainings");
+        let told = || bar.inc(1);
+        let comparison = compare(self.config, self.learner, pack, phi, comparing, &told)?;
+        bar.finish_and_clear();
         let results = self.results(&comparison);
         let json = serde_json::to_string(&results)?;
         self.write(&comparison, &json)?;

@@ -1,5 +1,7 @@
 //! Trained models: what a run's folder holds, and how they are evaluated episode by episode.
 
+mod bar;
+
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
@@ -21,6 +23,7 @@ use lyceum_worker::work::{BuildOptions, Work, build_listed};
 
 use crate::place::{Places, open_run};
 use crate::worker::default_threads;
+pub(crate) use bar::progress_bar;
 
 /// Whose statistics batch norm takes.
 #[derive(Debug, clap::Args)]
@@ -165,8 +168,10 @@ impl Trained {
     ) -> anyhow::Result<Evaluated> {
         let pool = Pool::new(work, threads).context("no compute threads")?;
         let seed = Seed::of_run(self.config.seed);
+        let bar = progress_bar(episodes, "episodes");
+        let told = |done: u64| bar.set_position(done);
         let started = Instant::now();
-        let reports = pool.evaluate(parameters.values(), seed, split, episodes)?;
+        let reports = pool.evaluate_telling(parameters.values(), seed, split, episodes, told)?;
         Ok(Evaluated { reports, seconds: started.elapsed().as_secs_f64() })
     }
 

@@ -17,6 +17,8 @@ pub use crate::learners::HandMade;
 
 /// The search's rates are 10^(k / 4) for k in this range, and then, about the best of these, 10^(k / 16).
 const QUARTERS: std::ops::RangeInclusive<i32> = -16..=6;
+/// How many of the latter lie on either side.
+const ABOUT: i32 = 3;
 
 /// What is compared, on how many optimizees.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +29,17 @@ pub struct Comparing {
     pub search_episodes: NonZeroUsize,
     /// Threads.
     pub threads: NonZeroUsize,
+}
+
+impl Comparing {
+    /// How many trainings of optimizees the comparison consists of.
+    #[must_use]
+    pub fn trainings(&self) -> u64 {
+        let optimizers = HandMade::ALL.len();
+        let rates = QUARTERS.chain(-ABOUT..ABOUT).count();
+        let searched = (optimizers * rates) as u64 * self.search_episodes.get() as u64;
+        searched + (1 + optimizers) as u64 * self.episodes.get() as u64
+    }
 }
 
 /// How all optimizers did.
@@ -89,7 +102,8 @@ impl Comparison {
     }
 }
 
-/// Compares the optimizer of meta-parameters `phi` with the hand-made ones, over the evaluation steps of `learner`.
+/// Compares the optimizer of meta-parameters `phi` with the hand-made ones, over the evaluation steps of `learner`. `told` is
+/// called after every one of the [trainings](Comparing::trainings), on whatever thread.
 ///
 /// # Errors
 /// Where network, data and optimizees do not fit together, or there are none of the validation or the test split.
@@ -99,6 +113,7 @@ pub fn compare(
     pack: Option<Arc<Pack>>,
     phi: &[f32],
     comparing: Comparing,
+    told: &(dyn Fn() + Sync),
 ) -> Result<Comparison, BuildError> {
     let splits = [Split::Validation, Split::Test];
     let problem = OptimizerProblem::build(config, learner, pack, &splits, BuildOptions::default())?;
@@ -112,6 +127,7 @@ pub fn compare(
         split,
         episodes: episodes.get(),
         threads: comparing.threads,
+        told,
     };
     let searched = trials(Split::Validation, comparing.search_episodes);
     let tested = trials(Split::Test, comparing.episodes);
@@ -139,7 +155,7 @@ fn search(optimizer: HandMade, trials: &Trials<'_>) -> Vec<Tried> {
     };
     let mut all: Vec<_> = QUARTERS.map(|quarters| tried(4 * quarters)).collect();
     let best = all.iter().min_by(|a, b| a.1.loss.total_cmp(&b.1.loss)).map_or(0, |best| best.0);
-    all.extend((best - 3..=best + 3).filter(|&at| at != best).map(tried));
+    all.extend((best - ABOUT..=best + ABOUT).filter(|&at| at != best).map(tried));
     all.sort_by_key(|(sixteenths, _)| *sixteenths);
     all.into_iter().map(|(_, tried)| tried).collect()
 }
@@ -163,6 +179,8 @@ struct Trials<'p> {
     split: Split,
     episodes: usize,
     threads: NonZeroUsize,
+    /// Is called after every training.
+    told: &'p (dyn Fn() + Sync),
 }
 
 /// The losses of optimizees while they are trained.
@@ -184,6 +202,7 @@ impl Trials<'_> {
                     let mut trainer = Trainer::new(self, method);
                     for (at, losses) in losses.chunks_exact_mut(length).enumerate() {
                         trainer.train((part * share + at) as u64, losses);
+                        (self.told)();
                     }
                 });
             }
@@ -247,5 +266,34 @@ impl<'p> Trainer<'p> {
             }
             (Method::Learned, None) => unreachable!("there is scratch where it is compared"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use lyceum_common::config::{LearnerConfig, load};
+    use lyceum_common::model::run_layout;
+
+    use super::*;
+
+    #[test]
+    fn every_training_is_told_of() {
+        let steps = "learner.learned_optimizer.evaluation_steps=2".to_owned();
+        let config = load("quadratics-learned-optimizer", &[steps]).unwrap();
+        let LearnerConfig::LearnedOptimizer(learner) = &config.learner else {
+            unreachable!("it is one")
+        };
+        let phi = vec![0.01; run_layout(&config).unwrap().len()];
+        let [episodes, search_episodes, threads] =
+            [3, 2, 2].map(|number| NonZeroUsize::new(number).unwrap());
+        let comparing = Comparing { episodes, search_episodes, threads };
+        let told = AtomicU64::new(0);
+        let tell = || {
+            told.fetch_add(1, Ordering::Relaxed);
+        };
+        compare(&config, learner, None, &phi, comparing, &tell).unwrap();
+        assert_eq!(told.load(Ordering::Relaxed), comparing.trainings());
     }
 }

@@ -30,6 +30,21 @@ impl Pool {
         split: Split,
         episodes: u64,
     ) -> Result<Vec<EpisodeReport>, ComputeError> {
+        self.evaluate_telling(parameters, seed, split, episodes, |_| {})
+    }
+
+    /// As [`Pool::evaluate`]; `told` is called on this thread after every episode, with how many are done.
+    ///
+    /// # Errors
+    /// Where the parameters do not fit, or a learner panics.
+    pub fn evaluate_telling(
+        &self,
+        parameters: &Arc<Vec<f32>>,
+        seed: Seed<OfRun>,
+        split: Split,
+        episodes: u64,
+        mut told: impl FnMut(u64),
+    ) -> Result<Vec<EpisodeReport>, ComputeError> {
         let computation = Computation {
             job: Job::Evaluation { split },
             parameters: Arc::clone(parameters),
@@ -47,7 +62,10 @@ impl Pool {
         let mut reports = Vec::new();
         loop {
             match receiver.recv() {
-                Ok(Told::Episode(episode, report)) => reports.push((episode, report)),
+                Ok(Told::Episode(episode, report)) => {
+                    reports.push((episode, report));
+                    told(reports.len() as u64);
+                }
                 Ok(Told::All(computed)) => break computed?,
                 Err(mpsc::RecvError) => return Err(ComputeError::Abandoned),
             }

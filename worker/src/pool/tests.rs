@@ -226,6 +226,17 @@ fn evaluations_are_those_of_the_run_and_do_not_depend_on_threads() {
 }
 
 #[test]
+fn an_evaluation_tells_how_many_episodes_are_done_and_has_the_same_bits() {
+    let (pool, _) = pool(2);
+    let (theta, seed) = (theta(), Seed::of_run(4));
+    let mut done = Vec::new();
+    let told = |episodes: u64| done.push(episodes);
+    let reports = pool.evaluate_telling(&theta, seed, Split::Test, 40, told).unwrap();
+    assert_eq!(done, (1..=40).collect::<Vec<u64>>());
+    assert_eq!(pool.evaluate(&theta, seed, Split::Test, 40).unwrap(), reports);
+}
+
+#[test]
 fn a_panic_is_an_error_and_hangs_nobody() {
     let panics_at = EpisodeIndex(5);
     let panic_on = Some(word(Seed::of_run(9).step(MetaStep(0)).episode(panics_at)));
