@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::output::{print, tell};
 use crate::place::Places;
-use crate::trained::{Norm, Trained, set_steps};
+use crate::trained::{Norm, Origin, Trained, set_steps};
 
 /// Puts a trained model to work: it adapts to a few labelled images of classes that it need not have seen, and says which
 /// of them other images show.
@@ -37,6 +37,9 @@ pub(crate) struct Adapt {
     /// Inner steps; the run's where absent
     #[arg(long)]
     steps: Option<usize>,
+    /// The parameters after so many meta-steps, of which a checkpoint is kept; the best so far where absent
+    #[arg(long, value_name = "N")]
+    step: Option<u64>,
     #[command(flatten)]
     norm: Norm,
     #[command(flatten)]
@@ -49,6 +52,8 @@ pub(crate) struct Adapt {
 #[derive(Debug, Serialize)]
 struct Results {
     digest: String,
+    #[serde(flatten)]
+    origin: Origin,
     run: String,
     transductive: bool,
     classes: Vec<String>,
@@ -71,6 +76,10 @@ impl Adapt {
             trained.config.validate()?;
         }
         let config = &trained.config;
+        let model = trained.model(self.step)?;
+        if model.origin.unfinished_at().is_some() {
+            tell(&format!("{}: {}", trained.folder.path().display(), model.origin));
+        }
         let like = OwnImages::like(&config.data).with_context(|| {
             format!("{}: data.{} has no images", self.run.display(), config.data.kind())
         })?;
@@ -82,11 +91,11 @@ impl Adapt {
                 "each image is told with the others beside it, as in evaluation; --inductive tells it by itself",
             );
         }
-        let parameters = trained.parameters()?;
         let options = self.norm.build_options();
         let views: Vec<_> = support.iter().map(|images| images.view()).collect();
-        let predicted = predict(config, parameters.values(), &views, &queries.view(), options)
-            .with_context(|| self.run.display().to_string())?;
+        let predicted =
+            predict(config, model.parameters.values(), &views, &queries.view(), options)
+                .with_context(|| self.run.display().to_string())?;
         let said = predicted.classes.into_iter().zip(predicted.scores.rows());
         let predictions = files.into_iter().zip(said).map(|(file, (class, scores))| Prediction {
             file,
@@ -94,7 +103,8 @@ impl Adapt {
             scores: scores.to_vec(),
         });
         let results = Results {
-            digest: parameters.digest().to_string(),
+            digest: model.digest(),
+            origin: model.origin,
             run: trained.folder.path().display().to_string(),
             transductive: self.norm.is_transductive(config),
             predictions: predictions.collect(),

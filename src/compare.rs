@@ -1,20 +1,20 @@
 //! `lyceum compare`: two models on the same episodes, with a paired test.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail, ensure};
 use lyceum_common::pack::Pack;
-use lyceum_common::report::ReportSums;
+use lyceum_common::report::{ReportSums, diverged};
 use lyceum_common::statistics::PairedTest;
 use lyceum_coordinator::kept_evaluation::Protocol;
 use lyceum_worker::episodes::{EpisodeList, EpisodeSize};
 use serde::Serialize;
 
 use crate::episode_choice::EpisodeChoice;
-use crate::output::{number, print};
+use crate::output::{counted, number, print};
 use crate::place::Places;
-use crate::trained::{Mode, Trained};
+use crate::trained::{Mode, Model, Origin, Trained, steps_of};
 
 /// Tests two trained models on the very same episodes: what each comes to, the difference, and a paired t-test.
 ///
@@ -27,6 +27,9 @@ pub(crate) struct Compare {
     b: PathBuf,
     #[command(flatten)]
     choice: EpisodeChoice,
+    /// The parameters of both after so many meta-steps, of which a checkpoint is kept; the best so far where absent
+    #[arg(long, value_name = "N")]
+    step: Option<u64>,
     #[command(flatten)]
     mode: Mode,
     /// The folder that the data set lies in, where it is another one than in training
@@ -44,10 +47,18 @@ pub(crate) struct Compare {
 struct Side {
     run: String,
     digest: String,
+    #[serde(flatten)]
+    origin: Origin,
     accuracy: f64,
     /// The half-width of the 95 % interval.
     interval: f64,
+    /// In how many episodes the loss is infinite, or no number.
+    diverged: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    inner_steps: Option<usize>,
     transductive: bool,
+    /// The file that it is kept in.
+    kept: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -74,13 +85,13 @@ impl Compare {
         self.choice.check()?;
         ensure!(self.choice.episodes != Some(1), "--episodes: a comparison takes two or more");
         let open = |run| self.open(run);
-        let (a, b) = (open(&self.a)?, open(&self.b)?);
+        let ((a, first), (b, second)) = (open(&self.a)?, open(&self.b)?);
         let packs = [self.places.cache.pack(&a.config)?, self.places.cache.pack(&b.config)?];
         self.check_same(&a, &b, &packs)?;
         let [pack, other] = packs;
         let list = self.choice.list(&a.config, pack.clone())?;
-        let (a, first) = self.side(&a, pack, &list)?;
-        let (b, second) = self.side(&b, other, &list)?;
+        let (a, first) = self.side(&a, &first, pack, &list)?;
+        let (b, second) = self.side(&b, &second, other, &list)?;
         let test = PairedTest::of(&first, &second).context("fewer than two episodes")?;
         let EpisodeSize { ways, shots, queries } = list.size();
         let results = Results {
@@ -101,7 +112,7 @@ impl Compare {
         print(&if self.json { serde_json::to_string(&results)? } else { table(&results) })
     }
 
-    fn open(&self, run: &std::path::Path) -> anyhow::Result<Trained> {
+    fn open(&self, run: &Path) -> anyhow::Result<(Trained, Model)> {
         let mut trained = Trained::open(&self.places, run, self.data.as_deref())?;
         let config = &mut trained.config;
         ensure!(
@@ -111,7 +122,8 @@ impl Compare {
         );
         self.choice.resize(config).with_context(|| run.display().to_string())?;
         config.validate()?;
-        Ok(trained)
+        let model = trained.model(self.step)?;
+        Ok((trained, model))
     }
 
     /// Refuses runs that cannot be tested on the same episodes.
@@ -165,22 +177,26 @@ impl Compare {
     fn side(
         &self,
         trained: &Trained,
+        model: &Model,
         pack: Option<Arc<Pack>>,
         list: &Arc<EpisodeList>,
     ) -> anyhow::Result<(Side, Vec<f64>)> {
         let run = trained.folder.path().display().to_string();
         let listed = self.choice.listed(&trained.config, pack, Arc::clone(list));
         let listed = listed.with_context(|| run.clone())?;
-        let parameters = trained.parameters()?;
         let of = (Protocol::Episodes, trained.config.data.kind());
-        let evaluated = trained.evaluate(&parameters, listed, of, &self.mode)?;
+        let evaluated = trained.evaluate(model, listed, of, &self.mode)?;
         let accuracy = ReportSums::of(&evaluated.reports).mean_accuracy();
         let side = Side {
             run,
-            digest: parameters.digest().to_string(),
+            digest: model.digest(),
+            origin: model.origin.clone(),
             accuracy: accuracy.mean,
             interval: accuracy.interval,
+            diverged: diverged(&evaluated.reports),
+            inner_steps: steps_of(&trained.config),
             transductive: self.mode.norm.is_transductive(&trained.config),
+            kept: evaluated.kept.display().to_string(),
         };
         Ok((side, evaluated.accuracies()))
     }
@@ -190,11 +206,14 @@ fn table(results: &Results) -> String {
     let Results { a, b, episodes, ways, shots, queries, split, .. } = results;
     let percent =
         |share: f64, interval: f64| format!("{:.2} % ± {:.2}", 100.0 * share, 100.0 * interval);
-    let how = |side: &Side| if side.transductive { "transductive" } else { "inductive" };
+    let came_to =
+        |side: &Side| format!("{} ({})", percent(side.accuracy, side.interval), how(side));
     let t = results.t.map_or("infinite".to_owned(), |t| format!("{t:.3}"));
     let rows = [
-        (&*a.run, format!("{} ({})", percent(a.accuracy, a.interval), how(a))),
-        (&*b.run, format!("{} ({})", percent(b.accuracy, b.interval), how(b))),
+        (&*a.run, came_to(a)),
+        ("", a.origin.to_string()),
+        (&*b.run, came_to(b)),
+        ("", b.origin.to_string()),
         ("difference", percent(results.difference, results.difference_interval)),
         (
             "paired t-test",
@@ -206,7 +225,12 @@ fn table(results: &Results) -> String {
         ),
         (
             "episodes",
-            format!("{episodes} of {ways} ways, {shots} shots, {queries} queries, {split} split"),
+            format!(
+                "{episodes} of {}, {}, {}, {split} split",
+                counted(*ways, "way", "ways"),
+                counted(*shots, "shot", "shots"),
+                counted(*queries, "query a class", "queries a class")
+            ),
         ),
         ("episode list", results.episode_list.clone()),
     ];
@@ -214,4 +238,12 @@ fn table(results: &Results) -> String {
     let lines: Vec<_> =
         rows.iter().map(|(name, value)| format!("{name:<width$} {value}")).collect();
     lines.join("\n") + "\n± are half-widths of 95 % intervals"
+}
+
+/// How a run was tested, and how many of its episodes diverged.
+fn how(side: &Side) -> String {
+    let mode = if side.transductive { "transductive" } else { "inductive" };
+    let steps = side.inner_steps.map(|steps| counted(steps, "inner step", "inner steps"));
+    let diverged = (side.diverged > 0).then(|| format!("{} episodes diverged", side.diverged));
+    [mode.to_owned()].into_iter().chain(steps).chain(diverged).collect::<Vec<_>>().join(", ")
 }

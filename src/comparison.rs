@@ -1,6 +1,8 @@
 //! `lyceum evaluate` of a learned optimizer: how it does beside hand-made ones, as a table, as JSON and CSV files and as a
 //! picture.
 
+mod table;
+
 use std::fmt::Write as _;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -8,9 +10,8 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use lyceum_common::config::{LearnedOptimizerConfig, RunConfig};
-use lyceum_common::ids::Digest;
+use lyceum_common::ids::{Digest, Split};
 use lyceum_common::pack::Pack;
-use lyceum_common::parameters::MetaParameters;
 use lyceum_common::report::Estimate;
 use lyceum_common::statistics::PairedTest;
 use lyceum_coordinator::run_folder::RunFolder;
@@ -18,12 +19,10 @@ use lyceum_worker::comparison::{Compared, Comparing, Comparison, compare};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::episode_choice::check_count;
-use crate::output::{estimate, number, print};
+use crate::output::{number, print};
 use crate::plot::{self, Curve};
-use crate::trained::progress_bar;
-
-/// What is easily taken for something else: training reports another loss than its validations and its test.
-const LOSS_AT_THE_END: &str = "the loss at the end is the one after the last step, as in a run's validations and its test; what a run reports in training is the mean over the steps\n";
+use crate::trained::{Model, Origin, progress_bar};
+use table::table;
 
 /// The file of what `--json` prints.
 const RESULTS: &str = "results.json";
@@ -32,7 +31,9 @@ const RESULTS: &str = "results.json";
 pub(crate) struct Job<'a> {
     pub(crate) config: &'a RunConfig,
     pub(crate) learner: &'a LearnedOptimizerConfig,
-    pub(crate) parameters: &'a MetaParameters,
+    pub(crate) model: &'a Model,
+    /// The run's folder.
+    pub(crate) run: &'a Path,
     /// What was changed in the run's configuration.
     pub(crate) overrides: &'a [String],
     /// The name of another data set than in training.
@@ -48,6 +49,8 @@ pub(crate) struct Job<'a> {
 
 /// What sets a comparison apart from that of the run as it is configured.
 pub(crate) struct Departures<'a> {
+    /// The meta-step of another checkpoint's parameters than those that the run is for.
+    pub(crate) checkpoint: Option<u64>,
     /// Other steps than the run's.
     pub(crate) steps: Option<usize>,
     /// What was changed in the run's configuration.
@@ -59,13 +62,14 @@ pub(crate) struct Departures<'a> {
 impl Departures<'_> {
     /// Where such a comparison is kept: the run's own in `own`, every other one in a folder of its own below that.
     pub(crate) fn place(&self, own: PathBuf) -> PathBuf {
-        let mut name = self.steps.map_or(String::new(), |steps| format!("{steps}-steps"));
-        if !self.overrides.is_empty() || self.data_set.is_some() {
+        let steps = self.steps.map(|steps| format!("{steps}-steps"));
+        let after = self.checkpoint.map(|step| format!("after-{step}"));
+        let changed = (!self.overrides.is_empty() || self.data_set.is_some()).then(|| {
             let settings = serde_json::json!([self.overrides, self.data_set]).to_string();
-            let dash = if name.is_empty() { "" } else { "-" };
-            name += &format!("{dash}changed-{:.8}", Digest::of(settings.as_bytes()).to_string());
-        }
-        if name.is_empty() { own } else { own.join(name) }
+            format!("changed-{:.8}", Digest::of(settings.as_bytes()).to_string())
+        });
+        let parts: Vec<String> = steps.into_iter().chain(after).chain(changed).collect();
+        if parts.is_empty() { own } else { own.join(parts.join("-")) }
     }
 }
 
@@ -102,6 +106,18 @@ struct AboveLearned {
 pub(crate) struct Results {
     /// The digest of the parameters.
     pub(crate) digest: String,
+    /// The digest too, by its name in the table; nothing in files of older versions, as what follows.
+    #[serde(default)]
+    parameters: String,
+    #[serde(flatten)]
+    pub(crate) origin: Option<Origin>,
+    /// The kind of data, or the name of another data set.
+    #[serde(default)]
+    data: String,
+    #[serde(default)]
+    split: String,
+    #[serde(default)]
+    run: String,
     /// What was changed in the run's configuration.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) overrides: Vec<String>,
@@ -175,7 +191,7 @@ impl Job<'_> {
             search_episodes: count("--search-episodes", self.search_episodes)?,
             threads: self.threads,
         };
-        let phi = self.parameters.values();
+        let phi = self.model.parameters.values();
         let pack = self.pack.clone();
         let bar = progress_bar(comparing.trainings(), "trainings");
         let told = || bar.inc(1);
@@ -205,7 +221,12 @@ impl Job<'_> {
         };
         let best = comparison.best_hand_made();
         Results {
-            digest: self.parameters.digest().to_string(),
+            digest: self.model.digest(),
+            parameters: self.model.digest(),
+            origin: Some(self.model.origin.clone()),
+            data: self.data_set.unwrap_or(self.config.data.kind()).to_owned(),
+            split: Split::Test.to_string(),
+            run: self.run.display().to_string(),
             overrides: self.overrides.to_vec(),
             data_set: self.data_set.map(str::to_owned),
             steps: self.learner.evaluation_steps,
@@ -265,38 +286,6 @@ fn search(comparison: &Comparison) -> anyhow::Result<String> {
     Ok(text)
 }
 
-fn table(results: &Results) -> String {
-    let row = |optimizer: &str, rate: &str, loss: &str, above: &str, p: &str| {
-        let row = format!("{optimizer:<10} {rate:>10} {loss:>22} {above:>24} {p:>10}");
-        row.trim_end().to_owned() + "\n"
-    };
-    let mut text =
-        row("optimizer", "rate", "loss at the end", "above the learned one's", "paired p");
-    for line in &results.optimizers {
-        let rate = line.rate.map_or("-".to_owned(), |rate| number(rate, 3));
-        let mut loss = estimate(line.loss());
-        if line.diverged > 0 {
-            loss += &format!(" ({} diverged)", line.diverged);
-        }
-        let (above, p) = line.above_learned.as_ref().map_or_else(Default::default, |above| {
-            let (mean, interval) = (above.difference, above.difference_interval);
-            (estimate(Estimate { mean, interval }), number(above.p, 2))
-        });
-        text += &row(&line.optimizer, &rate, &loss, &above, &p);
-    }
-    if let Some(advantage) = results.advantage {
-        text += &format!(
-            "the best hand-made optimizer's loss is {advantage:.2} times the learned one's\n"
-        );
-    }
-    text += LOSS_AT_THE_END;
-    text += &format!(
-        "{} steps, {} optimizees; rates searched on {} others\nparameters {}\nwritten to {}",
-        results.steps, results.episodes, results.search_episodes, results.digest, results.out
-    );
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -306,15 +295,17 @@ mod tests {
         let own = Path::new("comparison");
         let more = ["network.mlp.hidden=[40]".to_owned()];
         let places = [
-            Departures { steps: None, overrides: &[], data_set: None },
-            Departures { steps: Some(200), overrides: &[], data_set: None },
-            Departures { steps: None, overrides: &more, data_set: None },
-            Departures { steps: Some(200), overrides: &more, data_set: None },
-            Departures { steps: None, overrides: &[], data_set: Some("mnist") },
+            Departures { checkpoint: None, steps: None, overrides: &[], data_set: None },
+            Departures { checkpoint: None, steps: Some(200), overrides: &[], data_set: None },
+            Departures { checkpoint: Some(200), steps: None, overrides: &[], data_set: None },
+            Departures { checkpoint: None, steps: None, overrides: &more, data_set: None },
+            Departures { checkpoint: None, steps: Some(200), overrides: &more, data_set: None },
+            Departures { checkpoint: None, steps: None, overrides: &[], data_set: Some("mnist") },
         ]
         .map(|departures| departures.place(own.to_owned()));
         assert_eq!(places[0], own);
         assert_eq!(places[1], own.join("200-steps"));
+        assert_eq!(places[2], own.join("after-200"));
         assert_eq!(places.iter().collect::<std::collections::BTreeSet<_>>().len(), places.len());
         assert!(places.iter().all(|place| place.starts_with(own)));
     }
@@ -331,6 +322,11 @@ mod tests {
         };
         let results = Results {
             digest: "d".to_owned(),
+            parameters: "d".to_owned(),
+            origin: None,
+            data: "quadratics".to_owned(),
+            split: "test".to_owned(),
+            run: "r".to_owned(),
             overrides: Vec::new(),
             data_set: None,
             steps: 100,

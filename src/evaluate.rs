@@ -1,18 +1,18 @@
 //! `lyceum evaluate`: a trained model on held-out classes.
 
+mod outcome;
+mod overrides;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use lyceum_common::config::LearnerConfig;
+use lyceum_common::config::{LearnedOptimizerConfig, LearnerConfig};
 use lyceum_common::data::check_lake_runs;
 use lyceum_common::ids::Digest;
 use lyceum_common::pack::Pack;
-use lyceum_common::parameters::MetaParameters;
 use lyceum_common::report::ReportSums;
-use lyceum_coordinator::enterprise::differing_key;
 use lyceum_coordinator::kept_evaluation::Protocol;
-use lyceum_worker::work::build;
 
 use crate::comparison::{Departures, Job};
 use crate::episode_choice::{EpisodeChoice, SplitName};
@@ -21,12 +21,13 @@ use crate::output::tell;
 use crate::place::Places;
 use crate::serve::check_place;
 use crate::summary::Summary;
-use crate::trained::{Mode, Trained, set_steps};
+use crate::trained::{Mode, Model, Trained, set_steps, steps_of};
+use outcome::Outcome;
 
 /// Adapts the trained model to episodes of classes that it never saw, and tests it on their query sets.
 ///
-/// Of few-shot classification every episode's accuracy and loss are kept in the run's folder, in `evaluations`, and of a
-/// learned optimizer its losses and curves, in `comparison`; of regression nothing is kept. `lyceum report` prints what is.
+/// Every episode's loss, and where there are classes its accuracy, are kept in the run's folder, in `evaluations`, and of a
+/// learned optimizer its losses and curves, in `comparison`. `lyceum report` prints what is kept.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Evaluate {
     /// The run's folder, or its name below --runs
@@ -44,6 +45,9 @@ pub(crate) struct Evaluate {
     /// Inner steps; the run's where absent
     #[arg(long)]
     steps: Option<usize>,
+    /// The parameters after so many meta-steps, of which a checkpoint is kept; the best so far where absent
+    #[arg(long, value_name = "N")]
+    step: Option<u64>,
     #[command(flatten)]
     mode: Mode,
     /// Overrides a key of the run's configuration, as in `--set network.mlp.hidden=[40]` for another optimizee
@@ -79,22 +83,26 @@ impl Evaluate {
             // Before an override can say that it trained on other data.
             check_lake_runs(&trained.config.data).context("--lake-runs")?;
         }
-        let config = &mut trained.config;
-        let optimizes = matches!(config.learner, LearnerConfig::LearnedOptimizer(_));
+        let optimizes = matches!(trained.config.learner, LearnerConfig::LearnedOptimizer(_));
         self.check_flags(optimizes)?;
-        let trained_on = trained.pack();
-        let config = &mut trained.config;
-        let own_steps = config.learner.evaluation_steps_mut().copied();
-        if !self.overrides.is_empty() {
-            let name = trained.folder.path().join("config.toml").display().to_string();
-            let changed = lyceum_common::config::parse(&name, &config.to_toml(), &self.overrides)?;
-            // What no bit depends on is no change.
-            if differing_key(config, &changed).is_some() {
-                let changes = self.overrides.iter().filter(|set| !is_place(set));
-                trained.overrides = changes.cloned().collect();
-            }
-            *config = changed;
+        self.configure(&mut trained)?;
+        let model = trained.model(self.step)?;
+        if let Some(runs) = &self.lake_runs {
+            return lake_runs::evaluate(&trained, &model, runs, &self.mode, self.json);
         }
+        let pack = self.places.cache.pack(&trained.config)?;
+        let other_data = self.other_data(model.pack, pack.as_deref());
+        let other_data = other_data.as_deref();
+        if let LearnerConfig::LearnedOptimizer(learner) = &trained.config.learner {
+            return self.compare(&trained, learner, &model, pack, other_data);
+        }
+        self.test(&trained, &model, pack, other_data)?.print(self.json)
+    }
+
+    /// Makes the configuration the one that is to be evaluated.
+    fn configure(&self, trained: &mut Trained) -> anyhow::Result<()> {
+        overrides::apply(&self.overrides, trained)?;
+        let config = &mut trained.config;
         if let Some(name) = &self.data_set {
             let data = lyceum_common::config::load_data(name).context("--data-set")?;
             let (found, expected) = (data.shape(), config.data.shape());
@@ -114,39 +122,43 @@ impl Evaluate {
             set_steps(config, steps)?;
         }
         config.validate()?;
-        let parameters = trained.parameters()?;
-        if let Some(runs) = &self.lake_runs {
-            return lake_runs::evaluate(&trained, &parameters, runs, &self.mode, self.json);
+        Ok(())
+    }
+
+    /// Compares a learned optimizer with hand-made ones.
+    fn compare(
+        &self,
+        trained: &Trained,
+        learner: &LearnedOptimizerConfig,
+        model: &Model,
+        pack: Option<Arc<Pack>>,
+        data_set: Option<&str>,
+    ) -> anyhow::Result<()> {
+        let Trained { config, overrides, folder, .. } = trained;
+        let episodes = self.choice.episodes.unwrap_or(config.training.test_episodes);
+        let steps = steps_of(config);
+        let departures = Departures {
+            checkpoint: model.origin.checkpoint(),
+            steps: steps.filter(|_| steps != trained.own_steps()),
+            overrides,
+            data_set,
+        };
+        let own_place = || departures.place(folder.comparison());
+        Job {
+            config,
+            learner,
+            model,
+            run: folder.path(),
+            overrides,
+            data_set,
+            pack,
+            episodes,
+            search_episodes: self.search_episodes.unwrap_or(episodes),
+            threads: self.mode.threads(),
+            out: &self.out.clone().unwrap_or_else(own_place),
+            json: self.json,
         }
-        let pack = self.places.cache.pack(&trained.config)?;
-        let other_data = self.other_data(trained_on, pack.as_deref());
-        if let LearnerConfig::LearnedOptimizer(learner) = &trained.config.learner {
-            let config = &trained.config;
-            let episodes = self.choice.episodes.unwrap_or(config.training.test_episodes);
-            let steps = learner.evaluation_steps;
-            let changed_steps = (own_steps != Some(steps)).then_some(steps);
-            let departures = Departures {
-                steps: changed_steps,
-                overrides: &trained.overrides,
-                data_set: other_data.as_deref(),
-            };
-            let own_place = || departures.place(trained.folder.comparison());
-            return Job {
-                config,
-                learner,
-                parameters: &parameters,
-                overrides: &trained.overrides,
-                data_set: other_data.as_deref(),
-                pack,
-                episodes,
-                search_episodes: self.search_episodes.unwrap_or(episodes),
-                threads: self.mode.threads(),
-                out: &self.out.unwrap_or_else(own_place),
-                json: self.json,
-            }
-            .run();
-        }
-        self.test(&trained, &parameters, pack, other_data.as_deref())?.print(self.json)
+        .run()
     }
 
     /// What the data is called where it is not that of the training: by --data-set, or because its pack is another one than
@@ -185,47 +197,40 @@ impl Evaluate {
         if let Some((flag, _)) = flags.iter().find(|(_, is_given)| *is_given) {
             anyhow::bail!("{flag}: {problem}");
         }
-        // The report says of every result what data it is on.
-        let is_other_data = |set: &&String| key_of(set).starts_with("data") && !is_place(set);
-        match self.overrides.iter().find(is_other_data) {
-            Some(set) if !optimizes => anyhow::bail!(
-                "--set {set}: the data is that of the training; another one is said by --data-set"
-            ),
-            _ => Ok(()),
-        }
+        self.overrides.iter().try_for_each(|set| overrides::check(set, optimizes))
     }
 
     /// Tests a model on few-shot episodes: listed ones where there are classes and images to list, else as they are drawn.
     fn test(
         &self,
         trained: &Trained,
-        parameters: &MetaParameters,
+        model: &Model,
         pack: Option<Arc<Pack>>,
         other_data: Option<&str>,
-    ) -> anyhow::Result<Summary> {
+    ) -> anyhow::Result<Outcome> {
         let config = &trained.config;
+        let data = other_data.unwrap_or(config.data.kind());
         let (evaluated, list) = if config.data.is_classification() {
             let list = self.choice.list(config, pack.clone())?;
             let listed = self.choice.listed(config, pack, list.clone())?;
-            let of = match other_data {
-                Some(name) => (Protocol::CrossDomain, name),
-                None => (Protocol::Episodes, config.data.kind()),
+            let protocol = match other_data {
+                Some(_) => Protocol::CrossDomain,
+                None => Protocol::Episodes,
             };
-            (trained.evaluate(parameters, listed, of, &self.mode)?, Some(list))
+            (trained.evaluate(model, listed, (protocol, data), &self.mode)?, Some(list))
         } else {
             anyhow::ensure!(
                 self.choice.episodes_file.is_none(),
                 "--episodes-file: data.{} has no classes and images to list",
                 config.data.kind()
             );
-            let work = build(config, pack, self.mode.norm.build_options())?;
             let episodes = (self.choice.split.into(), self.choice.count());
-            (trained.run(work, parameters, episodes, self.mode.threads())?, None)
+            (trained.evaluate_drawn(model, episodes, &self.mode)?, None)
         };
         let sums = ReportSums::of(&evaluated.reports);
         let accuracy = config.data.is_classification().then(|| sums.mean_accuracy());
         let summary = Summary {
-            digest: parameters.digest().to_string(),
+            digest: model.digest(),
             accuracy: None,
             interval: None,
             episodes: 0,
@@ -239,38 +244,13 @@ impl Evaluate {
             episodes_per_second: sums.episodes as f64 / evaluated.seconds,
             run: trained.folder.path().display().to_string(),
         };
-        Ok(summary.with_test(sums.episodes, sums.mean_loss(), accuracy))
+        let summary = summary.with_test(sums.episodes, sums.mean_loss(), accuracy);
+        Ok(Outcome::new(summary, config, model, &evaluated, data))
     }
-}
-
-/// The key that an override sets.
-fn key_of(set: &str) -> &str {
-    set.split('=').next().unwrap_or_default().trim()
-}
-
-/// Whether an override says where data lies, and so changes nothing.
-fn is_place(set: &str) -> bool {
-    let key = key_of(set);
-    key.starts_with("data") && (key.ends_with("path") || key.ends_with("lists"))
 }
 
 /// What a data set is called: its preset, or its file without folder and ending.
 fn name_of(preset_or_path: &str) -> &str {
     let stem = Path::new(preset_or_path).file_stem();
     stem.and_then(|stem| stem.to_str()).unwrap_or(preset_or_path)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_override_of_where_data_lies_is_told_from_one_that_changes_something() {
-        for place in ["data.omniglot.path=x", " data.folder.lists = x", "data.idx.images_path="] {
-            assert!(is_place(place), "{place}");
-        }
-        for change in ["data.glyphs.seed=1", "learner.maml.inner_rate=0.1", "name=path", ""] {
-            assert!(!is_place(change), "{change}");
-        }
-    }
 }

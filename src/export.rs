@@ -3,13 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use lyceum_common::ids::MetaStep;
 use lyceum_coordinator::checkpoint::write_model;
-use lyceum_coordinator::enterprise::layout_of;
 
 use crate::output::print;
 use crate::place::Places;
-use crate::trained::Trained;
+use crate::trained::{Model, Trained};
 
 /// Writes a model as safetensors: the parameters that `evaluate` tests, or those of a checkpoint.
 ///
@@ -44,20 +42,12 @@ impl Export {
             "{} is there already: --force writes over it, --to names another file",
             to.display()
         );
-        let (parameters, config) = match self.step {
-            None => (trained.parameters()?, trained.folder.config().to_owned()),
-            Some(step) => {
-                let layout = layout_of(&trained.config)?;
-                let checkpoint = trained.folder.checkpoint(MetaStep(step), &layout);
-                let checkpoint = checkpoint.with_context(|| format!("--step {step}"))?;
-                (checkpoint.snapshot.parameters, checkpoint.config)
-            }
-        };
+        let Model { parameters, config, origin, .. } = trained.model(self.step)?;
         write_model(&to, &parameters, &config)?;
         let layout = parameters.layout();
         let (tensors, numbers) = (layout.entries().len(), layout.len());
         print(&format!(
-            "file         {}\nparameters   {}\ntensors      {tensors}, {numbers} numbers in all",
+            "file         {}\nmodel        {origin}\nparameters   {}\ntensors      {tensors}, {numbers} numbers in all",
             to.display(),
             parameters.digest()
         ))

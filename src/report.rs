@@ -52,7 +52,9 @@ impl Report {
         let trained = Trained::open(&self.places, run, None)?;
         let Trained { folder, config, .. } = &trained;
         let History { seconds, test } = History::read(folder)?;
-        let model = trained.model()?.map(|model| model.digest().to_string());
+        let model = trained.find(None)?;
+        let pack = model.as_ref().and_then(|model| model.pack);
+        let model = model.filter(|model| model.origin.is_final()).map(|model| model.digest());
         let run = Run { config, model, seconds };
         let mut rows = Vec::new();
         rows.extend(test.map(|test| Row::of_test(&run, test)));
@@ -63,7 +65,7 @@ impl Report {
             "{}: neither a test at the end of the run nor an evaluation yet",
             folder.path().display()
         );
-        let experiment = Experiment::of(config, trained.pack());
+        let experiment = Experiment::of(config, pack);
         Ok(Reported { experiment, seed: config.seed, rows })
     }
 }

@@ -1,29 +1,28 @@
 //! Trained models: what a run's folder holds, and how they are evaluated episode by episode.
 
 mod bar;
+mod model;
 
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context as _;
 use lyceum_common::config::RunConfig;
 use lyceum_common::ids::{Digest, Split};
-use lyceum_common::parameters::MetaParameters;
 use lyceum_common::report::EpisodeReport;
 use lyceum_common::seed::Seed;
-use lyceum_coordinator::checkpoint::read_model;
-use lyceum_coordinator::enterprise::layout_of;
 use lyceum_coordinator::kept_evaluation::{KeptEvaluation, Protocol};
 use lyceum_coordinator::run_folder::RunFolder;
-use lyceum_worker::episodes::{EpisodeList, ListedSource};
+use lyceum_worker::episodes::{EpisodeSize, ListedSource};
 use lyceum_worker::pool::Pool;
-use lyceum_worker::work::{BuildOptions, Work, build_listed};
+use lyceum_worker::work::{BuildOptions, Work, build, build_listed};
 
 use crate::place::{Places, open_run};
 use crate::worker::default_threads;
 pub(crate) use bar::progress_bar;
+pub(crate) use model::{Model, Origin};
 
 /// Whose statistics batch norm takes.
 #[derive(Debug, clap::Args)]
@@ -81,12 +80,18 @@ pub(crate) struct Trained {
     pub(crate) config: RunConfig,
     /// What `--set` changed in it, but for where data lies.
     pub(crate) overrides: Vec<String>,
+    /// The configuration as the folder has it.
+    own: RunConfig,
 }
 
 /// How it went, episode by episode.
 pub(crate) struct Evaluated {
     pub(crate) reports: Vec<EpisodeReport>,
+    pub(crate) split: Split,
+    pub(crate) size: EpisodeSize,
     pub(crate) seconds: f64,
+    /// The file that it is kept in.
+    pub(crate) kept: PathBuf,
 }
 
 impl Evaluated {
@@ -96,6 +101,16 @@ impl Evaluated {
     }
 }
 
+/// The episodes of an evaluation, as what is kept of it tells of them.
+struct Episodes<'a> {
+    digest: Digest,
+    protocol: Protocol,
+    data: &'a str,
+    split: Split,
+    size: EpisodeSize,
+    count: u64,
+}
+
 /// Sets the inner steps that a model is evaluated with.
 pub(crate) fn set_steps(config: &mut RunConfig, steps: usize) -> anyhow::Result<()> {
     let inner_steps = config.learner.evaluation_steps_mut();
@@ -103,99 +118,102 @@ pub(crate) fn set_steps(config: &mut RunConfig, steps: usize) -> anyhow::Result<
     Ok(())
 }
 
+/// The inner steps that a model is evaluated with, where it takes some.
+pub(crate) fn steps_of(config: &RunConfig) -> Option<usize> {
+    config.clone().learner.evaluation_steps_mut().copied()
+}
+
 impl Trained {
     /// The run in a folder, or of a name below that of runs; its data is in `data`, where that is another place.
     pub(crate) fn open(places: &Places, run: &Path, data: Option<&Path>) -> anyhow::Result<Self> {
-        let (folder, mut config) = open_run(&places.runs, run)?;
+        let (folder, own) = open_run(&places.runs, run)?;
+        let mut config = own.clone();
         if let Some(data) = data {
             config.data.set_folder(data.to_owned()).context("--data")?;
         }
-        Ok(Self { folder, config, overrides: Vec::new() })
+        Ok(Self { folder, config, overrides: Vec::new(), own })
     }
 
-    /// The parameters that a complete run is for; none of one that is not over.
-    pub(crate) fn model(&self) -> anyhow::Result<Option<MetaParameters>> {
-        let path = self.folder.model();
-        if !path.is_file() {
-            return Ok(None);
-        }
-        Ok(Some(read_model(&path, &layout_of(&self.config)?)?))
+    /// The inner steps that the run's own test takes, where it takes some.
+    pub(crate) fn own_steps(&self) -> Option<usize> {
+        steps_of(&self.own)
     }
 
-    /// The digest of the data pack that the run was trained on; none where it has none, or no checkpoint that can be read
-    /// tells.
-    pub(crate) fn pack(&self) -> Option<Digest> {
-        self.folder.latest(&layout_of(&self.config).ok()?).ok()??.pack
-    }
-
-    /// The parameters that a complete run is for, or the best so far of one that is not over.
-    pub(crate) fn parameters(&self) -> anyhow::Result<MetaParameters> {
-        if let Some(model) = self.model()? {
-            return Ok(model);
-        }
-        let folder = &self.folder;
-        let checkpoint = folder.latest(&layout_of(&self.config)?)?;
-        let snapshot = checkpoint
-            .with_context(|| format!("{}: no checkpoint yet", folder.path().display()))?
-            .snapshot;
-        Ok(snapshot.best.map_or(snapshot.parameters, |best| best.parameters))
-    }
-
-    /// Evaluates `parameters` on listed episodes of `data`, and keeps the result in the run's folder.
+    /// Evaluates a model on listed episodes of `data`, and keeps the result in the run's folder.
     pub(crate) fn evaluate(
         &self,
-        parameters: &MetaParameters,
+        model: &Model,
         listed: ListedSource,
         (protocol, data): (Protocol, &str),
         mode: &Mode,
     ) -> anyhow::Result<Evaluated> {
         let list = Arc::clone(listed.list());
         let work = build_listed(&self.config, listed, mode.norm.build_options())?;
-        let (split, episodes) = (list.split(), list.episodes().len() as u64);
-        let evaluated = self.run(work, parameters, (split, episodes), mode.threads())?;
-        let kept = self.kept(parameters, &list, (protocol, data), mode, &evaluated.reports);
-        self.folder.keep(&kept)?;
-        Ok(evaluated)
+        let (digest, split, size) = (list.digest(), list.split(), list.size());
+        let count = list.episodes().len() as u64;
+        self.run(work, model, &Episodes { digest, protocol, data, split, size, count }, mode)
     }
 
-    /// Evaluates `parameters` on so many episodes of a split, as `work` has them.
-    pub(crate) fn run(
+    /// Evaluates a model on so many episodes of a split of functions, which no list could name, and keeps the result in the
+    /// run's folder.
+    pub(crate) fn evaluate_drawn(
+        &self,
+        model: &Model,
+        (split, count): (Split, u64),
+        mode: &Mode,
+    ) -> anyhow::Result<Evaluated> {
+        let config = &self.config;
+        let work = build(config, None, mode.norm.build_options())?;
+        let size = EpisodeSize::of_evaluation(config);
+        let drawn = (&config.data, config.seed, split.to_string(), size.shots, size.queries, count);
+        let digest = Digest::of(serde_json::to_string(&drawn)?.as_bytes());
+        let (protocol, data) = (Protocol::Episodes, config.data.kind());
+        self.run(work, model, &Episodes { digest, protocol, data, split, size, count }, mode)
+    }
+
+    /// Evaluates a model on the episodes that `work` has, and keeps the result.
+    fn run(
         &self,
         work: Arc<dyn Work>,
-        parameters: &MetaParameters,
-        (split, episodes): (Split, u64),
-        threads: NonZeroUsize,
+        model: &Model,
+        episodes: &Episodes<'_>,
+        mode: &Mode,
     ) -> anyhow::Result<Evaluated> {
-        let pool = Pool::new(work, threads).context("no compute threads")?;
-        let seed = Seed::of_run(self.config.seed);
-        let bar = progress_bar(episodes, "episodes");
+        let pool = Pool::new(work, mode.threads()).context("no compute threads")?;
+        let (theta, seed) = (model.parameters.values(), Seed::of_run(self.config.seed));
+        let &Episodes { split, size, count, .. } = episodes;
+        let bar = progress_bar(count, "episodes");
         let told = |done: u64| bar.set_position(done);
         let started = Instant::now();
-        let reports = pool.evaluate_telling(parameters.values(), seed, split, episodes, told)?;
-        Ok(Evaluated { reports, seconds: started.elapsed().as_secs_f64() })
+        let reports = pool.evaluate_telling(theta, seed, split, count, told)?;
+        let seconds = started.elapsed().as_secs_f64();
+        let kept = self.folder.keep(&self.to_keep(model, episodes, mode, &reports))?;
+        Ok(Evaluated { reports, split, size, seconds, kept })
     }
 
-    fn kept(
+    fn to_keep(
         &self,
-        parameters: &MetaParameters,
-        list: &EpisodeList,
-        (protocol, data): (Protocol, &str),
+        model: &Model,
+        episodes: &Episodes<'_>,
         mode: &Mode,
         reports: &[EpisodeReport],
     ) -> KeptEvaluation {
+        let &Episodes { digest, protocol, data, split, size, .. } = episodes;
+        let judged = if self.config.data.is_classification() { reports } else { &[] };
         KeptEvaluation {
-            parameters: parameters.digest().to_string(),
-            episode_list: list.digest().to_string(),
+            parameters: model.digest(),
+            meta_step: model.origin.checkpoint(),
+            episode_list: digest.to_string(),
             protocol,
             data: data.to_owned(),
-            split: list.split().to_string(),
-            ways: list.size().ways,
-            shots: list.size().shots,
-            queries: list.size().queries,
+            split: split.to_string(),
+            ways: size.ways,
+            shots: size.shots,
+            queries: size.queries,
             transductive: mode.norm.is_transductive(&self.config),
-            inner_steps: self.config.clone().learner.evaluation_steps_mut().copied(),
+            inner_steps: steps_of(&self.config),
             overrides: self.overrides.clone(),
-            accuracy: reports.iter().map(|report| report.accuracy).collect(),
+            accuracy: judged.iter().map(|report| report.accuracy).collect(),
             loss: reports.iter().map(|report| report.loss).collect(),
         }
     }

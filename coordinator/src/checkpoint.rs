@@ -254,6 +254,14 @@ fn read_parameters(path: &Path, layout: &Arc<Layout>) -> Result<MetaParameters, 
     tensors.parameters("", layout, file.parse("digest")?)
 }
 
+/// The configuration that [`write_model`] wrote beside the parameters; none where the file has none.
+///
+/// # Errors
+/// Where the file cannot be read.
+pub fn model_config(path: &Path) -> Result<Option<String>, CheckpointError> {
+    File::read(path)?.parse_if_there("config")
+}
+
 /// Reads the newest checkpoint of a folder that is whole: first the one that `latest` names, then the others, the highest
 /// step first. None where none was written yet.
 ///

@@ -16,7 +16,7 @@ pub use crate::held_folder::HoldError;
 use crate::meta_optimizer::StateError;
 use crate::run::{Run, Snapshot};
 use crate::run_folder::RunFolder;
-pub use crate::same_run::{OtherRun, check_same, differing_key};
+pub use crate::same_run::{OtherRun, changed_key, check_same, differing_key};
 
 /// A run with what it needs to be served.
 #[derive(Debug)]

@@ -1,8 +1,10 @@
 //! What `lyceum evaluate` found, episode by episode: `evaluations/DIGEST-inductive.json` in a run's folder, or
 //! `DIGEST-transductive-3-steps.json` after three inner steps, where DIGEST is that of the episodes' list; of a changed
-//! configuration `DIGEST-inductive-set-CHANGES.json`, where CHANGES is the beginning of the changes' digest.
+//! configuration `DIGEST-inductive-set-CHANGES.json`, where CHANGES is the beginning of the changes' digest; of the checkpoint
+//! after 200 meta-steps `DIGEST-inductive-after-200.json`.
 
 use std::io;
+use std::path::PathBuf;
 
 use lyceum_common::ids::Digest;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -16,7 +18,10 @@ use crate::run_folder::{RunFolder, RunFolderError};
 pub struct KeptEvaluation {
     /// The digest of the parameters.
     pub parameters: String,
-    /// The digest of the list of episodes.
+    /// The meta-steps after which these were, where a checkpoint's were asked for in the place of what the run is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub meta_step: Option<u64>,
+    /// The digest of the list of episodes; of episodes that no list names, as in regression, that of what they are drawn from.
     pub episode_list: String,
     /// What the episodes are.
     pub protocol: Protocol,
@@ -38,17 +43,18 @@ pub struct KeptEvaluation {
     /// What was changed in the run's configuration, each as `key=value`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub overrides: Vec<String>,
-    /// The share of query examples labelled right, episode by episode.
+    /// The share of query examples labelled right, episode by episode; nothing in regression.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "finite_or_nan")]
     pub accuracy: Vec<f64>,
     /// The query loss, episode by episode.
     #[serde(deserialize_with = "finite_or_nan")]
     pub loss: Vec<f64>,
 }
 
-/// JSON has null for the loss of an adaptation that diverged.
+/// JSON has null for the numbers of an adaptation that diverged.
 fn finite_or_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
-    let losses: Vec<Option<f64>> = Vec::deserialize(deserializer)?;
-    Ok(losses.into_iter().map(|loss| loss.unwrap_or(f64::NAN)).collect())
+    let numbers: Vec<Option<f64>> = Vec::deserialize(deserializer)?;
+    Ok(numbers.into_iter().map(|number| number.unwrap_or(f64::NAN)).collect())
 }
 
 /// What an evaluation's episodes are.
@@ -64,21 +70,21 @@ pub enum Protocol {
 }
 
 impl RunFolder {
-    /// Keeps an evaluation, in the place of an earlier one on the same list that was done likewise.
+    /// Keeps an evaluation, in the place of an earlier one on the same list that was done likewise, and returns its file.
     ///
     /// # Errors
     /// Where the file system refuses.
-    pub fn keep(&self, evaluation: &KeptEvaluation) -> Result<(), RunFolderError> {
+    pub fn keep(&self, evaluation: &KeptEvaluation) -> Result<PathBuf, RunFolderError> {
         let folder = self.evaluations();
-        let how = if evaluation.transductive { "transductive" } else { "inductive" };
-        let steps = evaluation.inner_steps.map_or(String::new(), |steps| format!("-{steps}-steps"));
-        let changes = changes(&evaluation.overrides);
-        let path = folder.join(format!("{}-{how}{steps}{changes}.json", evaluation.episode_list));
+        let path = folder.join(file_name(evaluation));
         let write = || {
             durable::create_folder(&folder)?;
             durable::write(&path, (serde_json::to_string(evaluation)? + "\n").as_bytes())
         };
-        write().map_err(|source| RunFolderError { path: path.clone(), source })
+        match write() {
+            Ok(()) => Ok(path),
+            Err(source) => Err(RunFolderError { path, source }),
+        }
     }
 
     /// The evaluations that are kept, in the order of their files' names.
@@ -97,13 +103,23 @@ impl RunFolder {
         let mut paths = list().map_err(|source| failed(folder.clone(), source))?;
         paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
         paths.sort();
-        let read = |path: std::path::PathBuf| {
+        let read = |path: PathBuf| {
             let text = std::fs::read(&path);
             let parsed = text.and_then(|text| Ok(serde_json::from_slice(&text)?));
             parsed.map_err(|source| failed(path, source))
         };
         paths.into_iter().map(read).collect()
     }
+}
+
+/// The name of an evaluation's file: what it was done on, and how.
+fn file_name(evaluation: &KeptEvaluation) -> String {
+    let KeptEvaluation { episode_list, transductive, inner_steps, meta_step, overrides, .. } =
+        evaluation;
+    let how = if *transductive { "transductive" } else { "inductive" };
+    let steps = inner_steps.map_or(String::new(), |steps| format!("-{steps}-steps"));
+    let after = meta_step.map_or(String::new(), |step| format!("-after-{step}"));
+    format!("{episode_list}-{how}{steps}{after}{}.json", changes(overrides))
 }
 
 /// What a file's name says of changes to the configuration.
@@ -122,6 +138,7 @@ mod tests {
     fn evaluation(transductive: bool, accuracy: f64) -> KeptEvaluation {
         KeptEvaluation {
             parameters: "p".into(),
+            meta_step: None,
             episode_list: "l".into(),
             protocol: Protocol::LakeRuns,
             data: "omniglot".into(),
@@ -152,6 +169,26 @@ mod tests {
         assert!(loss[0].is_nan() && loss[1] == 2.5, "{loss:?}");
         std::fs::write(folder.evaluations().join("cut.json"), "{ \"parameters\"").unwrap();
         assert!(folder.kept().unwrap_err().to_string().contains("cut.json"));
+    }
+
+    #[test]
+    fn an_evaluation_without_classes_and_one_of_a_checkpoint_are_kept_beside_others() {
+        let runs = tempfile::tempdir().unwrap();
+        let folder = RunFolder::create(runs.path(), "run", "").unwrap();
+        let all = [
+            KeptEvaluation { accuracy: Vec::new(), inner_steps: Some(1), ..evaluation(false, 0.5) },
+            KeptEvaluation { meta_step: Some(200), ..evaluation(false, 0.5) },
+            evaluation(false, 0.6),
+        ];
+        let files: Vec<_> = all.iter().map(|kept| folder.keep(kept).unwrap()).collect();
+        let text = std::fs::read_to_string(&files[0]).unwrap();
+        assert!(!text.contains("accuracy"), "{text}");
+        assert!(files[1].ends_with("l-inductive-after-200.json"), "{files:?}");
+        assert_eq!(folder.kept().unwrap(), all, "in the order of their names");
+        let unknown = text.replace("\"loss\"", "\"accuracy\":[null,0.5],\"loss\"");
+        std::fs::write(&files[0], unknown).unwrap();
+        let accuracy = &folder.kept().unwrap()[0].accuracy;
+        assert!(accuracy[0].is_nan() && accuracy[1] == 0.5, "{accuracy:?}");
     }
 
     #[test]

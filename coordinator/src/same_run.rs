@@ -56,20 +56,23 @@ pub fn check_same(
 
 /// Compares the configuration that a checkpoint has, if it has one, with the one that the run is to go on with.
 fn check_config(trained: &str, found: &RunConfig) -> Result<(), OtherRun> {
+    changed_key(trained, found).map_or(Ok(()), |key| Err(OtherRun::Config { key }))
+}
+
+/// As [`differing_key`], of the configuration's text that is written beside parameters, and the one that is there now. None
+/// where nothing is written, or what cannot be read.
+#[must_use]
+pub fn changed_key(trained: &str, found: &RunConfig) -> Option<String> {
     if trained.is_empty() {
-        return Ok(());
+        return None;
     }
-    let trained = match RunConfig::from_toml(trained) {
-        Ok(trained) => trained,
+    match RunConfig::from_toml(trained) {
+        Ok(trained) => differing_key(&trained, found),
         Err(error) => {
             // Another version wrote it, and the one in the folder was brought up to date since.
             tracing::warn!("the last checkpoint's configuration cannot be compared: {error}");
-            return Ok(());
+            None
         }
-    };
-    match differing_key(&trained, found) {
-        None => Ok(()),
-        Some(key) => Err(OtherRun::Config { key }),
     }
 }
 
@@ -136,6 +139,7 @@ mod tests {
         }
         let config = config::load("glyphs-maml", &[]).unwrap();
         assert_eq!(check_config("", &config), Ok(()), "the checkpoint has none");
+        assert_eq!(changed_key("name = 3", &config), None, "another version wrote it");
     }
 
     #[test]

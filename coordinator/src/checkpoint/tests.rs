@@ -8,7 +8,10 @@ use lyceum_common::report::{EpisodeReport, ReportSums};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use super::{Checkpoint, CheckpointError, at, kept, newest, read, read_model, write, write_model};
+use super::{
+    Checkpoint, CheckpointError, at, kept, model_config, newest, read, read_model, write,
+    write_model,
+};
 use crate::run::{Best, Snapshot};
 
 fn layout(name: &str, length: usize) -> Arc<Layout> {
@@ -151,6 +154,7 @@ fn parameters_alone_read_back() {
     write_model(&path, &parameters, CONFIG).unwrap();
     let found = read_model(&path, &layout("head.bias", 3)).unwrap();
     assert_eq!(found.digest(), parameters.digest());
+    assert_eq!(model_config(&path).unwrap().as_deref(), Some(CONFIG));
     let missing = read_model(&folder.path().join("none"), &layout("head.bias", 3)).unwrap_err();
     assert!(missing.to_string().contains("none"));
     let mut bytes = fs::read(&path).unwrap();

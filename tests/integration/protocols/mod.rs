@@ -1,5 +1,5 @@
 //! Trained models: frozen episodes, Lake's runs, other data sets, the report, images of one's own; what they were trained
-//! on, as one file, and had again.
+//! on, which parameters they are, as one file, and had again.
 
 mod adapt;
 mod data;
@@ -7,6 +7,7 @@ mod export;
 mod lake;
 mod lists;
 mod made;
+mod origin;
 mod places;
 mod replay;
 mod report;
