@@ -1,17 +1,22 @@
 //! The table's rows: what a test, a kept evaluation or a comparison of a run came to, by what protocol, and what papers
 //! report for it.
 
-use lyceum_common::config::{DataConfig, LearnerConfig, OmniglotSplit, Published, RunConfig};
+use lyceum_common::config::{Published, RunConfig};
 use lyceum_common::ids::Split;
-use lyceum_common::report::{EpisodeReport, Estimate, ReportSums};
+use lyceum_common::report::{EpisodeReport, Estimate, ReportSums, diverged};
 use lyceum_common::statistics::mean_of_few;
 use lyceum_coordinator::kept_evaluation::{KeptEvaluation, Protocol};
 use lyceum_coordinator::metrics::TestResult;
 
+use super::protocol::{count, how, inner_steps, of_data, protocol, size};
 use crate::comparison::Results;
+use crate::output::counted;
+use crate::trained::{Origin, steps_of};
 
 /// The run that rows are of.
 pub(super) struct Run<'a> {
+    /// What it is called in the table: its folder's name.
+    pub(super) name: &'a str,
     pub(super) config: &'a RunConfig,
     /// The digest of the parameters that it is for; none where it is not over.
     pub(super) model: Option<String>,
@@ -25,11 +30,20 @@ impl Run<'_> {
         self.model.as_deref() == Some(parameters)
     }
 
-    /// What sets a result of these parameters and this changed configuration apart from the run's own.
-    fn departures(&self, parameters: &str, overrides: &[String]) -> Vec<String> {
+    /// What sets a result of these parameters, after so many meta-steps where that is known, and of this changed configuration
+    /// apart from the run's own.
+    fn departures(
+        &self,
+        parameters: &str,
+        meta_step: Option<u64>,
+        overrides: &[String],
+    ) -> Vec<String> {
         let mut departures = Vec::new();
         if !self.is_final(parameters) {
-            departures.push("of a checkpoint before the run's end".to_owned());
+            departures.push(match meta_step {
+                Some(step) => format!("after {step} meta-steps"),
+                None => "of a checkpoint before the run's end".to_owned(),
+            });
         }
         if !overrides.is_empty() {
             departures.push(format!("with {}", overrides.join(", ")));
@@ -43,6 +57,8 @@ impl Run<'_> {
 pub(super) struct Row {
     /// The run's name, or which runs the row is the mean of.
     pub(super) run: String,
+    /// Of how many seeds it is the mean; of a run alone, one.
+    pub(super) seeds: usize,
     /// Whether the parameters are those that the run came to.
     pub(super) is_final: bool,
     /// How the figure was come by, spelled out.
@@ -51,6 +67,8 @@ pub(super) struct Row {
     pub(super) measure: Measure,
     /// The figure.
     pub(super) obtained: Estimate,
+    /// In how many episodes the loss is infinite, or no number.
+    pub(super) diverged: u64,
     /// The best hand-made optimizer beside a learned one, and its loss.
     pub(super) hand_made: Option<(String, Estimate)>,
     /// What papers report for such episodes.
@@ -69,10 +87,24 @@ pub(super) enum Measure {
 }
 
 impl Measure {
-    fn text(self, Estimate { mean, interval }: Estimate) -> String {
+    fn name(self) -> &'static str {
         match self {
-            Self::Accuracy => format!("{:.2} % ± {:.2}", 100.0 * mean, 100.0 * interval),
-            Self::Loss => format!("loss {mean:.4} ± {interval:.4}"),
+            Self::Accuracy => "accuracy",
+            Self::Loss => "loss",
+        }
+    }
+
+    fn text(self, estimate: Estimate) -> String {
+        let (unit, digits) = match self {
+            Self::Accuracy => (100.0, 2),
+            Self::Loss => (1.0, 4),
+        };
+        let half_width = estimate.half_width().map(|half| format!(" ± {:.digits$}", unit * half));
+        let (mean, half_width) = (unit * estimate.mean, half_width.unwrap_or_default());
+        match self {
+            Self::Accuracy => format!("{mean:.digits$} %{half_width}"),
+            Self::Loss if mean.is_finite() => format!("loss {mean:.digits$}{half_width}"),
+            Self::Loss => "loss not finite".to_owned(),
         }
     }
 }
@@ -83,6 +115,8 @@ struct Conditions<'a> {
     ways: usize,
     shots: usize,
     transductive: bool,
+    /// The inner steps, and those of the run's own test.
+    steps: [Option<usize>; 2],
     /// Whether it is of the run's own model, as configured, on test classes: papers report what theirs gave.
     is_comparable: bool,
 }
@@ -95,25 +129,28 @@ impl Row {
         let episode = &config.episode;
         let transductive = config.is_transductive(None);
         let (ways, shots) = (episode.ways_in_evaluation(), episode.shots_in_evaluation());
-        let steps = config.clone().learner.evaluation_steps_mut().copied();
         let parts = [
             of_data(&config.data),
             "test split".to_owned(),
-            size(config, ways, shots, episode.queries_in_evaluation()),
+            size(config, ways, shots, (episode.queries_in_evaluation(), None)),
             count(episodes),
             how(config, transductive),
         ];
         let judged = if config.classifies() { accuracy } else { None };
         let (measure, obtained) =
             judged.map_or((Measure::Loss, loss), |accuracy| (Measure::Accuracy, accuracy));
-        let data = config.data.kind();
-        let conditions = Conditions { data, ways, shots, transductive, is_comparable: true };
+        let (data, own_steps) = (config.data.kind(), steps_of(config));
+        let (steps, is_comparable) = ([own_steps, own_steps], true);
+        let conditions = Conditions { data, ways, shots, transductive, steps, is_comparable };
+        let steps = own_steps.map(|steps| inner_steps(steps, None));
         Self {
-            run: config.name.clone(),
+            run: run.name.to_owned(),
+            seeds: 1,
             is_final: true,
             protocol: protocol(config, steps, &parts, &[]),
             measure,
             obtained,
+            diverged: 0,
             hand_made: None,
             published: published(config, &conditions),
             seconds,
@@ -124,35 +161,39 @@ impl Row {
     pub(super) fn of_kept(run: &Run<'_>, kept: &KeptEvaluation) -> Self {
         let &Run { config, seconds, .. } = run;
         let &KeptEvaluation { ways, shots, queries, transductive, .. } = kept;
-        let pairs = kept.accuracy.iter().zip(&kept.loss);
-        let reports: Vec<_> =
-            pairs.map(|(&accuracy, &loss)| EpisodeReport { loss, accuracy }).collect();
-        let estimate = ReportSums::of(&reports).mean_accuracy();
         let lake = kept.protocol == Protocol::LakeRuns;
-        let few = if lake { mean_of_few(&kept.accuracy) } else { None };
         let (data, own) = (kept.data.as_str(), of_data(&config.data));
         let (data, what) = match kept.protocol {
             Protocol::Episodes => (data, own),
             Protocol::CrossDomain => (data, format!("another data set, {data}")),
             Protocol::LakeRuns => ("lake_runs", format!("Lake's 20 runs, trained on {own}")),
         };
+        // Lake's runs have queries of their own.
+        let own_queries = (!lake).then(|| config.episode.queries_in_evaluation());
         let parts = [
             what,
             format!("{} split", kept.split),
-            size(config, ways, shots, queries),
-            count(kept.accuracy.len() as u64),
+            size(config, ways, shots, (queries, own_queries)),
+            count(kept.loss.len() as u64),
             how(config, transductive),
         ];
-        let departures = run.departures(&kept.parameters, &kept.overrides);
+        let departures = run.departures(&kept.parameters, kept.meta_step, &kept.overrides);
         let is_test = lake || kept.split == Split::Test.to_string();
-        let is_comparable = is_test && departures.is_empty();
-        let conditions = Conditions { data, ways, shots, transductive, is_comparable };
+        let same_queries = own_queries.is_none_or(|own| own == queries);
+        let is_comparable = is_test && same_queries && departures.is_empty();
+        let steps = [kept.inner_steps, steps_of(config)];
+        let conditions = Conditions { data, ways, shots, transductive, steps, is_comparable };
+        let [steps, own_steps] = steps;
+        let steps = steps.map(|steps| inner_steps(steps, own_steps));
+        let (measure, obtained, diverged) = figure(kept);
         Self {
-            run: config.name.clone(),
+            run: run.name.to_owned(),
+            seeds: 1,
             is_final: run.is_final(&kept.parameters),
-            protocol: protocol(config, kept.inner_steps, &parts, &departures),
-            measure: Measure::Accuracy,
-            obtained: few.unwrap_or(estimate),
+            protocol: protocol(config, steps, &parts, &departures),
+            measure,
+            obtained,
+            diverged,
             hand_made: None,
             published: published(config, &conditions),
             seconds,
@@ -162,7 +203,7 @@ impl Row {
     /// The row of a learned optimizer's comparison with hand-made ones; none where the learned one is not in it.
     pub(super) fn of_comparison(run: &Run<'_>, results: &Results) -> Option<Self> {
         let &Run { config, seconds, .. } = run;
-        let obtained = results.learned()?.loss();
+        let learned = results.learned()?;
         let what = match &results.data_set {
             Some(name) => format!("another data set, {name}"),
             None => of_data(&config.data),
@@ -173,13 +214,17 @@ impl Row {
             count(results.episodes),
             format!("hand-made optimizers' rates searched on {} others", results.search_episodes),
         ];
-        let departures = run.departures(&results.digest, &results.overrides);
+        let meta_step = results.origin.as_ref().and_then(Origin::checkpoint);
+        let departures = run.departures(&results.digest, meta_step, &results.overrides);
+        let steps = inner_steps(results.steps, steps_of(config));
         Some(Self {
-            run: config.name.clone(),
+            run: run.name.to_owned(),
+            seeds: 1,
             is_final: run.is_final(&results.digest),
-            protocol: protocol(config, Some(results.steps), &parts, &departures),
+            protocol: protocol(config, Some(steps), &parts, &departures),
             measure: Measure::Loss,
-            obtained,
+            obtained: learned.loss(),
+            diverged: learned.diverged as u64,
             hand_made: results.best_hand_made().map(|best| (best.optimizer.clone(), best.loss())),
             published: Vec::new(),
             seconds,
@@ -189,8 +234,14 @@ impl Row {
     /// The row as Markdown.
     pub(super) fn line(&self) -> String {
         let mut obtained = self.measure.text(self.obtained);
-        if let Some((optimizer, Estimate { mean, interval })) = &self.hand_made {
-            obtained += &format!("; {optimizer} {mean:.4} ± {interval:.4} at its best rate");
+        if self.diverged > 0 {
+            let episodes = counted(self.diverged as usize, "episode", "episodes");
+            obtained += &format!(", {episodes} diverged");
+        }
+        if let Some((optimizer, loss)) = &self.hand_made {
+            let loss = Measure::Loss.text(*loss);
+            let loss = loss.strip_prefix("loss ").unwrap_or(&loss);
+            obtained += &format!("; {optimizer} {loss} at its best rate");
         }
         let cells = [
             self.run.clone(),
@@ -203,6 +254,29 @@ impl Row {
         format!("| {} |", cells.map(|cell| cell.replace('|', "\\|")).join(" | "))
     }
 
+    /// The row as JSON, in which what is no number is null.
+    pub(super) fn json(&self) -> serde_json::Value {
+        let of = |loss: Estimate| (loss.mean, loss.half_width());
+        let (mean, interval) = of(self.obtained);
+        let hand_made = self.hand_made.as_ref().map(|(optimizer, loss)| {
+            let (mean, interval) = of(*loss);
+            serde_json::json!({ "optimizer": optimizer, "mean": mean, "interval": interval })
+        });
+        serde_json::json!({
+            "run": self.run,
+            "seeds": self.seeds,
+            "final": self.is_final,
+            "protocol": self.protocol,
+            "measure": self.measure.name(),
+            "mean": mean,
+            "interval": interval,
+            "diverged": self.diverged,
+            "hand_made": hand_made,
+            "published": self.published,
+            "seconds": self.seconds,
+        })
+    }
+
     /// What `text` says of each published figure; a dash where there is none.
     fn of_papers(&self, text: impl Fn(&Published) -> String) -> String {
         if self.published.is_empty() {
@@ -212,77 +286,41 @@ impl Row {
     }
 }
 
-/// What the configuration knows to be published for such episodes.
+/// What a kept evaluation measures, what it came to, and in how many episodes it diverged.
+fn figure(kept: &KeptEvaluation) -> (Measure, Estimate, u64) {
+    let accuracies = kept.accuracy.iter().copied().chain(std::iter::repeat(0.0));
+    let reports = kept.loss.iter().zip(accuracies);
+    let reports = reports.map(|(&loss, accuracy)| EpisodeReport { loss, accuracy });
+    let reports: Vec<_> = reports.collect();
+    let (sums, diverged) = (ReportSums::of(&reports), diverged(&reports));
+    if kept.accuracy.is_empty() {
+        return (Measure::Loss, sums.mean_loss(), diverged);
+    }
+    let lake = kept.protocol == Protocol::LakeRuns;
+    let few = if lake { mean_of_few(&kept.accuracy) } else { None };
+    (Measure::Accuracy, few.unwrap_or_else(|| sums.mean_accuracy()), diverged)
+}
+
+/// What the configuration knows to be published for such episodes. A result that is for other inner steps than the run's own
+/// says so itself.
 fn published(config: &RunConfig, conditions: &Conditions<'_>) -> Vec<Published> {
-    let &Conditions { data, ways, shots, transductive, is_comparable } = conditions;
+    let &Conditions { data, ways, shots, transductive, steps: [steps, own], is_comparable } =
+        conditions;
     let rows = config.published.iter().filter(|row| {
         let same_mode = row.transductive.is_none_or(|mode| mode == transductive);
+        let same_steps = if row.steps.is_empty() {
+            // What an older version kept does not say.
+            steps.is_none() || steps == own
+        } else {
+            steps.is_some_and(|steps| row.steps.contains(&steps))
+        };
         (row.data.as_str(), row.ways, row.shots) == (data, ways, shots)
             && same_mode
+            && same_steps
             && is_comparable
     });
     rows.cloned().collect()
 }
 
-/// A row's protocol, spelled out.
-fn protocol(
-    config: &RunConfig,
-    steps: Option<usize>,
-    parts: &[String],
-    departures: &[String],
-) -> String {
-    let mut parts = parts.to_vec();
-    parts.extend(steps.map(|steps| format!("{steps} inner steps")));
-    let validates = config.training.validate_every > 0;
-    parts.push(
-        if validates { "selected on validation classes" } else { "the last parameters" }.to_owned(),
-    );
-    parts.extend_from_slice(departures);
-    parts.retain(|part| !part.is_empty());
-    parts.join(", ")
-}
-
-/// The data, with its split.
-fn of_data(data: &DataConfig) -> String {
-    let omniglot = match data {
-        DataConfig::Omniglot(omniglot) => omniglot,
-        DataConfig::Folder(folder) => {
-            let name = folder.path.file_name().unwrap_or(folder.path.as_os_str());
-            return format!("images of the folder {}", name.display());
-        }
-        _ => return data.kind().to_owned(),
-    };
-    let split = match omniglot.split {
-        OmniglotSplit::Lake { .. } => "background / evaluation",
-        OmniglotSplit::Vinyals { .. } => "Vinyals' split",
-        OmniglotSplit::Random { .. } => "a random split",
-        OmniglotSplit::Small1 { .. } => "small1 / evaluation",
-        OmniglotSplit::Small2 { .. } => "small2 / evaluation",
-    };
-    format!("Omniglot, {split}")
-}
-
-fn size(config: &RunConfig, ways: usize, shots: usize, queries: usize) -> String {
-    match (&config.learner, config.data.is_classification()) {
-        (LearnerConfig::LearnedOptimizer(_), _) => String::new(),
-        (_, true) => format!("{ways}-way {shots}-shot with {} a class", counted(queries)),
-        (_, false) => format!("{shots}-shot with {}", counted(queries)),
-    }
-}
-
-fn counted(queries: usize) -> String {
-    if queries == 1 { "1 query".to_owned() } else { format!("{queries} queries") }
-}
-
-fn count(episodes: u64) -> String {
-    format!("{episodes} episodes")
-}
-
-/// Whether query examples see one another, where there is batch norm.
-fn how(config: &RunConfig, transductive: bool) -> String {
-    match (config.is_transductive(Some(true)), transductive) {
-        (false, _) => String::new(),
-        (true, true) => "transductive".to_owned(),
-        (true, false) => "inductive".to_owned(),
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -62,7 +62,10 @@ impl Group<'_> {
             }
         }
         let run = format!("mean of {} seeds: {}", self.seeds.len(), names.join(", "));
-        Some(Row { run, obtained, hand_made: None, seconds, ..self.first.clone() })
+        let seeds = self.seeds.len();
+        let diverged = self.seeds.values().flatten().map(|row| row.diverged).sum();
+        let first = self.first.clone();
+        Some(Row { run, seeds, obtained, diverged, hand_made: None, seconds, ..first })
     }
 
     /// The mean over seeds, with the half-width of its 95 % interval. A seed counts once, with the mean of its rows: runs of
@@ -113,16 +116,19 @@ mod tests {
         let config = config::load(preset, &changes).unwrap();
         let row = |&(protocol, mean): &(&str, f64)| Row {
             run: config.name.clone(),
+            seeds: 1,
             is_final: true,
             protocol: protocol.to_owned(),
             measure: Measure::Accuracy,
             obtained: Estimate { mean, interval: 0.5 },
+            diverged: 0,
             hand_made: None,
             published: vec![Published {
                 data: "glyphs".to_owned(),
                 ways: 5,
                 shots: 1,
                 transductive: None,
+                steps: Vec::new(),
                 result: "98.7 %".to_owned(),
                 citation: "A".to_owned(),
                 protocol: "there".to_owned(),
@@ -164,6 +170,7 @@ mod tests {
             rows[0].line(),
             "| mean of 3 seeds: a, b, c | 5-way | 99.00 % ± 2.48 | 98.7 % (A) | there | 2.3 min |"
         );
+        assert_eq!(rows[0].json()["seeds"], 3);
         assert!(means(&runs[..1]).is_empty(), "one seed has no mean");
     }
 

@@ -18,6 +18,9 @@ pub struct Published {
     /// Whether query examples saw one another; absent where the row stands for either.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transductive: Option<bool>,
+    /// The inner steps in evaluation that the row stands for; empty where it stands for the run's own alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<usize>,
     /// The result as it is printed there.
     pub result: String,
     /// Whose it is, and where it stands.

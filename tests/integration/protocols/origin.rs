@@ -94,6 +94,11 @@ fn a_kept_checkpoint_is_evaluated_compared_and_adapted() {
     let adapt = ["adapt", "maml", "--support", "mine", "--query", "mine/0", "--step", &step];
     assert_eq!(object(folder, &adapt)["digest"], digest.as_str());
 
+    // It is kept beside what the run is for, and not beside what was published.
+    let report = printed(folder, &["report", "maml"]);
+    let rows = |text: &str| report.lines().filter(|line| line.contains(text)).count();
+    let after = format!(", after {step} meta-steps | ");
+    assert_eq!((rows("5 episodes"), rows("3 episodes"), rows(&after)), (2, 1, 2), "{report}");
     refused(folder, &[&evaluate[..], &["--step", "3"]].concat(), &["--step 3", "2, 4"]);
 }
 

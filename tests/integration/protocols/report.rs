@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::made::{glyphs, picture, save, train};
-use crate::command::{object, printed, refused};
+use crate::command::{lyceum, object, printed, refused};
 
 #[test]
 fn a_report_sets_what_was_obtained_beside_what_was_published() {
@@ -38,6 +38,64 @@ fn a_report_sets_what_was_obtained_beside_what_was_published() {
     refused(folder, &["compare", "five", "sinusoid-maml"], &["sinusoid-maml", "few-shot"]);
     refused(folder, &["report", "nothing"], &["nothing"]);
     refused(folder, &["report"], &["<RUN>"]);
+
+    // Of the test once more there is no second row; other inner steps have rows of their own.
+    printed(folder, &["evaluate", "five", "--episodes", "6"]);
+    let evaluate = ["evaluate", "sinusoid-maml", "--episodes", "6"];
+    let own_steps: &[&str] = &[];
+    for more in [own_steps, &["--steps", "1"], &["--steps", "2"]] {
+        let table = printed(folder, &[&evaluate[..], more].concat());
+        let first = table.lines().next().unwrap();
+        assert!(first.starts_with("test loss ") && first.contains(" ± "), "{table}");
+        assert!(table.contains("5-shot, 100 queries\n"), "{table}");
+        assert!(!table.contains("transductive") && !table.contains("diverged"), "{table}");
+    }
+    let report = printed(folder, &["report", "five", "sinusoid-maml"]);
+    let rows: Vec<_> = report.lines().filter(|line| line.starts_with("| ")).collect();
+    assert_eq!(rows.len(), 7, "{report}");
+    let row = |text: &str| *rows.iter().find(|row| row.contains(text)).expect(text);
+    assert!(row(" 1 inner steps (the run's own: 10), ").contains("0.67 / 0.38 / 0.35"), "{report}");
+    assert!(row(" 2 inner steps (the run's own: 10), ").contains(" | – | – |"), "{report}");
+    let json = object(folder, &["report", "five", "sinusoid-maml"]);
+    let figures = json["rows"].as_array().unwrap();
+    assert_eq!(figures.len(), 5, "{json}");
+    assert_eq!((&figures[0]["run"], &figures[0]["measure"]), (&"five".into(), &"accuracy".into()));
+    assert!(figures[4]["mean"].is_f64() && figures[4]["published"].is_array(), "{json}");
+
+    // Steps that lead nowhere.
+    let nowhere = ["--set", "learner.maml.inner_rate=1e38"];
+    let table = printed(folder, &[&evaluate[..], &nowhere].concat());
+    assert!(!table.contains('±') && table.contains("6 of these"), "{table}");
+    let results = object(folder, &[&evaluate[..], &nowhere].concat());
+    assert!(results["loss"].is_null() && results["interval"].is_null(), "{results}");
+    assert_eq!(results["diverged"], 6);
+    let report = printed(folder, &["report", "sinusoid-maml"]);
+    assert!(report.contains("| loss not finite, 6 episodes diverged | – | – |"), "{report}");
+}
+
+#[test]
+fn runs_are_called_by_their_folders_and_what_is_none_is_passed_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    for seed in ["seed=1", "seed=2"] {
+        let run = glyphs("name=seeds", "learner.prototypical={}", "episode.ways=5");
+        train(folder, &[], &[&run[..], &[seed]].concat());
+    }
+    std::fs::create_dir_all(folder.join("runs/empty")).unwrap();
+    let arguments = ["report", "nothing", "seeds", "runs/seeds-2", "empty", "runs/seeds"];
+    let output = lyceum(folder, &arguments).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let report = String::from_utf8_lossy(&output.stdout);
+    let rows: Vec<_> = report.lines().filter(|line| line.starts_with("| ")).collect();
+    assert_eq!(rows.len(), 5, "a head, two runs and their mean: {report}");
+    assert!(rows[2].starts_with("| seeds | ") && rows[3].starts_with("| seeds-2 | "), "{report}");
+    assert!(rows[4].starts_with("| mean of 2 seeds: seeds, seeds-2 | "), "{report}");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let passed_over = |name: &str| {
+        errors.lines().any(|line| line.starts_with("passed over: ") && line.contains(name))
+    };
+    assert!(passed_over("nothing") && passed_over("runs/empty"), "{errors}");
+    refused(folder, &["report", "nothing", "empty"], &["passed over: ", "nothing", "error: "]);
 }
 
 #[test]
@@ -130,13 +188,16 @@ fn a_learned_optimizer_stands_beside_the_best_hand_made_one() {
         .min_by(|a, b| number(a, "loss").total_cmp(&number(b, "loss")))
         .unwrap();
     let (learned, optimizer) = (loss(&optimizers[0]), best["optimizer"].as_str().unwrap());
-    let protocol = "| quadratics, test split, 3 episodes, hand-made optimizers' rates searched on 3 others, 12 inner steps, the last parameters";
+    let protocol = "| quadratics, test split, 3 episodes, hand-made optimizers' rates searched on 3 others, 12 inner steps (the run's own: 100), the last parameters";
     let obtained = format!("loss {learned}; {optimizer} {} at its best rate", loss(best));
     let row = format!("{protocol} | {obtained} | – | – |");
     assert!(report().contains(&row), "{row}: {}", report());
 
     let change = "data.quadratics.dimension=17";
-    printed(folder, &[&evaluate[..], &["--set", change]].concat());
+    let table = printed(folder, &[&evaluate[..], &["--set", change]].concat());
+    for text in ["after the last step", "data quadratics, test split", "model meta-step 2 of 2, "] {
+        assert!(table.contains(text), "{text}: {table}");
+    }
     assert!(report().contains(&format!("{protocol}, with {change} | loss")), "{}", report());
     std::fs::remove_file(folder.join("runs").join(name).join("model.safetensors")).unwrap();
     let early = format!("{protocol}, of a checkpoint before the run's end, with {change} | loss");

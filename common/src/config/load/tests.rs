@@ -35,17 +35,19 @@ fn every_file_of_the_presets_folder_is_a_preset() {
     assert_eq!(known, files);
 }
 
-/// A row's figure stands beside a run's own where it is for the same data, size and mode: lyceum's `report/row.rs`.
+/// A row's figure stands beside a run's own where it is for the same data, size, mode and steps: lyceum's `report/row.rs`.
 #[test]
 fn a_preset_with_published_figures_has_one_for_its_own_test() {
     for name in presets::names() {
         let config = load(name, &[]).unwrap();
         let RunConfig { published, episode, data, .. } = &config;
         let size = (episode.ways_in_evaluation(), episode.shots_in_evaluation());
+        let steps = config.clone().learner.evaluation_steps_mut().copied();
         let is_for_its_own = |row: &Published| {
             [data.kind(), "lake_runs"].contains(&row.data.as_str())
                 && (row.ways, row.shots) == size
                 && row.transductive.is_none_or(|mode| mode == config.is_transductive(None))
+                && (row.steps.is_empty() || steps.is_some_and(|steps| row.steps.contains(&steps)))
         };
         assert!(published.is_empty() || published.iter().any(is_for_its_own), "{name}");
     }
