@@ -50,7 +50,8 @@ pub(crate) struct Evaluate {
     step: Option<u64>,
     #[command(flatten)]
     mode: Mode,
-    /// Overrides a key of the run's configuration, as in `--set network.mlp.hidden=[40]` for another optimizee
+    /// Overrides a key of the run's configuration, as in `--set network.mlp.hidden=[40]` for another optimizee; what is of
+    /// training alone is refused
     #[arg(long = "set", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
     /// Optimizees that the hand-made optimizers' rates are searched on, where an optimizer is learned; as many as it is

@@ -6,6 +6,9 @@ use lyceum_coordinator::enterprise::differing_key;
 
 use crate::trained::Trained;
 
+/// Tables of a configuration that no evaluation reads.
+const OF_TRAINING: [&str; 3] = ["training", "farm", "meta_optimizer"];
+
 /// Changes the configuration that a model is evaluated with, and remembers what was changed.
 pub(super) fn apply(overrides: &[String], trained: &mut Trained) -> anyhow::Result<()> {
     if overrides.is_empty() {
@@ -23,12 +26,29 @@ pub(super) fn apply(overrides: &[String], trained: &mut Trained) -> anyhow::Resu
     Ok(())
 }
 
-/// Refuses another data set, where the report is to say of every result what data it is on.
+/// Refuses an override that would be taken and change nothing, and says what does; and another data set, where the report is
+/// to say of every result what data it is on.
 pub(super) fn check(set: &str, optimizes: bool) -> anyhow::Result<()> {
-    if key_of(set).starts_with("data") && !optimizes && !is_place(set) {
-        bail!("--set {set}: the data is that of the training; another one is said by --data-set")
+    let key: Vec<&str> = key_of(set).split('.').map(str::trim).collect();
+    match key.as_slice() {
+        ["training", "test_episodes"] => {
+            bail!("--set {set}: how many episodes a model is evaluated on is said by --episodes")
+        }
+        [table, ..] if OF_TRAINING.contains(table) => {
+            bail!("--set {set}: an evaluation reads nothing of [{table}]")
+        }
+        ["learner", _, "inner_steps"] => {
+            bail!(
+                "--set {set}: these are the inner steps in training; --steps says those of an evaluation"
+            )
+        }
+        [table, ..] if table.starts_with("data") && !optimizes && !is_place(set) => {
+            bail!(
+                "--set {set}: the data is that of the training; another one is said by --data-set"
+            )
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// The key that an override sets.
@@ -55,5 +75,26 @@ mod tests {
         for change in ["data.glyphs.seed=1", "learner.maml.inner_rate=0.1", "name=path", ""] {
             assert!(!is_place(change), "{change}");
         }
+    }
+
+    #[test]
+    fn what_would_change_nothing_is_refused_with_what_does() {
+        for (set, culprit) in [
+            ("training.test_episodes=20", "--episodes"),
+            (" training . test_episodes = 20", "--episodes"),
+            ("training.meta_steps=20", "[training]"),
+            ("training={}", "[training]"),
+            ("farm.audit=0.5", "[farm]"),
+            ("meta_optimizer.rate=1", "[meta_optimizer]"),
+            ("learner.maml.inner_steps=20", "--steps"),
+            ("data.glyphs.seed=1", "--data-set"),
+        ] {
+            let error = check(set, false).unwrap_err().to_string();
+            assert!(error.contains(set) && error.contains(culprit), "{error}");
+        }
+        for set in ["learner.maml.inner_rate=0.1", "learner.maml.evaluation_steps=3", "seed=4"] {
+            check(set, false).unwrap();
+        }
+        check("data.quadratics.dimension=17", true).unwrap();
     }
 }

@@ -138,3 +138,18 @@ fn a_configuration_that_is_no_longer_the_checkpoints_is_refused() {
         printed(folder, command);
     }
 }
+
+#[test]
+fn an_override_that_would_change_nothing_is_refused_with_the_flag_that_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    train_maml(folder);
+    for (set, flag) in [
+        ("training.test_episodes=20", "--episodes"),
+        ("learner.maml.inner_steps=20", "--steps"),
+        ("training.meta_batch=2", "[training]"),
+        ("meta_optimizer.rate=0.1", "[meta_optimizer]"),
+    ] {
+        refused(folder, &["evaluate", "maml", "--set", set], &[set, flag]);
+    }
+}
