@@ -12,9 +12,10 @@ use lyceum_worker::episodes::{EpisodeList, EpisodeSize};
 use serde::Serialize;
 
 use crate::episode_choice::EpisodeChoice;
-use crate::output::{counted, number, print};
+use crate::output::print;
 use crate::place::Places;
 use crate::trained::{Mode, Model, Origin, Trained, steps_of};
+use crate::words::{counted, number};
 
 /// Tests two trained models on the very same episodes: what each comes to, the difference, and a paired t-test.
 ///

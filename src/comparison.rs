@@ -19,9 +19,10 @@ use lyceum_worker::comparison::{Compared, Comparing, Comparison, compare};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::episode_choice::check_count;
-use crate::output::{number, print};
+use crate::output::print;
 use crate::plot::{self, Curve};
 use crate::trained::{Model, Origin, progress_bar};
+use crate::words::number;
 use table::table;
 
 /// The file of what `--json` prints.

@@ -65,7 +65,7 @@ fn lines(config: &RunConfig, begin: MetaStep) -> Observer {
         match observation {
             Observation::Joined(worker, hello) => {
                 workers += 1;
-                let threads = counted(hello.threads.into(), "thread");
+                let threads = counted(hello.threads, "thread", "threads");
                 tell(&format!("{worker} joined: {} ({threads})", hello.name));
             }
             Observation::Left(worker) => {
@@ -82,7 +82,11 @@ fn lines(config: &RunConfig, begin: MetaStep) -> Observer {
 
 /// An evaluation that begins.
 fn beginning(evaluation: Evaluation) -> String {
-    format!("{} on {}", doing(evaluation.split), counted(evaluation.episodes, "episode"))
+    format!(
+        "{} on {}",
+        doing(evaluation.split),
+        counted(evaluation.episodes, "episode", "episodes")
+    )
 }
 
 /// A report in one line, with how fast it goes, and how many seconds are left where that is known.
@@ -90,7 +94,7 @@ fn line(report: &Report, timing: Timing, left: Option<f64>) -> String {
     let mut parts = vec![
         result(report),
         format!("{} episodes/s", rate(timing.episodes_per_second)),
-        counted(report.workers as u64, "worker"),
+        counted(report.workers, "worker", "workers"),
     ];
     // At the end nothing is.
     let left = left.filter(|left| *left > 0.0);

@@ -88,7 +88,7 @@ impl Job {
             check_place(&config)?;
             let pack = places.cache.pack(&config)?;
             check_episodes(&config, pack.clone())?;
-            let steps = counted(config.training.meta_steps, "meta-step");
+            let steps = counted(config.training.meta_steps, "meta-step", "meta-steps");
             let unfinished = RunFolder::last_unfinished(&places.runs, &config.name);
             let folder = RunFolder::create(&places.runs, &config.name, &config.to_toml())?;
             let enterprise = Enterprise::begin(config.clone(), pack, folder)?;

@@ -92,56 +92,6 @@ impl Summary {
         rows.push(("run", self.run.clone()));
         rows
     }
-}
-
-/// Rows below one another, their values too.
-pub(crate) fn table(rows: &[(&str, String)]) -> String {
-    let longest = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
-    let width = longest.max(16);
-    let lines: Vec<_> =
-        rows.iter().map(|(name, value)| format!("{name:<width$} {value}")).collect();
-    lines.join("\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What a table says of a test with this loss and this accuracy.
-    fn said(loss: Estimate, accuracy: Option<Estimate>) -> String {
-        let summary = Summary {
-            digest: "d".to_owned(),
-            accuracy: None,
-            interval: None,
-            episodes: 0,
-            episode_list: None,
-            loss: None,
-            transductive: false,
-            selected_step: None,
-            validated: None,
-            steps: None,
-            seconds: 1.0,
-            episodes_per_second: 1.0,
-            run: "r".to_owned(),
-        };
-        table(&summary.with_test(9, loss, accuracy).rows())
-    }
-
-    #[test]
-    fn a_figure_has_its_interval_and_one_that_diverged_none() {
-        let loss = Estimate { mean: 0.25, interval: 0.125 };
-        let diverged = Estimate { mean: f64::INFINITY, interval: f64::NAN };
-        let accuracy = Estimate { mean: 0.5, interval: 0.25 };
-        for (loss, accuracy, expected) in [
-            (loss, None, "test loss        0.2500 ± 0.1250 (95 % interval)"),
-            (diverged, None, "test loss        inf"),
-            (diverged, Some(accuracy), "test accuracy    50.00 % ± 25.00 (95 % interval)"),
-        ] {
-            let table = said(loss, accuracy);
-            assert_eq!(table.lines().next(), Some(expected), "{table}");
-            assert_eq!(table.contains("transductive"), accuracy.is_some(), "{table}");
-        }
-    }
 
     fn time(&self) -> String {
         let time = elapsed(self.seconds);
@@ -159,25 +109,34 @@ fn is_zero(rate: &f64) -> bool {
     *rate == 0.0
 }
 
+/// Rows below one another, their values too.
+pub(crate) fn table(rows: &[(&str, String)]) -> String {
+    let longest = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let width = longest.max(16);
+    let lines: Vec<_> =
+        rows.iter().map(|(name, value)| format!("{name:<width$} {value}")).collect();
+    lines.join("\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn summary(steps: Option<u64>, seconds: f64, episodes_per_second: f64) -> Summary {
         Summary {
-            digest: "abab".to_owned(),
-            accuracy: Some(0.9),
-            interval: Some(0.01),
-            episodes: 100,
+            digest: "d".to_owned(),
+            accuracy: None,
+            interval: None,
+            episodes: 0,
             episode_list: None,
-            loss: Some(0.5),
-            transductive: true,
+            loss: None,
+            transductive: false,
             selected_step: steps,
-            validated: Some(false),
+            validated: None,
             steps,
             seconds,
             episodes_per_second,
-            run: "runs/x".to_owned(),
+            run: "r".to_owned(),
         }
     }
 
@@ -190,11 +149,32 @@ mod tests {
             (None, 8.0, 125.0, "8.0 s, 125 episodes/s"),
         ] {
             let summary = summary(steps, seconds, rate);
-            let table = summary.table();
+            let table = table(&summary.rows());
             let row = format!("time             {time}");
             assert!(table.lines().any(|line| line == row), "{table}");
             let object = serde_json::to_value(&summary).unwrap();
             assert_eq!(object.get("episodes_per_second").is_some(), rate > 0.0, "{object}");
+        }
+    }
+
+    /// What a table says of a test with this loss and this accuracy.
+    fn said(loss: Estimate, accuracy: Option<Estimate>) -> String {
+        table(&summary(None, 1.0, 1.0).with_test(9, loss, accuracy).rows())
+    }
+
+    #[test]
+    fn a_figure_has_its_interval_and_one_that_diverged_none() {
+        let loss = Estimate { mean: 0.25, interval: 0.125 };
+        let diverged = Estimate { mean: f64::INFINITY, interval: f64::NAN };
+        let accuracy = Estimate { mean: 0.5, interval: 0.25 };
+        for (loss, accuracy, expected) in [
+            (loss, None, "test loss        0.2500 ± 0.1250 (95 % interval)"),
+            (diverged, None, "test loss        inf"),
+            (diverged, Some(accuracy), "test accuracy    50.00 % ± 25.00 (95 % interval)"),
+        ] {
+            let table = said(loss, accuracy);
+            assert_eq!(table.lines().next(), Some(expected), "{table}");
+            assert_eq!(table.contains("transductive"), accuracy.is_some(), "{table}");
         }
     }
 }

@@ -1,13 +1,48 @@
 //! Numbers as people read them.
 
+use std::fmt::Display;
+
+use lyceum_common::report::Estimate;
+
 /// Which times are told to a tenth of a second.
 const SHORT: f64 = 600.0;
 /// Decimals of the smallest rate that is told.
 const DECIMALS: usize = 6;
 
-/// `1 worker`, or `2 workers`.
-pub(crate) fn counted(count: u64, one: &str) -> String {
-    if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
+/// So many of something: `1 query`, `2 queries`.
+pub(crate) fn counted<N: Copy + Display + PartialEq + From<u8>>(
+    count: N,
+    one: &str,
+    more: &str,
+) -> String {
+    let what = if count == N::from(1) { one } else { more };
+    format!("{count} {what}")
+}
+
+/// A number to so many significant digits: plain from 0.0001 to 99,999, and beyond that with its power of ten.
+pub(crate) fn number(value: f64, digits: usize) -> String {
+    if value == 0.0 {
+        return "0".to_owned();
+    }
+    let behind_first = digits.saturating_sub(1);
+    let scientific = format!("{value:.behind_first$e}");
+    // Of what is no number there is no power of ten.
+    let power = scientific.rsplit_once('e').and_then(|(_, power)| power.parse::<i32>().ok());
+    match power {
+        Some(power @ -4..=4) => {
+            let before_point = usize::try_from(power).unwrap_or(0);
+            let zeros = usize::try_from(-power).unwrap_or(0);
+            format!("{value:.*}", behind_first.saturating_sub(before_point) + zeros)
+        }
+        _ => scientific,
+    }
+}
+
+/// A mean and the half-width of its interval, where it has one, as [`number`] writes them.
+pub(crate) fn estimate(estimate: Estimate) -> String {
+    let mean = number(estimate.mean, 5);
+    let half_width = estimate.half_width().map(|half| format!(" ± {}", number(half, 2)));
+    mean + &half_width.unwrap_or_default()
 }
 
 /// About how long something takes: `45 s`, `3 min`, `1 h 12 min`, `2 d 3 h`.
@@ -57,8 +92,35 @@ mod tests {
 
     #[test]
     fn one_is_singular() {
-        let workers = [0, 1, 2].map(|count| counted(count, "worker"));
-        assert_eq!(workers, ["0 workers", "1 worker", "2 workers"]);
+        let queries = [0_u64, 1, 2].map(|count| counted(count, "query", "queries"));
+        assert_eq!(queries, ["0 queries", "1 query", "2 queries"]);
+    }
+
+    #[test]
+    fn numbers_are_plain_where_they_fit() {
+        for (value, digits, expected) in [
+            (58.706, 5, "58.706"),
+            (33.4, 2, "33"),
+            (0.029, 2, "0.029"),
+            (1.0, 3, "1.00"),
+            (0.119, 3, "0.119"),
+            (0.0001, 2, "0.00010"),
+            (0.000_012, 2, "1.2e-5"),
+            (99_999.0, 5, "99999"),
+            (12_345.6, 2, "12346"),
+            (123_456.0, 3, "1.23e5"),
+            // Rounding makes it longer by a digit.
+            (9.999_96, 5, "10.000"),
+            (99_999.9, 5, "1.0000e5"),
+            (-0.5, 2, "-0.50"),
+            (0.0, 3, "0"),
+            (f64::INFINITY, 3, "inf"),
+            (f64::NAN, 3, "NaN"),
+        ] {
+            assert_eq!(number(value, digits), expected, "{value} to {digits} digits");
+        }
+        assert_eq!(estimate(Estimate { mean: 58.706, interval: 33.0 }), "58.706 ± 33");
+        assert_eq!(estimate(Estimate { mean: f64::INFINITY, interval: f64::NAN }), "inf");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use lyceum_common::report::Estimate;
 
 use super::Results;
-use crate::output::{estimate, number};
+use crate::words::{estimate, number};
 
 /// What is easily taken for something else: training reports another loss than its validations and its test.
 const LOSS_AT_THE_END: &str = "the loss at the end is the one after the last step, as in a run's validations and its test; what a run reports in training is the mean over the steps\n";

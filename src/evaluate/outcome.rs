@@ -5,9 +5,10 @@ use lyceum_common::ids::Split;
 use lyceum_common::report::diverged;
 use serde::Serialize;
 
-use crate::output::{counted, print};
+use crate::output::print;
 use crate::summary::{self, Summary};
 use crate::trained::{Evaluated, Model, Origin, steps_of};
+use crate::words::counted;
 
 /// The result of an evaluation: the figure, and all that it is of.
 #[derive(Debug, Serialize)]

@@ -72,7 +72,7 @@ impl View {
             parts.extend(rate.map(|rate| Part::new(1, rate)));
         }
         if self.workers > 1 {
-            parts.push(Part::new(2, counted(self.workers, "worker")));
+            parts.push(Part::new(2, counted(self.workers, "worker", "workers")));
         }
         let left = self.pace.left().map(|left| format!("{} left", duration(left)));
         parts.extend(left.map(|left| Part::new(0, left)));

@@ -2,7 +2,7 @@
 
 use lyceum_common::config::{DataConfig, LearnerConfig, OmniglotSplit, RunConfig};
 
-use crate::output::counted;
+use crate::words::counted;
 
 /// A row's protocol: its parts, with inner steps where some are taken, what selected the parameters, and what sets the figure
 /// apart from the run's own.

@@ -10,8 +10,8 @@ use lyceum_coordinator::metrics::TestResult;
 
 use super::protocol::{count, how, inner_steps, of_data, protocol, size};
 use crate::comparison::Results;
-use crate::output::counted;
 use crate::trained::{Origin, steps_of};
+use crate::words::counted;
 
 /// The run that rows are of.
 pub(super) struct Run<'a> {
@@ -235,7 +235,7 @@ impl Row {
     pub(super) fn line(&self) -> String {
         let mut obtained = self.measure.text(self.obtained);
         if self.diverged > 0 {
-            let episodes = counted(self.diverged as usize, "episode", "episodes");
+            let episodes = counted(self.diverged, "episode", "episodes");
             obtained += &format!(", {episodes} diverged");
         }
         if let Some((optimizer, loss)) = &self.hand_made {

@@ -2,6 +2,9 @@ use lyceum_common::config::load;
 
 use super::*;
 
+/// What an evaluation departs in.
+type Change = fn(&mut KeptEvaluation);
+
 /// What was kept of an evaluation as the run of `config` has it.
 fn kept(config: &RunConfig) -> KeptEvaluation {
     let episode = &config.episode;
@@ -38,7 +41,7 @@ fn nothing_published_stands_beside_what_departs_from_the_runs_own_test() {
     let own = row(preset, |_| {});
     assert!(own.line().contains("98.7 ± 0.4 % (Finn et al. 2017, table 1)"), "{own:?}");
     assert!(!own.line().contains("the run's own"), "{own:?}");
-    let changes: [(fn(&mut KeptEvaluation), &str); 6] = [
+    let changes: [(Change, &str); 6] = [
         (|kept| kept.inner_steps = Some(0), "0 inner steps (the run's own: 3)"),
         (|kept| kept.queries = 19, "with 19 queries a class (the run's own: 1)"),
         (|kept| kept.split = "validation".to_owned(), "validation split"),
