@@ -25,7 +25,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch.func import grad_and_value, vmap
+from torch.func import grad, grad_and_value, vjp, vmap
 
 # ------------------------------------------------------------- losses: of parameters by name, and of one batch
 
@@ -94,7 +94,7 @@ def inner_gradient(loss, variant, p, x, y):
     """One that can be derived once more."""
     if variant.startswith("eager"):
         return dict(zip(p, torch.autograd.grad(loss(p, x, y), list(p.values()), create_graph=True)))
-    return torch.func.grad(loss)(p, x, y)
+    return grad(loss)(p, x, y)
 
 
 def moved(p, g, rate):
@@ -144,8 +144,8 @@ def all_at_once(of_task, theta, *tasks):
     return {n: v.mean(0) for n, v in gradient.items()}, value.mean()
 
 
-def compiled(f, variant):
-    return torch.compile(f, dynamic=False, fullgraph=True) if variant.startswith("compile") else f
+def compiled(f, variant, **options):
+    return torch.compile(f, dynamic=False, fullgraph=True, options=options) if variant.startswith("compile") else f
 
 
 # ------------------------------------------------------------- sinusoids: all tasks at once, derivatives by hand
@@ -204,15 +204,6 @@ def matrices(phi):
     return *layers, torch.cat([phi["output.weight"], phi["output.bias"][None]], 1)
 
 
-def by_name(phi, d0, d1, d_out):
-    g = {"output.weight": d_out[:, :-1], "output.bias": d_out[:, -1]}
-    for i, d in enumerate((d0, d1)):
-        inputs = phi[f"lstm.{i}.weight_ih"].shape[1]
-        g |= {f"lstm.{i}.weight_ih": d[:, :inputs], f"lstm.{i}.weight_hh": d[:, inputs:-1],
-              f"lstm.{i}.bias_ih": d[:, -1], f"lstm.{i}.bias_hh": d[:, -1]}
-    return g
-
-
 def preprocess(g):
     size = g.abs()
     is_large = size >= math.exp(-10)
@@ -259,7 +250,7 @@ def step_backward(w0, w1, w_out, kept, cotangent, dh0, dc0, dh1, dc1, d0, d1, d_
 
 def unroll_by_hand(phi, theta, gradient_at, steps):
     """`gradient_at(t, θ)` is f_t's gradient and value at θ; the gradient is read, and is the cotangent of f_t's loss."""
-    w = matrices(phi)
+    w, into_phi = vjp(matrices, phi)
     zeros = theta.new_zeros(phi["output.weight"].shape[1], theta.numel())
     state, kept, gradients, values = [zeros] * 4, [], [], []
     for t in range(steps + 1):
@@ -273,7 +264,7 @@ def unroll_by_hand(phi, theta, gradient_at, steps):
     for t in reversed(range(steps)):
         cotangent = cotangent + gradients[t + 1]
         back = step_backward(*w, kept[t], cotangent, *back)
-    return by_name(phi, *back[4:]), sum(values[1:])
+    return into_phi(tuple(back[4:]))[0], sum(values[1:])
 
 
 def unroll_by_autograd(phi, theta, gradient_at, steps):
@@ -352,20 +343,20 @@ EPISODES = {
     "prototypical-60w5s": ("prototypical", 60, 5, 5, 0, 1),
     "prototypical-20w5s": ("prototypical", 20, 5, 15, 0, 1),
 }
-ONE_BY_ONE = ["eager", "eager-last", "compile", "compile-last", "compile-products"]
+ONE_BY_ONE = ["eager", "eager-last", "compile-last", "compile-products"]
 VARIANTS = dict.fromkeys(EPISODES, ONE_BY_ONE + ["vmap", "compile-vmap", "compile-vmap-products"]) | {
     "sinusoid": ["eager", "vmap", "hand", "compile-vmap", "compile-hand"],
     "prototypical-60w5s": ONE_BY_ONE,
     "prototypical-20w5s": ONE_BY_ONE,
     "learned-optimizer": ["eager", "hand", "compile"],
-    "lstm": ["nn.LSTM", "nn.LSTM-blocks", "eager", "eager-blocks", "hand", "hand-blocks", "compile-blocks"],
+    "lstm": ["nn.LSTM", "eager", "eager-blocks", "hand-blocks", "compile-blocks"],
 }
 
 
 def episode_learner(kind, variant, stride, ways, shots, rate, steps):
     if kind == "sinusoid":
         by_hand = functools.partial(sinusoid_by_hand, rate, steps)
-        return compiled(by_hand, variant) if "hand" in variant else learner("maml", variant, perceptron, rate, steps)
+        return compiled(by_hand, variant, cpp_wrapper=True) if "hand" in variant else learner("maml", variant, perceptron, rate, steps)
     if kind == "prototypical":
         return learner(kind, variant, functools.partial(prototypical, ways=ways, shots=shots, variant=variant), rate, steps)
     return learner(kind, variant, functools.partial(classifier, stride=stride, variant=variant), rate, steps)
