@@ -18,34 +18,48 @@ unsafe fn constant<L: Lanes>(value: f64) -> L {
 }
 
 /// e to a power, taken apart: `2ⁿ (1 + r series)`.
-struct Power<L> {
+struct Power<L, const N: usize> {
     /// n, an integer, as [`Lanes::times_exp2`] takes it.
-    n: L,
+    n: [L; N],
     /// What is left of the power's argument: the power itself is within ± ½ ln 2.
-    r: L,
-    series: L,
+    r: [L; N],
+    series: [L; N],
 }
 
 /// e^(factor · x) for a factor of ± a power of two, which costs nothing; the power is to be within ± `EXP_LIMIT`.
 #[inline(always)]
-unsafe fn power<L: Lanes>(factor: f64, x: L) -> Power<L> {
+unsafe fn power<L: Lanes, const N: usize>(factor: f64, x: [L; N]) -> Power<L, N> {
     // SAFETY: the caller's.
     unsafe {
         let round = constant::<L>(L::Scalar::ROUND);
-        let shifted = round.mul_add(x, constant(factor * std::f64::consts::LOG2_E));
-        let n = shifted.sub(round);
+        let mut shifted = x;
+        for i in 0..N {
+            shifted[i] = round.mul_add(x[i], constant(factor * std::f64::consts::LOG2_E));
+        }
         // r / factor, of which everything below is a polynomial.
-        let r =
-            x.mul_add(n, constant(-LN_2_HIGH / factor)).mul_add(n, constant(-LN_2_LOW / factor));
+        let mut n = shifted;
+        for i in 0..N {
+            n[i] = shifted[i].sub(round);
+        }
+        let mut r = x;
+        for i in 0..N {
+            r[i] = r[i].mul_add(n[i], constant(-LN_2_HIGH / factor));
+        }
+        for i in 0..N {
+            r[i] = r[i].mul_add(n[i], constant(-LN_2_LOW / factor));
+        }
         let mut power = 1.0;
         for _ in 0..L::Scalar::EXP_SERIES.len() {
             power *= factor;
         }
         let [.., last] = L::Scalar::EXP_SERIES else { unreachable!("a polynomial has a term") };
-        let mut series = constant::<L>(last * power);
+        let mut series = [constant::<L>(last * power); N];
         for k in (0..L::Scalar::EXP_SERIES.len() - 1).rev() {
             power /= factor;
-            series = constant::<L>(L::Scalar::EXP_SERIES[k] * power).mul_add(series, r);
+            for i in 0..N {
+                series[i] =
+                    constant::<L>(L::Scalar::EXP_SERIES[k] * power).mul_add(series[i], r[i]);
+            }
         }
         Power { n: shifted, r, series }
     }
@@ -63,7 +77,8 @@ unsafe fn clip<L: Lanes>(x: L, limit: f64) -> L {
 unsafe fn exp_of<L: Lanes>(sign: f64, x: L) -> L {
     // SAFETY: the caller's.
     unsafe {
-        let Power { n, r, series } = power(sign, clip(x, L::Scalar::EXP_LIMIT));
+        let Power { n: [n], r: [r], series: [series] } =
+            power(sign, [clip(x, L::Scalar::EXP_LIMIT)]);
         constant::<L>(1.0).mul_add(series, r).times_exp2(n)
     }
 }
@@ -101,11 +116,29 @@ pub(super) unsafe fn ln<L: Lanes>(x: L) -> L {
 pub(super) unsafe fn tanh<L: Lanes>(x: L) -> L {
     // SAFETY: the caller's.
     unsafe {
-        let Power { n, r, series } = power(2.0, clip(x, L::Scalar::TANH_LIMIT));
+        let [tanh] = tanh_of_each([x]);
+        tanh
+    }
+}
+
+/// [`tanh`] of some, a step of all at a time, so that the machine need not look far for work that waits for nothing.
+#[inline(always)]
+pub(super) unsafe fn tanh_of_each<L: Lanes, const N: usize>(mut x: [L; N]) -> [L; N] {
+    // SAFETY: the caller's.
+    unsafe {
+        for i in 0..N {
+            x[i] = clip(x[i], L::Scalar::TANH_LIMIT);
+        }
+        let Power { n, r, series } = power(2.0, x);
         let one = constant::<L>(1.0);
-        let power = one.times_exp2(n);
-        let less_one = power.sub(one).mul_add(power, series.mul(r));
-        less_one.div(less_one.add(constant(2.0)))
+        for i in 0..N {
+            let power = one.times_exp2(n[i]);
+            x[i] = power.sub(one).mul_add(power, series[i].mul(r[i]));
+        }
+        for i in 0..N {
+            x[i] = x[i].div(x[i].add(constant(2.0)));
+        }
+        x
     }
 }
 
@@ -114,8 +147,28 @@ pub(super) unsafe fn tanh<L: Lanes>(x: L) -> L {
 pub(super) unsafe fn sigmoid<L: Lanes>(x: L) -> L {
     // SAFETY: the caller's.
     unsafe {
+        let [sigmoid] = sigmoid_of_each([x]);
+        sigmoid
+    }
+}
+
+/// [`sigmoid`] of some, as [`tanh_of_each`].
+#[inline(always)]
+pub(super) unsafe fn sigmoid_of_each<L: Lanes, const N: usize>(mut x: [L; N]) -> [L; N] {
+    // SAFETY: the caller's.
+    unsafe {
+        for i in 0..N {
+            x[i] = clip(x[i], L::Scalar::EXP_LIMIT);
+        }
+        let Power { n, r, series } = power(-1.0, x);
         let one = constant::<L>(1.0);
-        one.div(one.add(exp_of(-1.0, x)))
+        for i in 0..N {
+            x[i] = one.mul_add(series[i], r[i]).times_exp2(n[i]);
+        }
+        for i in 0..N {
+            x[i] = one.div(one.add(x[i]));
+        }
+        x
     }
 }
 
