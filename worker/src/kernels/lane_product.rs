@@ -9,185 +9,145 @@
 //! weight_gradient:  sums[d, r] += (Σ_t operands[t][d] · cotangent[t][r], from t = 0 on)
 //! ```
 //!
-//! Tiles of the first keep as many sums in registers as there are, each step with one load of sixteen lanes and a weight a
-//! sum that all lanes share. Tiles of the second are sums for several r and d at once, so that every load serves several.
+//! Tiles of the first keep as many sums in registers as there are. Where those are 32 they are of two blocks of sixteen
+//! examples, so that a weight that all lanes share is loaded for two sums: a processor that starts two such products a cycle
+//! loads no more than that. Tiles of the second are sums for several r and d at once, so that every load serves several.
 
 use std::ops::Range;
 
 use super::lanes::{LANES, Lanes};
 use super::prefetch::Ahead;
 use super::real::Real;
-use super::transcendental::{sigmoid, tanh};
 use super::{InstructionSet, Kernel};
 
 /// Rows of a cotangent that pass over all operands together: at twenty times 20 KiB, which stay in the nearest cache.
 const ROW_BLOCK: usize = 16;
 
-/// `out = matrixᵀ · (1, operands)`: matrix `[1 + depth, columns]`, operands of `depth` rows together, out a row for each of the
-/// first columns. Asks for a line of `ahead`, which is read once, with every row of every tile's operands.
-pub(crate) fn lane_product<T: Real>(
+/// `out = matrixᵀ · (1, operands)` of each of `BLOCKS` blocks: matrix `[1 + depth, columns]`, operands of `depth` rows together,
+/// out a row for each of the first columns. Asks for a line of `ahead` with every row of every tile's operands.
+pub(crate) fn lane_product<T: Real, const BLOCKS: usize>(
     instruction_set: InstructionSet,
     matrix: &[T],
-    operands: &[&[T]],
-    out: &mut [T],
+    operands: &[[&[T]; BLOCKS]],
+    out: [&mut [T]; BLOCKS],
     ahead: &Ahead<T>,
 ) {
-    let product = Product::new(matrix, operands, out, ahead, false);
-    T::dispatch(instruction_set, product);
+    let mut depth = 0;
+    for operand in operands {
+        let len = operand[0].len();
+        assert!(operand.iter().all(|block| block.len() == len), "as many rows of every block");
+        assert!(len.is_multiple_of(LANES), "whole rows");
+        depth += len / LANES;
+    }
+    let (len, columns) = (out[0].len(), matrix.len() / (1 + depth));
+    assert!(out.iter().all(|block| block.len() == len), "as many rows of every block");
+    assert!(len.is_multiple_of(LANES) && len / LANES <= columns, "whole rows, of columns");
+    assert_eq!(matrix.len(), (1 + depth) * columns, "a weight for every row in and out");
+    let rows = len / LANES;
+    T::dispatch(instruction_set, Product { matrix, operands, out, ahead, columns, rows });
 }
 
-/// The gates of an LSTM cell in PyTorch's order, input, forget, cell and output: as [`lane_product`], with σ, σ, tanh and σ
-/// of a quarter of the rows each.
-pub(crate) fn lane_gates<T: Real>(
-    instruction_set: InstructionSet,
-    matrix: &[T],
-    operands: &[&[T]],
-    out: &mut [T],
-) {
-    let ahead = Ahead::none();
-    let product = Product::new(matrix, operands, out, &ahead, true);
-    assert_eq!(product.rows % 4, 0, "four gates of one size");
-    T::dispatch(instruction_set, product);
-}
-
-struct Product<'a, T> {
+struct Product<'a, T, const BLOCKS: usize> {
     matrix: &'a [T],
-    operands: &'a [&'a [T]],
-    out: &'a mut [T],
+    operands: &'a [[&'a [T]; BLOCKS]],
+    out: [&'a mut [T]; BLOCKS],
     ahead: &'a Ahead<T>,
     columns: usize,
     rows: usize,
-    gates: bool,
 }
 
-impl<'a, T> Product<'a, T> {
-    fn new(
-        matrix: &'a [T],
-        operands: &'a [&'a [T]],
-        out: &'a mut [T],
-        ahead: &'a Ahead<T>,
-        gates: bool,
-    ) -> Self {
-        let mut depth = 0;
-        for operand in operands {
-            assert!(operand.len().is_multiple_of(LANES), "whole rows");
-            depth += operand.len() / LANES;
-        }
-        let (rows, columns) = (out.len() / LANES, matrix.len() / (1 + depth));
-        assert!(out.len().is_multiple_of(LANES) && rows <= columns, "whole rows, of columns");
-        assert_eq!(matrix.len(), (1 + depth) * columns, "a weight for every row in and out");
-        Self { matrix, operands, out, ahead, columns, rows, gates }
-    }
-}
-
-impl<T: Real> Kernel<T> for Product<'_, T> {
+impl<T: Real, const BLOCKS: usize> Kernel<T> for Product<'_, T, BLOCKS> {
     type Output = ();
 
     #[inline(always)]
     unsafe fn run<L: Lanes<Scalar = T>>(mut self) {
-        let rows = self.rows;
-        // SAFETY: `new` has settled the lengths, and the caller has the instructions.
+        // SAFETY: `lane_product` has settled the lengths, and the caller has the instructions.
         unsafe {
-            if self.gates {
-                let hidden = rows / 4;
-                tiles::<L, Sigmoid>(&mut self, 0, 2 * hidden);
-                tiles::<L, Tanh>(&mut self, 2 * hidden, 3 * hidden);
-                tiles::<L, Sigmoid>(&mut self, 3 * hidden, rows);
-            } else {
-                tiles::<L, Identity>(&mut self, 0, rows);
+            if L::REGISTERS > 24 && BLOCKS == 2 {
+                return self.tiles::<L, 2>(0);
+            }
+            for block in 0..BLOCKS {
+                self.tiles::<L, 1>(block);
             }
         }
     }
 }
 
-/// What becomes of a sum.
-trait Finish {
-    unsafe fn of<L: Lanes>(sum: L) -> L;
-}
-
-struct Identity;
-struct Sigmoid;
-struct Tanh;
-
-impl Finish for Identity {
+impl<T: Real, const BLOCKS: usize> Product<'_, T, BLOCKS> {
+    /// All rows of `ABREAST` blocks, from `block` on.
     #[inline(always)]
-    unsafe fn of<L: Lanes>(sum: L) -> L {
-        sum
-    }
-}
-
-impl Finish for Sigmoid {
-    #[inline(always)]
-    unsafe fn of<L: Lanes>(sum: L) -> L {
+    unsafe fn tiles<L: Lanes<Scalar = T>, const ABREAST: usize>(&mut self, block: usize) {
+        let (mut row, rows) = (0, self.rows);
         // SAFETY: the caller's.
-        unsafe { sigmoid(sum) }
+        unsafe {
+            while L::REGISTERS > 24 && ABREAST == 1 && row + 20 <= rows {
+                self.tile::<L, ABREAST, 20>(block, row);
+                row += 20;
+            }
+            while L::REGISTERS > 16 && row + 10 <= rows {
+                self.tile::<L, ABREAST, 10>(block, row);
+                row += 10;
+            }
+            while row + 5 <= rows {
+                self.tile::<L, ABREAST, 5>(block, row);
+                row += 5;
+            }
+            match rows - row {
+                4 => self.tile::<L, ABREAST, 4>(block, row),
+                3 => self.tile::<L, ABREAST, 3>(block, row),
+                2 => self.tile::<L, ABREAST, 2>(block, row),
+                1 => self.tile::<L, ABREAST, 1>(block, row),
+                _ => {}
+            }
+        }
     }
-}
 
-impl Finish for Tanh {
+    /// `ABREAST` × `ROWS` sums in registers.
     #[inline(always)]
-    unsafe fn of<L: Lanes>(sum: L) -> L {
-        // SAFETY: the caller's.
-        unsafe { tanh(sum) }
-    }
-}
-
-/// The rows `from..to`.
-#[inline(always)]
-unsafe fn tiles<L: Lanes, F: Finish>(product: &mut Product<'_, L::Scalar>, from: usize, to: usize) {
-    let mut row = from;
-    // SAFETY: the caller's.
-    unsafe {
-        while L::REGISTERS > 24 && row + 20 <= to {
-            tile::<L, F, 20>(product, row);
-            row += 20;
-        }
-        while L::REGISTERS > 16 && row + 10 <= to {
-            tile::<L, F, 10>(product, row);
-            row += 10;
-        }
-        while row + 5 <= to {
-            tile::<L, F, 5>(product, row);
-            row += 5;
-        }
-        match to - row {
-            4 => tile::<L, F, 4>(product, row),
-            3 => tile::<L, F, 3>(product, row),
-            2 => tile::<L, F, 2>(product, row),
-            1 => tile::<L, F, 1>(product, row),
-            _ => {}
-        }
-    }
-}
-
-/// `ROWS` sums in registers.
-#[inline(always)]
-unsafe fn tile<L: Lanes, F: Finish, const ROWS: usize>(
-    product: &mut Product<'_, L::Scalar>,
-    row: usize,
-) {
-    // SAFETY: columns up to `row + ROWS` and all of the depth are within the slices.
-    unsafe {
-        let mut weights = product.matrix.as_ptr().add(row);
-        let mut sums = [L::splat(L::Scalar::ZERO); ROWS];
-        for (i, sum) in sums.iter_mut().enumerate() {
-            *sum = L::splat(*weights.add(i));
-        }
-        for operand in product.operands {
-            let mut from = operand.as_ptr();
-            for _ in 0..operand.len() / LANES {
-                product.ahead.ask_line_once::<L>();
-                weights = weights.wrapping_add(product.columns);
-                let x = L::load(from);
-                for (i, sum) in sums.iter_mut().enumerate() {
-                    *sum = sum.mul_add(x, L::splat(*weights.add(i)));
+    unsafe fn tile<L: Lanes<Scalar = T>, const ABREAST: usize, const ROWS: usize>(
+        &mut self,
+        block: usize,
+        row: usize,
+    ) {
+        // SAFETY: columns up to `row + ROWS` and all of the depth are within the slices.
+        unsafe {
+            let mut weights = self.matrix.as_ptr().add(row);
+            let mut sums = [[L::splat(T::ZERO); ROWS]; ABREAST];
+            for i in 0..ROWS {
+                let weight = L::splat(*weights.add(i));
+                for j in 0..ABREAST {
+                    sums[j][i] = weight;
                 }
-                from = from.wrapping_add(LANES);
             }
-        }
-        let out = product.out.as_mut_ptr().add(row * LANES);
-        for (i, sum) in sums.into_iter().enumerate() {
-            F::of(sum).store(out.add(i * LANES));
+            for operand in self.operands {
+                let mut from = [operand[block].as_ptr(); ABREAST];
+                for j in 1..ABREAST {
+                    from[j] = operand[block + j].as_ptr();
+                }
+                for _ in 0..operand[block].len() / LANES {
+                    self.ahead.ask_line::<L>();
+                    weights = weights.wrapping_add(self.columns);
+                    let mut x = [L::load(from[0]); ABREAST];
+                    for j in 1..ABREAST {
+                        x[j] = L::load(from[j]);
+                    }
+                    for i in 0..ROWS {
+                        let weight = L::splat(*weights.add(i));
+                        for j in 0..ABREAST {
+                            sums[j][i] = sums[j][i].mul_add(x[j], weight);
+                        }
+                    }
+                    for from in &mut from {
+                        *from = from.wrapping_add(LANES);
+                    }
+                }
+            }
+            for (j, sums) in sums.into_iter().enumerate() {
+                let out = self.out[block + j].as_mut_ptr().add(row * LANES);
+                for (i, sum) in sums.into_iter().enumerate() {
+                    sum.store(out.add(i * LANES));
+                }
+            }
         }
     }
 }

@@ -69,7 +69,7 @@ mod x86_64;
 pub(crate) use channels::sum_rows;
 pub(crate) use gather::{Blocks, Gather, GatherRow, Group, Tap, offset, panels};
 pub use instruction_set::{InstructionSet, Kernel, UnknownInstructionSet};
-pub(crate) use lane_product::{lane_gates, lane_product, lane_weight_gradient, sum_lanes};
+pub(crate) use lane_product::{lane_product, lane_weight_gradient, sum_lanes};
 pub(crate) use lane_tree::{spread_over_lanes, sum_lanes_as_tree};
 pub(crate) use lanes::LANES;
 pub(crate) use log_and_sign::LogAndSign;

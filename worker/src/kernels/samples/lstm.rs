@@ -1,8 +1,9 @@
-//! A step of a learned optimizer's second layer: its gates, and the cell behind them.
+//! A step of a learned optimizer's second layer, forward and back, for two blocks of sixteen coordinates.
 
 use super::{Sample, numbers};
-use crate::kernels::{Kept, LANES, lane_gates, lstm_cell};
+use crate::kernels::{Ahead, Kept, LANES, lane_product, lstm_cell};
 
+const BLOCKS: usize = 2;
 const HIDDEN: usize = 20;
 const GATES: usize = 4 * HIDDEN;
 /// The layer's own h, and that of the layer below.
@@ -12,51 +13,67 @@ fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + libm::expf(-x))
 }
 
-/// i, f, g, o = σ, σ, tanh, σ of `matrix[0, row] + Σ_d operand[d] matrix[1 + d, row]`, of each coordinate.
-pub(super) fn gates() -> Sample {
-    let (matrix, operands) = (numbers((1 + DEPTH) * GATES), numbers(DEPTH * LANES));
-    let (weights, rows) = (matrix.clone(), operands.clone());
+/// i, f, g, o = σ, σ, tanh, σ of `matrix[0, row] + Σ_d (h, below)[d] matrix[1 + d, row]`; c = f ∘ c + i ∘ g;  h = o ∘ tanh c.
+pub(super) fn cell() -> Sample {
+    const LEN: usize = HIDDEN * LANES;
+    let matrix = numbers((1 + DEPTH) * GATES);
+    let (before, below) = (numbers(BLOCKS * 2 * LEN), numbers(BLOCKS * LEN));
+    let (weights, state_before, inputs) = (matrix.clone(), before.clone(), below.clone());
+    let mut room = vec![0.0; BLOCKS * LEN];
     Sample {
-        name: "gates of an LSTM of 20 over 20 for 16 coordinates",
-        work: LANES * DEPTH * GATES,
-        output: vec![0.0; GATES * LANES],
+        name: "step of an LSTM of 20 over 20 for 32 coordinates",
+        work: BLOCKS * LANES * DEPTH * GATES,
+        output: vec![0.0; BLOCKS * 2 * LEN],
         call: Box::new(move |set, out| {
-            let (own, below) = rows.split_at(HIDDEN * LANES);
-            lane_gates(set, &weights, &[own, below], out);
+            out.copy_from_slice(&state_before);
+            let (first, second) = out.split_at_mut(2 * LEN);
+            let below = [&inputs[..LEN], &inputs[LEN..]];
+            let kept = Kept { rows: &mut [], past_caches: false };
+            lstm_cell(set, &weights, below, [first, second], &mut room, kept);
         }),
         naive: Box::new(move |out| {
-            for (at, out) in out.iter_mut().enumerate() {
-                let (row, lane) = (at / LANES, at % LANES);
-                let mut sum = matrix[row];
-                for d in 0..DEPTH {
-                    sum = operands[d * LANES + lane].mul_add(matrix[(1 + d) * GATES + row], sum);
-                }
-                *out = if row / HIDDEN == 2 { libm::tanhf(sum) } else { sigmoid(sum) };
+            for at in 0..BLOCKS * LEN {
+                let (block, unit, lane) = (at / LEN, at % LEN / LANES, at % LANES);
+                let (c, h) = before[block * 2 * LEN..][..2 * LEN].split_at(LEN);
+                let rows = h.chunks(LANES).chain(below[block * LEN..][..LEN].chunks(LANES));
+                let sum = |gate: usize| {
+                    let column = gate * HIDDEN + unit;
+                    let weights = matrix[GATES..].chunks(GATES);
+                    rows.clone().zip(weights).fold(matrix[column], |sum, (row, weights)| {
+                        row[lane].mul_add(weights[column], sum)
+                    })
+                };
+                let (i, f) = (sigmoid(sum(0)), sigmoid(sum(1)));
+                let c = f * c[at % LEN] + i * libm::tanhf(sum(2));
+                out[block * 2 * LEN + at % LEN] = c;
+                out[block * 2 * LEN + LEN + at % LEN] = sigmoid(sum(3)) * libm::tanhf(c);
             }
         }),
     }
 }
 
-/// c = f ∘ c + i ∘ g;  h = o ∘ tanh c.
-pub(super) fn cell() -> Sample {
-    const LEN: usize = HIDDEN * LANES;
-    let (gates, before) = (numbers(4 * LEN), numbers(LEN));
-    let (rows, c_before) = (gates.clone(), before.clone());
+/// `out[r] = Σ_g dz[g] matrix[1 + g, r]`: the cotangents of what a layer reads from those of its gates' sums.
+pub(super) fn back() -> Sample {
+    let (matrix, dz) = (numbers((1 + GATES) * DEPTH), numbers(BLOCKS * GATES * LANES));
+    let (weights, rows) = (matrix.clone(), dz.clone());
     Sample {
-        name: "cell of an LSTM of 20 for 16 coordinates",
-        work: LEN,
-        output: vec![0.0; 2 * LEN],
+        name: "step of an LSTM of 20 over 20 back for 32 coordinates",
+        work: BLOCKS * LANES * DEPTH * GATES,
+        output: vec![0.0; BLOCKS * DEPTH * LANES],
         call: Box::new(move |set, out| {
-            let (c, h) = out.split_at_mut(LEN);
-            c.copy_from_slice(&c_before);
-            lstm_cell(set, &rows, c, h, Kept { rows: &mut [], past_caches: false });
+            let (first, second) = out.split_at_mut(DEPTH * LANES);
+            let (dz, other_dz) = rows.split_at(GATES * LANES);
+            lane_product(set, &weights, &[[dz, other_dz]], [first, second], &Ahead::none());
         }),
         naive: Box::new(move |out| {
-            for at in 0..LEN {
-                let [i, f, g, o] = [0, 1, 2, 3].map(|gate| gates[gate * LEN + at]);
-                let c = f * before[at] + i * g;
-                out[at] = c;
-                out[LEN + at] = o * libm::tanhf(c);
+            for (at, out) in out.iter_mut().enumerate() {
+                let (block, row, lane) = (at / (DEPTH * LANES), at / LANES % DEPTH, at % LANES);
+                let mut sum = matrix[row];
+                for d in 0..GATES {
+                    let x = dz[(block * GATES + d) * LANES + lane];
+                    sum = x.mul_add(matrix[(1 + d) * DEPTH + row], sum);
+                }
+                *out = sum;
             }
         }),
     }

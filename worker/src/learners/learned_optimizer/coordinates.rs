@@ -9,9 +9,9 @@ use std::ops::Range;
 
 use lyceum_common::model::OPTIMIZER_INPUTS as INPUTS;
 
-use super::kept::{KeptSegment, Rooms};
+use super::kept::{KeptSegment, PAIR, Rooms};
 use super::lstm::{Shape, Sums, Weights};
-use super::record::Record;
+use super::record::{Record, retreat};
 use crate::kernels::pointwise::{add_scaled, scale};
 use crate::kernels::{Ahead, InstructionSet, LANES, LogAndSign, Real, prefetch, streamed};
 use crate::ops::Aligned;
@@ -22,13 +22,13 @@ pub(super) struct Coordinates<T> {
     /// A block's state behind the other's.
     states: Aligned<T>,
     kept: KeptSegment<T>,
-    /// What the blocks read at a step; a layer's gates and the update of one.
+    /// What the blocks read at a step; an h and the updates of a pair.
     inputs: Aligned<T>,
-    layer_gates: Aligned<T>,
+    h: Aligned<T>,
     update: Aligned<T>,
-    /// The state of a block whose segment is computed again.
+    /// The state of a pair whose segment is computed again.
     state_again: Aligned<T>,
-    /// One for all blocks in turn; or one a block, where the way back goes step by step.
+    /// Two for all pairs in turn; or one a block, where the way back goes step by step.
     records: Vec<Record<T>>,
     reading: LogAndSign<T>,
     output_scale: T,
@@ -67,7 +67,7 @@ impl<T: Real> Coordinates<T> {
         let (records, rooms) = if setup.step_by_step {
             (blocks, Rooms::by_step::<T>(shape, unroll, blocks, setup.kept_bytes))
         } else {
-            (1, Rooms::by_block::<T>(shape, unroll, blocks, setup.kept_bytes))
+            (blocks.min(PAIR), Rooms::by_block::<T>(shape, unroll, blocks, setup.kept_bytes))
         };
         let record = || Record::new(shape, rooms.window, instruction_set);
         Self {
@@ -75,9 +75,9 @@ impl<T: Real> Coordinates<T> {
             states: Aligned::zeros(blocks * shape.state_rows() * LANES),
             kept: KeptSegment::new(shape, blocks, rooms),
             inputs: Aligned::zeros(blocks * INPUTS * LANES),
-            layer_gates: Aligned::zeros(shape.gates() * LANES),
-            update: Aligned::zeros(LANES),
-            state_again: Aligned::zeros(shape.state_rows() * LANES),
+            h: Aligned::zeros(PAIR * shape.hidden * LANES),
+            update: Aligned::zeros(PAIR * LANES),
+            state_again: Aligned::zeros(PAIR * shape.state_rows() * LANES),
             records: (0..records).map(|_| record()).collect(),
             reading,
             output_scale,
@@ -90,14 +90,14 @@ impl<T: Real> Coordinates<T> {
         self.count.div_ceil(LANES)
     }
 
-    /// The coordinates of a block.
-    fn coordinates(&self, block: usize) -> Range<usize> {
-        block * LANES..self.count.min((block + 1) * LANES)
+    /// The coordinates of some blocks.
+    fn coordinates(&self, block: usize, blocks: usize) -> Range<usize> {
+        block * LANES..self.count.min((block + blocks) * LANES)
     }
 
-    fn state(&self, block: usize) -> Range<usize> {
+    fn state(&self, block: usize, blocks: usize) -> Range<usize> {
         let length = self.shape.state_rows() * LANES;
-        block * length..(block + 1) * length
+        block * length..(block + blocks) * length
     }
 
     /// All states as at an optimizee's first step.
@@ -118,59 +118,77 @@ impl<T: Real> Coordinates<T> {
             self.kept.note(t, &self.states);
         }
         self.reading.read(self.instruction_set, gradient, &mut self.inputs);
-        for block in 0..self.blocks() {
-            let (state, coordinates) = (self.state(block), self.coordinates(block));
-            prefetch(self.instruction_set, &self.states, self.state(block + 1));
-            weights.advance(
-                self.instruction_set,
-                &self.inputs[block * INPUTS * LANES..(block + 1) * INPUTS * LANES],
-                &mut self.states[state],
-                &mut self.layer_gates,
-                self.kept.on_the_way(block, of_segment),
-                &mut self.update,
-            );
-            let update = &self.update[..coordinates.len()];
-            add_scaled(self.instruction_set, self.output_scale, update, &mut theta[coordinates]);
+        for block in (0..self.blocks()).step_by(PAIR) {
+            if block + PAIR <= self.blocks() {
+                self.step_blocks::<PAIR>(weights, block, of_segment, theta);
+            } else {
+                self.step_blocks::<1>(weights, block, of_segment, theta);
+            }
         }
         streamed();
     }
 
-    /// Begins a block's way back through a window: computes what it read, and what it has not kept, again.
-    fn begin_backward(
+    fn step_blocks<const BLOCKS: usize>(
+        &mut self,
+        weights: &Weights<T>,
+        block: usize,
+        of_segment: Option<usize>,
+        theta: &mut [T],
+    ) {
+        let (state, coordinates) = (self.state(block, BLOCKS), self.coordinates(block, BLOCKS));
+        prefetch(self.instruction_set, &self.states, self.state(block + BLOCKS, BLOCKS));
+        weights.advance(
+            self.instruction_set,
+            cut(&self.inputs[block * INPUTS * LANES..], INPUTS * LANES),
+            cut_mut::<_, BLOCKS>(&mut self.states[state], self.shape.state_rows() * LANES),
+            &mut self.h,
+            self.kept.on_the_way([block, BLOCKS], of_segment),
+            cut_mut(&mut self.update, LANES),
+        );
+        let update = &self.update[..coordinates.len()];
+        add_scaled(self.instruction_set, self.output_scale, update, &mut theta[coordinates]);
+    }
+
+    /// Begins blocks' way back through a window: computes what they read, and what they have not kept, again.
+    fn begin_backward<const BLOCKS: usize>(
         &mut self,
         weights: &Weights<T>,
         block: usize,
         window: Range<usize>,
         gradients: &[T],
     ) {
-        let coordinates = self.coordinates(block);
-        let at = self.record_of(block);
-        let record = &mut self.records[at];
-        let first_state = self.kept.first_state(block, window.start);
-        record.begin(first_state);
-        for (at, t) in window.clone().enumerate() {
-            let gradient = &gradients[t * self.count..][coordinates.clone()];
-            self.reading.read(self.instruction_set, gradient, record.input_mut(at));
+        let first = self.record_of(block);
+        for j in 0..BLOCKS {
+            let coordinates = self.coordinates(block + j, 1);
+            let record = &mut self.records[first + j];
+            record.begin(self.kept.first_state(block + j, window.start));
+            for (at, t) in window.clone().enumerate() {
+                let gradient = &gradients[t * self.count..][coordinates.clone()];
+                self.reading.read(self.instruction_set, gradient, record.input_mut(at));
+            }
         }
         if self.kept.has_own(block) {
             return;
         }
-        self.state_again.copy_from_slice(first_state);
+        let length = self.shape.state_rows() * LANES;
+        for (j, state) in self.state_again.chunks_exact_mut(length).take(BLOCKS).enumerate() {
+            state.copy_from_slice(self.kept.first_state(block + j, window.start));
+        }
         for (at, t) in window.enumerate() {
             weights.advance(
                 self.instruction_set,
-                record.input_mut(at),
-                &mut self.state_again,
-                &mut self.layer_gates,
-                self.kept.again(block, t),
-                &mut self.update,
+                std::array::from_fn(|j| self.records[first + j].input(at)),
+                cut_mut::<_, BLOCKS>(&mut self.state_again, length),
+                &mut self.h,
+                self.kept.again([block, BLOCKS], t),
+                cut_mut(&mut self.update, LANES),
             );
         }
     }
 
-    /// The place of a block's record: each has its own, or one serves all in turn.
+    /// The place of a block's record: each has its own, or two serve all in turn.
     fn record_of(&self, block: usize) -> usize {
-        block.min(self.records.len() - 1)
+        if self.records.len() == self.blocks() { block } else { block % PAIR }
     }
 
     /// Adds the segment's meta-gradient to `sums`, with the optimizee's gradients held constant.
@@ -182,20 +200,37 @@ impl<T: Real> Coordinates<T> {
         segment: Segment<'_, T>,
         sums: &mut Sums<T>,
     ) {
-        let Segment { steps, gradients, loss_weights } = segment;
-        for block in 0..self.blocks() {
-            self.records[0].begin_segment();
-            self.begin_backward(weights, block, 0..steps, gradients);
-            let coordinates = self.coordinates(block);
-            let mut lambda = [T::ZERO; LANES];
-            let lambda = &mut lambda[..coordinates.len()];
-            for t in (0..steps).rev() {
-                let gradient = &gradients[(t + 1) * self.count..][coordinates.clone()];
-                add_scaled(self.instruction_set, loss_weights[t], gradient, lambda);
-                let ahead = self.kept.ahead_by_block(block, t, steps);
-                self.retreat(weights, block, [t, t], lambda, false, &ahead);
+        for block in (0..self.blocks()).step_by(PAIR) {
+            if block + PAIR <= self.blocks() {
+                self.blocks_backward::<PAIR>(weights, block, segment, sums);
+            } else {
+                self.blocks_backward::<1>(weights, block, segment, sums);
             }
-            self.records[0].add_weight_gradient(steps, sums);
+        }
+    }
+
+    fn blocks_backward<const BLOCKS: usize>(
+        &mut self,
+        weights: &Weights<T>,
+        block: usize,
+        segment: Segment<'_, T>,
+        sums: &mut Sums<T>,
+    ) {
+        let Segment { steps, gradients, loss_weights } = segment;
+        let records = self.record_of(block)..self.record_of(block) + BLOCKS;
+        self.records[records.clone()].iter_mut().for_each(Record::begin_segment);
+        self.begin_backward::<BLOCKS>(weights, block, 0..steps, gradients);
+        let coordinates = self.coordinates(block, BLOCKS);
+        let mut lambda = [[T::ZERO; LANES]; BLOCKS];
+        let lambda = &mut lambda.as_flattened_mut()[..coordinates.len()];
+        for t in (0..steps).rev() {
+            let gradient = &gradients[(t + 1) * self.count..][coordinates.clone()];
+            add_scaled(self.instruction_set, loss_weights[t], gradient, lambda);
+            let ahead = self.kept.ahead_by_block(block, t, steps);
+            self.retreat::<BLOCKS>(weights, block, [t, t], lambda, false, &ahead);
+        }
+        for record in &self.records[records] {
+            record.add_weight_gradient(steps, sums);
         }
     }
 
@@ -213,28 +248,26 @@ impl<T: Real> Coordinates<T> {
         self.records.iter_mut().for_each(Record::begin_segment);
         lambda.fill(T::ZERO);
         for window in self.kept.windows(steps) {
-            for block in 0..self.blocks() {
-                self.begin_backward(weights, block, window.clone(), gradients);
+            for block in (0..self.blocks()).step_by(PAIR) {
+                if block + PAIR <= self.blocks() {
+                    self.begin_backward::<PAIR>(weights, block, window.clone(), gradients);
+                } else {
+                    self.begin_backward::<1>(weights, block, window.clone(), gradients);
+                }
             }
             streamed();
             for (at, t) in window.clone().enumerate().rev() {
                 // λₜ₊₁ += wₜ₊₁ ∇f(θₜ₊₁)
                 let gradient = &gradients[(t + 1) * self.count..(t + 2) * self.count];
                 add_scaled(self.instruction_set, loss_weights[t], gradient, lambda);
-                for block in 0..self.blocks() {
-                    let coordinates = self.coordinates(block);
-                    let lambda = &lambda[coordinates.clone()];
-                    let ahead = self.kept.ahead_by_step(block, t);
-                    self.retreat(weights, block, [t, at], lambda, true, &ahead);
-                    let gradient = &gradients[t * self.count..][coordinates.clone()];
-                    let cotangent = self.records[block].input_cotangent();
-                    let direction = &mut direction[coordinates];
-                    self.reading.read_backward(
-                        self.instruction_set,
-                        gradient,
-                        cotangent,
-                        direction,
-                    );
+                let gradient = &gradients[t * self.count..(t + 1) * self.count];
+                for block in (0..self.blocks()).step_by(PAIR) {
+                    let step = [t, at];
+                    if block + PAIR <= self.blocks() {
+                        self.direction::<PAIR>(weights, block, step, lambda, gradient, direction);
+                    } else {
+                        self.direction::<1>(weights, block, step, lambda, gradient, direction);
+                    }
                 }
                 if t > 0 {
                     // λₜ = λₜ₊₁ + H(θₜ) ∂g
@@ -248,8 +281,30 @@ impl<T: Real> Coordinates<T> {
         }
     }
 
-    /// Step `t` of a block backward, the window's `at`-th, from the cotangent of the θ that it led to.
-    fn retreat(
+    /// Step `t` of blocks backward, the window's `at`-th, to the cotangent of the gradient that it read.
+    fn direction<const BLOCKS: usize>(
+        &mut self,
+        weights: &Weights<T>,
+        block: usize,
+        [t, at]: [usize; 2],
+        lambda: &[T],
+        gradient: &[T],
+        direction: &mut [T],
+    ) {
+        let ahead = self.kept.ahead_by_step(block, t);
+        let lambda = &lambda[self.coordinates(block, BLOCKS)];
+        self.retreat::<BLOCKS>(weights, block, [t, at], lambda, true, &ahead);
+        for block in block..block + BLOCKS {
+            let coordinates = self.coordinates(block, 1);
+            let gradient = &gradient[coordinates.clone()];
+            let cotangent = self.records[block].input_cotangent();
+            let direction = &mut direction[coordinates];
+            self.reading.read_backward(self.instruction_set, gradient, cotangent, direction);
+        }
+    }
+
+    /// Step `t` of blocks backward, the window's `at`-th, from the cotangent of the θ that it led to.
+    fn retreat<const BLOCKS: usize>(
         &mut self,
         weights: &Weights<T>,
         block: usize,
@@ -258,11 +313,25 @@ impl<T: Real> Coordinates<T> {
         to_input: bool,
         ahead: &Ahead<T>,
     ) {
-        let place = self.record_of(block);
-        let record = &mut self.records[place];
-        let (update, beyond) = record.output_cotangent_mut(at).split_at_mut(lambda.len());
-        scale(self.instruction_set, self.output_scale, lambda, update);
-        beyond.fill(T::ZERO);
-        record.retreat(weights, at, self.kept.values(block, t), to_input, ahead);
+        let first = self.record_of(block);
+        for (record, lambda) in self.records[first..].iter_mut().zip(lambda.chunks(LANES)) {
+            let (update, beyond) = record.output_cotangent_mut(at).split_at_mut(lambda.len());
+            scale(self.instruction_set, self.output_scale, lambda, update);
+            beyond.fill(T::ZERO);
+        }
+        if let Some(records) = self.records[first..].first_chunk_mut::<BLOCKS>() {
+            let values = self.kept.values(block, t);
+            retreat(records.each_mut(), weights, at, values, to_input, ahead);
+        }
     }
+}
+
+/// The first `BLOCKS` parts of so many numbers.
+fn cut<T, const BLOCKS: usize>(numbers: &[T], each: usize) -> [&[T]; BLOCKS] {
+    std::array::from_fn(|j| &numbers[j * each..(j + 1) * each])
+}
+
+fn cut_mut<T, const BLOCKS: usize>(numbers: &mut [T], each: usize) -> [&mut [T]; BLOCKS] {
+    let mut parts = numbers.chunks_exact_mut(each);
+    std::array::from_fn(|_| parts.next().unwrap_or_default())
 }

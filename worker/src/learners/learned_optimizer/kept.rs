@@ -12,22 +12,22 @@ use crate::ops::Aligned;
 /// How many steps before it reads what was kept the way back asks for it.
 const STEPS_AHEAD: usize = 3;
 
-/// How many blocks, where it goes step by step.
-const BLOCKS_AHEAD: usize = 2;
+/// Blocks that are computed abreast; an odd last one is alone.
+pub(super) const PAIR: usize = 2;
 
 /// How many steps are gone back through at once where the way back goes step by step: what it records of them is as large
 /// again as what is kept of them, and the sums of the weights' gradient are read and written once a window. The order of
 /// these sums, and so their bits, depends on it, but not on how much is kept.
 const WINDOW: usize = 8;
 
-/// What each layer of a block kept of a step, and its c before that step.
-pub(super) type Values<'a, T> = [CellValues<'a, T>; LAYERS];
+/// What each layer of some blocks kept of a step, and its c before that step.
+pub(super) type Values<'a, T, const BLOCKS: usize> = [[CellValues<'a, T>; BLOCKS]; LAYERS];
 
 /// States within a segment, and what its steps kept.
 pub(super) struct KeptSegment<T> {
     /// At the first step of each window: a block's state behind the other's.
     first_states: Aligned<T>,
-    /// Rooms, a block's behind the other's: what each of its steps kept.
+    /// Rooms, a pair of blocks' behind the other's: what each step kept of both, layer by layer.
     rows: Aligned<T>,
     rooms: Rooms,
     blocks: usize,
@@ -41,9 +41,9 @@ pub(super) struct Rooms {
     unroll: usize,
     /// Steps that are gone back through at once.
     pub(super) window: usize,
-    /// Blocks that keep all steps on the way there.
+    /// Blocks that keep all steps on the way there: of a pair both or neither.
     own: usize,
-    /// Whether the others, who compute theirs again, have a window's room each. They share room for one else.
+    /// Whether the others, who compute theirs again, have a window's room each. They share room for a pair else.
     each: bool,
 }
 
@@ -55,7 +55,8 @@ impl Rooms {
 
     /// Where the way back goes block by block: as many of these keep their steps as `bytes` are enough for.
     pub(super) fn by_block<T>(shape: Shape, unroll: usize, blocks: usize, bytes: usize) -> Self {
-        let own = blocks.min(bytes / Self::block_bytes::<T>(shape, unroll));
+        let fit = bytes / Self::block_bytes::<T>(shape, unroll);
+        let own = if fit < blocks { fit / PAIR * PAIR } else { blocks };
         Self { unroll, window: unroll, own, each: false }
     }
 
@@ -71,7 +72,7 @@ impl Rooms {
         match (self.each, self.own == blocks) {
             (_, true) => [self.unroll, blocks],
             (true, false) => [self.window, blocks],
-            (false, false) => [self.unroll, self.own + 1],
+            (false, false) => [self.unroll, self.own + PAIR.min(blocks - self.own)],
         }
     }
 }
@@ -117,63 +118,73 @@ impl<T: Real> KeptSegment<T> {
         block < self.rooms.own
     }
 
-    /// Where a block keeps step `of_segment` on the way there: past the caches, and nowhere if it computes its steps again or
-    /// there is no way back.
-    pub(super) fn on_the_way(&mut self, block: usize, of_segment: Option<usize>) -> Kept<'_, T> {
+    /// Where `blocks` blocks keep step `of_segment` on the way there: past the caches, and nowhere if they compute their steps
+    /// again or there is no way back.
+    pub(super) fn on_the_way(
+        &mut self,
+        [block, blocks]: [usize; 2],
+        of_segment: Option<usize>,
+    ) -> Kept<'_, T> {
         let own = of_segment.filter(|_| self.has_own(block));
-        let place = own.map_or(0..0, |t| self.place(block, t));
+        let place = own.map_or(0..0, |t| self.place([block, blocks], t));
         Kept { rows: &mut self.rows[place], past_caches: true }
     }
 
-    /// Where a block keeps step `t` as it is computed again: in the caches, if it is gone back through right away.
-    pub(super) fn again(&mut self, block: usize, t: usize) -> Kept<'_, T> {
-        let place = self.place(block, t);
+    /// Where they keep step `t` as it is computed again: in the caches, if it is gone back through right away.
+    pub(super) fn again(&mut self, blocks: [usize; 2], t: usize) -> Kept<'_, T> {
+        let place = self.place(blocks, t);
         Kept { rows: &mut self.rows[place], past_caches: self.rooms.each }
     }
 
-    fn place(&self, block: usize, t: usize) -> Range<usize> {
+    /// What `blocks` blocks, a pair or the last one, keep of a step.
+    fn place(&self, [block, blocks]: [usize; 2], t: usize) -> Range<usize> {
         let length = self.shape.kept_rows() * LANES;
         let [steps, kept_blocks] = self.rooms.room(self.blocks);
-        let at = (block.min(kept_blocks - 1) * steps + t % steps) * length;
-        at..at + length
+        let at = block.min(kept_blocks - blocks) * steps + t % steps * blocks;
+        at * length..(at + blocks) * length
     }
 
-    /// What a block kept of step `t`, and c before it.
-    pub(super) fn values(&self, block: usize, t: usize) -> Values<'_, T> {
+    /// What blocks kept of step `t`, and c before it.
+    pub(super) fn values<const BLOCKS: usize>(
+        &self,
+        block: usize,
+        t: usize,
+    ) -> Values<'_, T, BLOCKS> {
         let [gates, hidden] = [self.shape.gates(), self.shape.hidden].map(|rows| rows * LANES);
-        let kept = &self.rows[self.place(block, t)];
-        let (before, each, c) = if t.is_multiple_of(self.rooms.window) {
-            (self.first_state(block, t), 2 * hidden, 0)
-        } else {
-            (&self.rows[self.place(block, t - 1)], gates + hidden, gates)
-        };
-        std::array::from_fn(|layer: usize| CellValues {
-            kept: &kept[layer * (gates + hidden)..(layer + 1) * (gates + hidden)],
-            c_before: &before[layer * each + c..layer * each + c + hidden],
+        let kept = |t: usize| &self.rows[self.place([block, BLOCKS], t)];
+        let (of_step, before) = (kept(t), kept(t.saturating_sub(1)));
+        std::array::from_fn(|layer: usize| {
+            std::array::from_fn(|j| {
+                let at = (layer * BLOCKS + j) * (gates + hidden);
+                let c_before = if t.is_multiple_of(self.rooms.window) {
+                    &self.first_state(block + j, t)[layer * 2 * hidden..][..hidden]
+                } else {
+                    &before[at..at + gates + hidden]
+                };
+                CellValues { kept: &of_step[at..at + gates + hidden], c_before }
+            })
         })
     }
 
-    /// What the way back reads some blocks behind step `t` of a block, as it goes step by step.
+    /// What the way back reads behind step `t` of a pair of blocks, as it goes step by step: the next pair's.
     pub(super) fn ahead_by_step(&self, block: usize, t: usize) -> Ahead<T> {
-        let block = block + BLOCKS_AHEAD;
-        if block < self.blocks {
-            Ahead::new(&self.rows, self.place(block, t), 1)
-        } else {
-            Ahead::none()
-        }
+        self.ahead(block + PAIR, t)
     }
 
-    /// What the way back reads some steps behind step `t` of a block, of `steps`: it goes from the last step to the first,
-    /// block by block.
+    /// What the way back reads some steps behind step `t` of a pair of blocks, of `steps`: it goes from the last step to the
+    /// first, pair by pair.
     pub(super) fn ahead_by_block(&self, block: usize, t: usize, steps: usize) -> Ahead<T> {
         let (block, t) = match t.checked_sub(STEPS_AHEAD) {
             Some(t) => (block, t),
-            None => (block + 1, (steps + t).saturating_sub(STEPS_AHEAD)),
+            None => (block + PAIR, (steps + t).saturating_sub(STEPS_AHEAD)),
         };
-        if self.has_own(block) {
-            Ahead::new(&self.rows, self.place(block, t), 1)
-        } else {
-            Ahead::none()
+        if self.has_own(block) { self.ahead(block, t) } else { Ahead::none() }
+    }
+
+    fn ahead(&self, block: usize, t: usize) -> Ahead<T> {
+        match self.blocks.saturating_sub(block) {
+            0 => Ahead::none(),
+            blocks => Ahead::new(&self.rows, self.place([block, blocks.min(PAIR)], t), 1),
         }
     }
 }

@@ -4,7 +4,7 @@
 use lyceum_common::model::{OPTIMIZER_INPUTS as INPUTS, OPTIMIZER_LAYERS as LAYERS};
 
 use crate::kernels::{
-    Ahead, InstructionSet, Kept, LANES, Real, lane_gates, lane_product, lstm_cell, sum_lanes,
+    Ahead, InstructionSet, Kept, LANES, Real, lane_product, lstm_cell, sum_lanes,
 };
 use crate::ops::Aligned;
 
@@ -136,28 +136,33 @@ impl<T: Real> Weights<T> {
         &self.backward[layer]
     }
 
-    /// One step of a block forward, its state in place: reads two rows and writes the update, a row. `gates` is room for one
-    /// layer's; what all layers keep goes to `kept`, unless that is empty.
-    pub(super) fn advance(
+    /// One step of `BLOCKS` blocks forward, their state in place: reads two rows of each, and writes the update, a row of each.
+    /// What they keep, layer by layer, goes to `kept`, unless that is empty. `room` is for an h of all of them.
+    pub(super) fn advance<const BLOCKS: usize>(
         &self,
         instruction_set: InstructionSet,
-        input: &[T],
-        state: &mut [T],
-        gates: &mut [T],
+        input: [&[T]; BLOCKS],
+        mut state: [&mut [T]; BLOCKS],
+        room: &mut [T],
         kept: Kept<'_, T>,
-        update: &mut [T],
+        update: [&mut [T]; BLOCKS],
     ) {
         let hidden = self.shape.hidden * LANES;
-        let mut below = input;
         let Kept { rows: mut rest, past_caches } = kept;
-        for (weights, state) in self.forward.iter().zip(state.chunks_exact_mut(2 * hidden)) {
-            let (c, h) = state.split_at_mut(hidden);
-            lane_gates(instruction_set, weights, &[h, below], gates);
-            let own = rest.len().min(self.shape.layer_kept_rows() * LANES);
-            let (rows, others) = rest.split_at_mut(own);
-            lstm_cell(instruction_set, gates, c, h, Kept { rows, past_caches });
+        let mut below = input;
+        for weights in &self.forward[..LAYERS] {
+            let mut own = state.each_mut().map(|state| {
+                let (own, others) = std::mem::take(state).split_at_mut(2 * hidden);
+                *state = others;
+                own
+            });
+            let len = rest.len().min(BLOCKS * self.shape.layer_kept_rows() * LANES);
+            let (rows, others) = rest.split_at_mut(len);
             rest = others;
-            below = h;
+            let kept = Kept { rows, past_caches };
+            let cell = own.each_mut().map(|state| &mut **state);
+            lstm_cell(instruction_set, weights, below, cell, &mut room[..BLOCKS * hidden], kept);
+            below = own.map(|state| &state[hidden..]);
         }
         lane_product(instruction_set, &self.forward[LAYERS], &[below], update, &Ahead::none());
     }

@@ -5,7 +5,8 @@ use lyceum_common::model::{OPTIMIZER_INPUTS as INPUTS, OPTIMIZER_LAYERS as LAYER
 use super::kept::Values;
 use super::lstm::{Shape, Sums, Weights};
 use crate::kernels::{
-    Ahead, InstructionSet, LANES, Real, lane_product, lane_weight_gradient, lstm_cell_backward,
+    Ahead, CellValues, InstructionSet, LANES, Real, lane_product, lane_weight_gradient,
+    lstm_cell_backward,
 };
 use crate::ops::Aligned;
 
@@ -89,43 +90,27 @@ impl<T: Real> Record<T> {
         step_mut(&mut self.inputs, t, INPUTS)
     }
 
+    pub(super) fn input(&self, t: usize) -> &[T] {
+        step(&self.inputs, t, INPUTS)
+    }
+
     /// The cotangent of step `t`'s output: a row.
     pub(super) fn output_cotangent_mut(&mut self, t: usize) -> &mut [T] {
         step_mut(&mut self.updates, t, 1)
     }
 
-    /// Step `t` of these backward, behind step `t + 1`. What the LSTM read has a cotangent too if `to_input`, and the state
-    /// before the first of them has one then alone. Asks for `ahead`.
-    pub(super) fn retreat(
-        &mut self,
-        weights: &Weights<T>,
-        t: usize,
-        values: Values<'_, T>,
-        to_input: bool,
-        ahead: &Ahead<T>,
-    ) {
-        let (set, shape, hidden) = (self.instruction_set, self.shape, self.shape.hidden);
-        let update = step(&self.updates, t, 1);
-        lane_product(set, weights.backward(LAYERS), &[update], &mut self.dh, ahead);
-        let mut above = &self.dh[..];
-        for ((at, layer), values) in self.layers.iter_mut().enumerate().zip(values).rev() {
-            let dz = step_mut(&mut layer.dz, t, shape.gates());
-            let h = step_mut(&mut layer.h, t + 1, hidden);
-            let dh = [above, &layer.d_operand[..hidden * LANES]];
-            lstm_cell_backward(set, values, dh, &mut layer.dc, dz, h);
-            // Nothing else goes beyond the first step.
-            let rows = match (at > 0 || to_input, t > 0) {
-                (true, _) => hidden + shape.inputs(at),
-                (false, true) => hidden,
-                (false, false) => 0,
-            };
-            let d_operand = step_mut(&mut layer.d_operand, 0, rows);
-            lane_product(set, weights.backward(at), &[dz], d_operand, ahead);
-            above = &layer.d_operand[hidden * LANES..];
-        }
+    /// The cotangents of a layer's gates at step `t`, from those of its h and c.
+    fn cell_backward(&mut self, layer: usize, t: usize, values: CellValues<'_, T>) {
+        let (gates, hidden) = (self.shape.gates(), self.shape.hidden);
+        let (layers, others) = self.layers.split_at_mut(layer + 1);
+        let above = others.first().map_or(&self.dh[..], |layer| &layer.d_operand[hidden * LANES..]);
+        let Layer { h, dz, dc, d_operand } = &mut layers[layer];
+        let dh = [above, &d_operand[..hidden * LANES]];
+        let (dz, h) = (step_mut(dz, t, gates), step_mut(h, t + 1, hidden));
+        lstm_cell_backward(self.instruction_set, values, dh, dc, dz, h);
     }
 
-    /// The cotangents of what the LSTM read at the step that [`Record::retreat`] has just left: two rows.
+    /// The cotangents of what the LSTM read at the step that [`retreat`] has just left: two rows.
     pub(super) fn input_cotangent(&self) -> &[T] {
         &self.layers[0].d_operand[self.shape.hidden * LANES..]
     }
@@ -146,4 +131,47 @@ impl<T: Real> Record<T> {
         let read_out = sums.layer_mut(LAYERS);
         lane_weight_gradient(self.instruction_set, steps, &[ones, below], updates, read_out);
     }
+}
+
+/// Step `t` of these backward, behind step `t + 1`, of `BLOCKS` blocks. What the LSTM read has a cotangent too if `to_input`,
+/// and the state before the first of the steps has one then alone. Asks for `ahead`.
+pub(super) fn retreat<T: Real, const BLOCKS: usize>(
+    mut records: [&mut Record<T>; BLOCKS],
+    weights: &Weights<T>,
+    t: usize,
+    values: Values<'_, T, BLOCKS>,
+    to_input: bool,
+    ahead: &Ahead<T>,
+) {
+    let Record { instruction_set: set, shape, .. } = *records[0];
+    let read_out =
+        records.each_mut().map(|record| (step(&record.updates, t, 1), &mut record.dh[..]));
+    pull_back(set, weights.backward(LAYERS), read_out, ahead);
+    for (at, values) in values.into_iter().enumerate().rev() {
+        for (record, values) in records.iter_mut().zip(values) {
+            record.cell_backward(at, t, values);
+        }
+        // Nothing else goes beyond the first step.
+        let rows = match (at > 0 || to_input, t > 0) {
+            (true, _) => shape.hidden + shape.inputs(at),
+            (false, true) => shape.hidden,
+            (false, false) => 0,
+        };
+        let gates = records.each_mut().map(|record| {
+            let layer = &mut record.layers[at];
+            (step(&layer.dz, t, shape.gates()), step_mut(&mut layer.d_operand, 0, rows))
+        });
+        pull_back(set, weights.backward(at), gates, ahead);
+    }
+}
+
+/// A product of each block's rows.
+fn pull_back<T: Real, const BLOCKS: usize>(
+    instruction_set: InstructionSet,
+    matrix: &[T],
+    blocks: [(&[T], &mut [T]); BLOCKS],
+    ahead: &Ahead<T>,
+) {
+    let operand = blocks.each_ref().map(|(operand, _)| *operand);
+    lane_product(instruction_set, matrix, &[operand], blocks.map(|(_, out)| out), ahead);
 }

@@ -218,23 +218,26 @@ fn meta_gradient<T: Real>(
 #[test]
 fn every_instruction_set_and_every_budget_give_the_same_bits() {
     let steps = ["learner.learned_optimizer.inner_steps=7", "learner.learned_optimizer.unroll=3"];
-    let first = config(&[&steps[..], &WAVES].concat());
+    // 76 parameters: two pairs of blocks of sixteen, and one alone.
+    let five_blocks = "network.mlp={ hidden = [25], activation = 'tanh' }";
+    let waves = [&WAVES[..], &[five_blocks]].concat();
+    let first = config(&[&steps[..], &waves].concat());
     // A segment of three windows, and one of a part of a window.
     let exact = [
         "learner.learned_optimizer.order=second",
         "learner.learned_optimizer.inner_steps=23",
         "learner.learned_optimizer.unroll=19",
     ];
-    let exact = config(&[&WAVES[..], &exact].concat());
+    let exact = config(&[&waves[..], &exact].concat());
     let pes = ["learner.learned_optimizer.estimator.pes={ deviation = 0.1, pairs = 2 }"];
-    let pes = config(&[&steps[..], &WAVES, &pes].concat());
+    let pes = config(&[&steps[..], &waves, &pes].concat());
     for config in [first, exact, pes] {
         let expected = meta_gradient::<f32>(&config, InstructionSet::PORTABLE, 0);
         assert!(expected.iter().all(|value| value.is_finite()));
         assert!(expected.iter().any(|&value| value != 0.0));
         for set in InstructionSet::available() {
-            // None, one block of two, all.
-            for kept_bytes in [0, 3 * 160 * 64, usize::MAX] {
+            // None, those that three are enough for, all.
+            for kept_bytes in [0, 3 * 3 * 200 * 64, usize::MAX] {
                 let found = meta_gradient(&config, set, kept_bytes);
                 assert!(same_bits(&found, &expected), "{set}, {kept_bytes} bytes");
             }
