@@ -83,12 +83,6 @@ pub(crate) trait Lanes: Copy {
         let _ = from;
     }
 
-    /// As [`Lanes::prefetch`], of a line that is read once: it takes no other's place in the farther caches.
-    #[inline(always)]
-    unsafe fn prefetch_once(from: *const Self::Scalar) {
-        let _ = from;
-    }
-
     /// As [`Lanes::store`], past the caches where the machine can, to a place that is aligned to [`STREAM_ALIGNMENT`]; others
     /// see it once [`streamed`](super::streamed) is behind it.
     #[inline(always)]

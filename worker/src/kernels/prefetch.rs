@@ -51,31 +51,12 @@ impl<T: Real> Ahead<T> {
     /// The machine has the instructions.
     #[inline(always)]
     pub(super) unsafe fn ask_line<L: Lanes<Scalar = T>>(&self) {
-        if let Some(line) = self.next_line() {
-            // SAFETY: the caller's.
-            unsafe { L::prefetch(line) };
-        }
-    }
-
-    /// Asks for the next cache line, which is read once.
-    ///
-    /// # Safety
-    /// The machine has the instructions.
-    #[inline(always)]
-    pub(super) unsafe fn ask_line_once<L: Lanes<Scalar = T>>(&self) {
-        if let Some(line) = self.next_line() {
-            // SAFETY: the caller's.
-            unsafe { L::prefetch_once(line) };
-        }
-    }
-
-    #[inline(always)]
-    fn next_line(&self) -> Option<*const T> {
         let next = self.next.get();
-        (next < self.end.get()).then(|| {
+        if next < self.end.get() {
             self.next.set(next.wrapping_add(LANES));
-            next
-        })
+            // SAFETY: the caller's.
+            unsafe { L::prefetch(next) };
+        }
     }
 }
 

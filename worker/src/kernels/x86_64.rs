@@ -195,12 +195,6 @@ impl Lanes for Avx2 {
         // SAFETY: a prefetch of any address is allowed.
         unsafe { _mm_prefetch::<_MM_HINT_T1>(from.cast()) }
     }
-
-    #[inline(always)]
-    unsafe fn prefetch_once(from: *const f32) {
-        // SAFETY: a prefetch of any address is allowed.
-        unsafe { _mm_prefetch::<_MM_HINT_NTA>(from.cast()) }
-    }
 }
 
 /// Sixteen f32 in one register.
@@ -384,11 +378,5 @@ impl Lanes for Avx512 {
     unsafe fn prefetch(from: *const f32) {
         // SAFETY: a prefetch of any address is allowed.
         unsafe { _mm_prefetch::<_MM_HINT_T1>(from.cast()) }
-    }
-
-    #[inline(always)]
-    unsafe fn prefetch_once(from: *const f32) {
-        // SAFETY: a prefetch of any address is allowed.
-        unsafe { _mm_prefetch::<_MM_HINT_NTA>(from.cast()) }
     }
 }
