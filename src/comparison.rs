@@ -194,7 +194,7 @@ impl Job<'_> {
         };
         let phi = self.model.parameters.values();
         let pack = self.pack.clone();
-        let bar = progress_bar(comparing.trainings(), "trainings");
+        let bar = progress_bar(comparing.trainings(self.learner), "trainings");
         let told = || bar.inc(1);
         let comparison = compare(self.config, self.learner, pack, phi, comparing, &told)?;
         bar.finish_and_clear();

@@ -19,7 +19,7 @@ pub const RELATION_UNITS: usize = 8;
 pub const OPTIMIZER_LAYERS: usize = 2;
 
 /// Numbers that a learned optimizer reads of a gradient.
-pub const OPTIMIZER_INPUTS: usize = 2;
+pub const OPTIMIZER_READS: usize = 2;
 
 /// Why a network cannot read such examples.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -189,6 +189,7 @@ fn learned_optimizer(name: &str) -> RunConfig {
         unroll: 20,
         output_scale: 0.1,
         preprocess_p: 10.0,
+        memory: 0,
         batch: 128,
         initial_deviation: None,
         loss_power: 0.0,

@@ -241,13 +241,59 @@ def pes(phi, episode, deviation, steps, unroll, hidden, output_scale, preprocess
                 for _ in range(begin, min(begin + unroll, steps)):
                     x = preprocess(slope(particle.theta), preprocess_p)
                     m, particle.state = read_out(x, particle.state, own)
-                    particle.theta = particle.theta + output_scale * m
+                    particle.theta = particle.theta + output_scale * m.squeeze(-1)
                     particle.losses.append(f(particle.theta))
                 particle.xi = particle.xi + epsilon
                 estimate = estimate + particle.xi * sum(particle.losses[begin:]) / (count * deviation**2)
     # What is told of a training is the last pair's with a minus.
     losses = torch.stack(particles[-1].losses)
     return Result(losses.sum(), losses, unflat(estimate, phi))
+
+
+def learned_optimizer_with_memory(phi, episode, memory, steps, unroll, hidden, output_scale, preprocess_p):
+    """A learned optimizer (Andrychowicz et al. 2016) that reads H g beside the gradient g of f(theta) = |W theta - y|^2.
+
+    H is the inverse Hessian of BFGS (Nocedal and Wright 2006, equations 6.17 and 6.20), as a matrix: from (s'y / y'y) I of the
+    newest pair, updated by the last `memory` pairs of s = a step and y = the change of the gradient over it, the oldest first;
+    zero before the first pair.  The LSTM's two outputs m and k change theta by output_scale m - k H g.  Gradients and H g are
+    held constant, theta and the LSTM's state at a segment's border too.
+    """
+    w, y = episode["quadratic.w"], episode["quadratic.y"]
+    f = lambda theta: ((w @ theta - y) ** 2).sum()
+    slope = lambda theta: (2 * w.T @ (w @ theta - y)).detach()
+    theta = episode["theta0"]
+    zeros = lambda: torch.zeros(len(theta), hidden, dtype=theta.dtype)
+    state = [(zeros(), zeros()) for _ in range(2)]
+    losses, total, before, pairs = [], {n: torch.zeros_like(v) for n, v in phi.items()}, None, []
+    for begin in range(0, steps, unroll):
+        own, theta = leaves(phi), theta.detach()
+        state = [tuple(part.detach() for part in layer) for layer in state]
+        for _ in range(begin, min(begin + unroll, steps)):
+            here, g = theta.detach(), slope(theta)
+            if before is not None:
+                pairs.append((here - before[0], g - before[1]))
+            before = (here, g)
+            r = inverse_hessian(pairs[-memory:], len(theta), theta.dtype) @ g
+            out, state = read_out(torch.cat([preprocess(g, preprocess_p), preprocess(r, preprocess_p)], dim=-1), state, own)
+            theta = theta + output_scale * out[:, 0] - out[:, 1] * r
+            losses.append(f(theta))
+        for n, part in gradient(sum(losses[begin:]), own).items():
+            total[n] = total[n] + part
+    losses = torch.stack(losses).detach()
+    return Result(losses.sum(), losses, total)
+
+
+def inverse_hessian(pairs, dimension, dtype):
+    if not pairs:
+        return torch.zeros(dimension, dimension, dtype=dtype)
+    identity = torch.eye(dimension, dtype=dtype)
+    s, y = pairs[-1]
+    h = (s @ y) / (y @ y) * identity
+    for s, y in pairs:
+        rho = 1 / (s @ y)
+        left = identity - rho * torch.outer(s, y)
+        h = left @ h @ left.T + rho * torch.outer(s, s)
+    return h
 
 
 def read_out(x, state, phi):
@@ -258,7 +304,7 @@ def read_out(x, state, phi):
         h, c = torch.lstm_cell(x, before, *weights)
         after.append((h, c))
         x = h
-    return F.linear(x, phi["output.weight"], phi["output.bias"]).squeeze(-1), after
+    return F.linear(x, phi["output.weight"], phi["output.bias"]), after
 
 
 def preprocess(g, p):
@@ -323,6 +369,17 @@ class Draws:
         example = torch.zeros(2, config["channels"], config["image_size"], config["image_size"], dtype=torch.float64)
         features = encode(example, params, config["downsample"]).shape[1]
         return params | self.linear("head", features, config["ways"])
+
+    def optimizer(self, inputs, hidden, outputs):
+        """A learned optimizer's LSTM of two layers, in the layout's order."""
+        params = {}
+        for layer, width in enumerate([inputs, hidden]):
+            own = {}
+            for of, columns in (("ih", width), ("hh", hidden)):
+                own |= self.linear(f"lstm.{layer}", columns, 4 * hidden, (f"weight_{of}", f"bias_{of}"))
+            parts = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+            params |= {f"lstm.{layer}.{part}": own[f"lstm.{layer}.{part}"] for part in parts}
+        return params | self.linear("output", hidden, outputs)
 
     def images(self, config):
         """A pattern of each class and noise; labels in class-major order."""
@@ -429,15 +486,8 @@ def cases(folder):
     config = dict(algorithm="learned_optimizer", optimizee="quadratic", dimension=6, hidden=4, inner_steps=7, unroll=3)
     config |= dict(output_scale=0.125, preprocess_p=10.0, estimator="pes", deviation=0.125, pairs=2)
     hidden, dimension = config["hidden"], config["dimension"]
-    parts = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-    phi = {}
-    for layer, inputs in enumerate([2, hidden]):
-        own = {}
-        for width, of in ((inputs, "ih"), (hidden, "hh")):
-            own |= draws.linear(f"lstm.{layer}", width, 4 * hidden, (f"weight_{of}", f"bias_{of}"))
-        # In this order their numbers are perturbed.
-        phi |= {f"lstm.{layer}.{part}": own[f"lstm.{layer}.{part}"] for part in parts}
-    phi |= draws.linear("output", hidden, 1)
+    # In this order their numbers are perturbed.
+    phi = draws.optimizer(2, hidden, 1)
     segments, parameters = math.ceil(config["inner_steps"] / config["unroll"]), flat(phi.values()).numel()
     episode = {
         "quadratic.w": draws.normal(dimension, dimension),
@@ -456,6 +506,27 @@ def cases(folder):
         config["preprocess_p"],
     )
     write(folder, "learned_optimizer_pes", config, phi, episode, compute)
+
+    draws = Draws(6)
+    config = dict(algorithm="learned_optimizer", optimizee="quadratic", dimension=6, hidden=4, inner_steps=8, unroll=3)
+    config |= dict(output_scale=0.125, preprocess_p=10.0, memory=3)
+    hidden, dimension = config["hidden"], config["dimension"]
+    episode = {
+        "quadratic.w": draws.normal(dimension, dimension),
+        "quadratic.y": draws.normal(dimension),
+        "theta0": draws.normal(dimension),
+    }
+    compute = lambda p, e: learned_optimizer_with_memory(
+        p,
+        e,
+        config["memory"],
+        config["inner_steps"],
+        config["unroll"],
+        hidden,
+        config["output_scale"],
+        config["preprocess_p"],
+    )
+    write(folder, "learned_optimizer_memory", config, draws.optimizer(4, hidden, 2), episode, compute)
 
 
 if __name__ == "__main__":

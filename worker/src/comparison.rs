@@ -32,10 +32,10 @@ pub struct Comparing {
 }
 
 impl Comparing {
-    /// How many trainings of optimizees the comparison consists of.
+    /// How many trainings of optimizees the comparison with `learner` consists of.
     #[must_use]
-    pub fn trainings(&self) -> u64 {
-        let optimizers = HandMade::ALL.len();
+    pub fn trainings(&self, learner: &LearnedOptimizerConfig) -> u64 {
+        let optimizers = HandMade::beside(learner.memory).count();
         let rates = QUARTERS.chain(-ABOUT..ABOUT).count();
         let searched = (optimizers * rates) as u64 * self.search_episodes.get() as u64;
         searched + (1 + optimizers) as u64 * self.episodes.get() as u64
@@ -136,7 +136,7 @@ pub fn compare(
         Compared { name, search, rate, losses, last_losses }
     };
     let mut optimizers = vec![compared("learned".to_owned(), Vec::new(), None, Method::Learned)];
-    for optimizer in HandMade::ALL {
+    for optimizer in HandMade::beside(learner.memory) {
         let search = search(optimizer, &searched);
         let rate = best(&search);
         let method = Method::HandMade(optimizer, rate);
@@ -294,6 +294,6 @@ mod tests {
             told.fetch_add(1, Ordering::Relaxed);
         };
         compare(&config, learner, None, &phi, comparing, &tell).unwrap();
-        assert_eq!(told.load(Ordering::Relaxed), comparing.trainings());
+        assert_eq!(told.load(Ordering::Relaxed), comparing.trainings(learner));
     }
 }

@@ -72,11 +72,12 @@ fn a_thread_allocates_nothing_after_its_first_episode() {
         "learner.learned_optimizer.batch=9",
         "learner.learned_optimizer.order=second",
     ];
-    let optimizers: [&[&str]; 5] = [
+    let optimizers: [&[&str]; 6] = [
         &[],
         &images,
         &convolutions,
         &["learner.learned_optimizer.order=second"],
+        &["learner.learned_optimizer.memory=3"],
         &["learner.learned_optimizer.estimator.pes={ deviation = 0.1, pairs = 2 }"],
     ];
     let configs = learners.map(|learner| config("glyphs-maml", learner)).into_iter();

@@ -66,6 +66,7 @@ presets!(
     "miniimagenet-prototypical-5w5s",
     "quickdraw-prototypical-5w1s",
     "quadratics-learned-optimizer",
+    "quadratics-learned-optimizer-memory",
     "mnist-learned-optimizer",
 );
 

@@ -231,8 +231,12 @@ mod tests {
 
     #[test]
     fn every_kind_of_case_is_read() {
-        let names =
-            ["learned_optimizer_mlp", "learned_optimizer_quadratic", "learned_optimizer_pes"];
+        let names = [
+            "learned_optimizer_mlp",
+            "learned_optimizer_quadratic",
+            "learned_optimizer_pes",
+            "learned_optimizer_memory",
+        ];
         for name in names {
             let case = case(name);
             assert!(

@@ -119,6 +119,7 @@ mod tests {
             "learned_optimizer_quadratic",
             "learned_optimizer_mlp",
             "learned_optimizer_pes",
+            "learned_optimizer_memory",
         ];
         for name in names {
             let case = Case::read(&folder.join(name)).unwrap();

@@ -88,6 +88,8 @@ pub struct Description {
     pub pairs: Option<usize>,
     /// What a learned optimizer's output is multiplied by.
     pub output_scale: Option<f64>,
+    /// Pairs that a learned optimizer remembers; none where absent.
+    pub memory: Option<usize>,
     /// The constant p of the preprocessing of gradients.
     pub preprocess_p: Option<f64>,
 }

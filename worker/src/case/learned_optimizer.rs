@@ -112,6 +112,7 @@ fn learner(description: &Description) -> Result<LearnedOptimizerConfig, (&'stati
         unroll,
         output_scale: needed("output_scale", description.output_scale)? as f32,
         preprocess_p: needed("preprocess_p", description.preprocess_p)? as f32,
+        memory: description.memory.map_or(Ok(0), |pairs| sized("memory", Some(pairs)))?,
         batch: 0,
         initial_deviation: None,
         loss_power: 0.0,

@@ -1,7 +1,9 @@
 //! Optimizers made by hand, which a learned one is compared with. Their constants are the usual ones; the rate is searched for.
 
 use std::fmt;
+use std::num::NonZeroUsize;
 
+use super::limited_memory::LimitedMemory;
 use crate::kernels::pointwise::{add_scaled, running_mean, running_mean_of_squares, subtract_adam};
 use crate::kernels::{InstructionSet, Real};
 
@@ -26,11 +28,22 @@ pub enum HandMade {
     RmsProp,
     /// Kingma and Ba 2015, with β₁ = 0.9 and β₂ = 0.999.
     Adam,
+    /// θ −= α H g, with H of so many pairs (Nocedal 1980); where there are none, of min(1, 1 / ‖g‖₁) g in the place of H g, as
+    /// PyTorch has it.
+    LimitedMemoryBfgs(NonZeroUsize),
 }
 
 impl HandMade {
-    /// All of them.
-    pub const ALL: [Self; 5] = [Self::Sgd, Self::Momentum, Self::Nag, Self::RmsProp, Self::Adam];
+    /// Those that look at every coordinate by itself.
+    const COORDINATEWISE: [Self; 5] =
+        [Self::Sgd, Self::Momentum, Self::Nag, Self::RmsProp, Self::Adam];
+
+    /// Those beside which a learned optimizer with so many pairs in its memory is seen: each coordinate by itself, and what a
+    /// memory as large makes by hand.
+    pub(crate) fn beside(memory: usize) -> impl Iterator<Item = Self> {
+        let with_memory = NonZeroUsize::new(memory).map(Self::LimitedMemoryBfgs);
+        Self::COORDINATEWISE.into_iter().chain(with_memory)
+    }
 }
 
 impl fmt::Display for HandMade {
@@ -41,6 +54,7 @@ impl fmt::Display for HandMade {
             Self::Nag => "NAG",
             Self::RmsProp => "RMSprop",
             Self::Adam => "Adam",
+            Self::LimitedMemoryBfgs(_) => "L-BFGS",
         })
     }
 }
@@ -49,11 +63,12 @@ impl fmt::Display for HandMade {
 pub(crate) struct Steps<T> {
     optimizer: HandMade,
     rate: f64,
-    /// Running means of the gradient, or the velocity; and of its square.
+    /// Running means of the gradient, the velocity or H g; and of its square.
     mean: Vec<T>,
     square: Vec<T>,
     /// β₁ᵗ and β₂ᵗ.
     powers: [f64; 2],
+    memory: Option<LimitedMemory<T>>,
     instruction_set: InstructionSet,
 }
 
@@ -65,20 +80,36 @@ impl<T: Real> Steps<T> {
         instruction_set: InstructionSet,
     ) -> Self {
         let vector = || vec![T::ZERO; parameters];
+        let memory = match optimizer {
+            HandMade::LimitedMemoryBfgs(pairs) => {
+                Some(LimitedMemory::new(pairs.get(), parameters, instruction_set))
+            }
+            _ => None,
+        };
         Self {
             optimizer,
             rate,
             mean: vector(),
             square: vector(),
             powers: [1.0; 2],
+            memory,
             instruction_set,
         }
     }
 
     /// Takes a step from θ along its gradient.
     pub(crate) fn take(&mut self, gradient: &[T], theta: &mut [T]) {
-        let Self { rate, mean, square, powers, instruction_set: set, .. } = self;
+        let Self { rate, mean, square, powers, memory, instruction_set: set, .. } = self;
         let (set, real) = (*set, T::from_f64);
+        if let Some(memory) = memory {
+            memory.read(theta, gradient, mean);
+            return if memory.is_empty() {
+                let norm: f64 = gradient.iter().map(|g| g.to_f64().abs()).sum();
+                add_scaled(set, real(-*rate / norm.max(1.0)), gradient, theta);
+            } else {
+                add_scaled(set, real(-*rate), mean, theta);
+            };
+        }
         match self.optimizer {
             HandMade::Sgd => add_scaled(set, real(-*rate), gradient, theta),
             HandMade::Momentum => {
@@ -103,6 +134,7 @@ impl<T: Real> Steps<T> {
                 let scale = real(1.0 / (1.0 - powers[1]));
                 subtract_adam(set, rate, scale, real(EPSILON), mean, square, theta);
             }
+            HandMade::LimitedMemoryBfgs(_) => unreachable!("it has a memory"),
         }
     }
 }
@@ -136,6 +168,8 @@ mod tests {
             (HandMade::Nag, 0.62 - 0.1 * (1.24 + 0.9 * (0.9 * 2.0 + 1.24))),
             (HandMade::RmsProp, second),
             (HandMade::Adam, adam_first - rms(mean, square)),
+            // 1 − 0.1 · 2 / 2, whence H = ½.
+            (HandMade::LimitedMemoryBfgs(NonZeroUsize::MIN), 0.9 - 0.1 * 0.5 * 1.8),
         ] {
             let found = after_two(optimizer);
             assert!((found - expected).abs() < 1e-12, "{optimizer}: {found} is not {expected}");

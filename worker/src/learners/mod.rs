@@ -3,6 +3,7 @@
 mod hand_made;
 mod imaml;
 mod learned_optimizer;
+mod limited_memory;
 mod maml;
 mod matching;
 mod meta_curvature;

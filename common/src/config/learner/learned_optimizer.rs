@@ -6,7 +6,7 @@ use super::{Definition, Order, steps};
 use crate::config::validate::{MANY, positive, within};
 use crate::config::{ConfigError, RunConfig};
 use crate::layout::{Initialisation, Layout, Role};
-use crate::model::{OPTIMIZER_INPUTS, OPTIMIZER_LAYERS, linear};
+use crate::model::{OPTIMIZER_LAYERS, OPTIMIZER_READS, linear};
 
 /// Learning to learn by gradient descent by gradient descent (Andrychowicz et al. 2016): a coordinatewise LSTM of two
 /// layers reads an optimizee's gradient and says how to change its parameters. The network is the optimizee's, and an
@@ -31,6 +31,11 @@ pub struct LearnedOptimizerConfig {
     /// are, times eᵖ.
     #[serde(default = "preprocess_p")]
     pub preprocess_p: f32,
+    /// Pairs of a step and the change of the gradient over it that are remembered of all coordinates together: the LSTM then
+    /// also reads what limited-memory BFGS makes of these and the gradient, and its second output is how much of that is
+    /// stepped back by. None, as in the paper's coordinatewise optimizer, where it is 0.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub memory: usize,
     /// Examples in a step's minibatch; a quadratic has examples of its own.
     #[serde(default = "batch")]
     pub batch: usize,
@@ -82,6 +87,11 @@ fn preprocess_p() -> f32 {
     10.0
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(pairs: &usize) -> bool {
+    *pairs == 0
+}
+
 fn batch() -> usize {
     128
 }
@@ -94,6 +104,20 @@ fn pairs() -> usize {
     1
 }
 
+impl LearnedOptimizerConfig {
+    /// Numbers that the LSTM reads of each coordinate.
+    #[must_use]
+    pub fn inputs(&self) -> usize {
+        if self.memory == 0 { OPTIMIZER_READS } else { 2 * OPTIMIZER_READS }
+    }
+
+    /// Numbers that it says of each.
+    #[must_use]
+    pub fn outputs(&self) -> usize {
+        if self.memory == 0 { 1 } else { 2 }
+    }
+}
+
 impl Definition for LearnedOptimizerConfig {
     fn validate(&self, _: &RunConfig) -> Result<(), ConfigError> {
         let key = |name: &str| format!("learner.learned_optimizer.{name}");
@@ -104,6 +128,11 @@ impl Definition for LearnedOptimizerConfig {
         positive(&key("output_scale"), self.output_scale)?;
         // e to this and to minus this are numbers of single precision, with digits to spare.
         within(&key("preprocess_p"), self.preprocess_p, 0.1, 60.0)?;
+        within(&key("memory"), self.memory, 0, 1000)?;
+        if self.memory > 0 && self.order == Order::Second {
+            let problem = "must be \"first\" with a memory, whose pairs are held constant";
+            return Err(ConfigError::new(key("order"), problem));
+        }
         within(&key("batch"), self.batch, 1, 1_000_000)?;
         within(&key("loss_power"), self.loss_power, 0.0, 100.0)?;
         let deviation = self.initial_deviation;
@@ -128,7 +157,7 @@ impl Definition for LearnedOptimizerConfig {
         let hidden = self.hidden;
         let bound = 1.0 / (hidden as f32).sqrt();
         for layer in 0..OPTIMIZER_LAYERS {
-            let inputs = if layer == 0 { OPTIMIZER_INPUTS } else { hidden };
+            let inputs = if layer == 0 { self.inputs() } else { hidden };
             let shapes = [
                 ("weight_ih", vec![4 * hidden, inputs]),
                 ("weight_hh", vec![4 * hidden, hidden]),
@@ -140,7 +169,7 @@ impl Definition for LearnedOptimizerConfig {
                 layout.push(format!("lstm.{layer}.{name}"), &shape, Role::Trained, initialisation);
             }
         }
-        linear(&mut layout, "output", hidden, 1);
+        linear(&mut layout, "output", hidden, self.outputs());
         layout
     }
 
@@ -161,5 +190,14 @@ mod tests {
         assert_eq!(error.key(), Some("learner.learned_optimizer.order"), "{error}");
         overrides.push("learner.learned_optimizer.order=first".to_owned());
         load("mnist-learned-optimizer", &overrides).unwrap();
+    }
+
+    #[test]
+    fn a_memory_with_second_order_is_refused() {
+        let overrides =
+            ["memory=5", "order=second"].map(|set| format!("learner.learned_optimizer.{set}"));
+        let error = load("quadratics-learned-optimizer", &overrides).unwrap_err();
+        assert_eq!(error.key(), Some("learner.learned_optimizer.order"), "{error}");
+        load("quadratics-learned-optimizer", &overrides[..1]).unwrap();
     }
 }

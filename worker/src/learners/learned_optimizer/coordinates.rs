@@ -7,12 +7,11 @@
 
 use std::ops::Range;
 
-use lyceum_common::model::OPTIMIZER_INPUTS as INPUTS;
-
 use super::kept::{KeptSegment, PAIR, Rooms};
 use super::lstm::{Shape, Sums, Weights};
 use super::record::{Record, retreat};
-use crate::kernels::pointwise::{add_scaled, scale};
+use super::update_rule::{Observed, UpdateRule};
+use crate::kernels::pointwise::add_scaled;
 use crate::kernels::{Ahead, InstructionSet, LANES, LogAndSign, Real, prefetch, streamed};
 use crate::ops::Aligned;
 
@@ -22,16 +21,15 @@ pub(super) struct Coordinates<T> {
     /// A block's state behind the other's.
     states: Aligned<T>,
     kept: KeptSegment<T>,
-    /// What the blocks read at a step; an h and the updates of a pair.
+    /// What a pair of blocks reads at a step, an h of both, and what is said of them.
     inputs: Aligned<T>,
     h: Aligned<T>,
-    update: Aligned<T>,
+    outputs: Aligned<T>,
     /// The state of a pair whose segment is computed again.
     state_again: Aligned<T>,
     /// Two for all pairs in turn; or one a block, where the way back goes step by step.
     records: Vec<Record<T>>,
-    reading: LogAndSign<T>,
-    output_scale: T,
+    rule: UpdateRule<T>,
     instruction_set: InstructionSet,
     shape: Shape,
 }
@@ -42,8 +40,18 @@ pub(super) struct Segment<'a, T> {
     pub(super) steps: usize,
     /// `[steps + 1, coordinates]`: the optimizee's gradients that the LSTM read, and the last one.
     pub(super) gradients: &'a [T],
+    /// `[steps, coordinates]`: what it read of the memory; nothing without one.
+    pub(super) directions: &'a [T],
     /// `[steps]`: what the loss after each step counts in the meta-loss.
     pub(super) loss_weights: &'a [T],
+}
+
+impl<'a, T> Segment<'a, T> {
+    /// What the LSTM read of some of `count` coordinates at step `t`.
+    fn observed(&self, t: usize, count: usize, coordinates: Range<usize>) -> Observed<'a, T> {
+        let all = Observed { gradient: self.gradients, direction: self.directions };
+        all.of(t * count + coordinates.start..t * count + coordinates.end)
+    }
 }
 
 /// What coordinates are computed with.
@@ -74,13 +82,12 @@ impl<T: Real> Coordinates<T> {
             count,
             states: Aligned::zeros(blocks * shape.state_rows() * LANES),
             kept: KeptSegment::new(shape, blocks, rooms),
-            inputs: Aligned::zeros(blocks * INPUTS * LANES),
+            inputs: Aligned::zeros(PAIR * shape.inputs * LANES),
             h: Aligned::zeros(PAIR * shape.hidden * LANES),
-            update: Aligned::zeros(PAIR * LANES),
+            outputs: Aligned::zeros(PAIR * shape.outputs * LANES),
             state_again: Aligned::zeros(PAIR * shape.state_rows() * LANES),
             records: (0..records).map(|_| record()).collect(),
-            reading,
-            output_scale,
+            rule: UpdateRule { reading, output_scale, instruction_set },
             instruction_set,
             shape,
         }
@@ -105,24 +112,23 @@ impl<T: Real> Coordinates<T> {
         self.states.fill(T::ZERO);
     }
 
-    /// The next step: the LSTM reads the gradient and changes θ. The way back goes through it if it is a segment's, as its
-    /// step `of_segment`.
+    /// The next step: the LSTM reads what is observed and changes θ. The way back goes through it if it is a segment's,
+    /// as its step `of_segment`.
     pub(super) fn step(
         &mut self,
         weights: &Weights<T>,
         of_segment: Option<usize>,
-        gradient: &[T],
+        observed: Observed<'_, T>,
         theta: &mut [T],
     ) {
         if let Some(t) = of_segment {
             self.kept.note(t, &self.states);
         }
-        self.reading.read(self.instruction_set, gradient, &mut self.inputs);
         for block in (0..self.blocks()).step_by(PAIR) {
             if block + PAIR <= self.blocks() {
-                self.step_blocks::<PAIR>(weights, block, of_segment, theta);
+                self.step_blocks::<PAIR>(weights, block, of_segment, observed, theta);
             } else {
-                self.step_blocks::<1>(weights, block, of_segment, theta);
+                self.step_blocks::<1>(weights, block, of_segment, observed, theta);
             }
         }
         streamed();
@@ -133,20 +139,27 @@ impl<T: Real> Coordinates<T> {
         weights: &Weights<T>,
         block: usize,
         of_segment: Option<usize>,
+        observed: Observed<'_, T>,
         theta: &mut [T],
     ) {
-        let (state, coordinates) = (self.state(block, BLOCKS), self.coordinates(block, BLOCKS));
+        let [input, output] = [self.shape.inputs, self.shape.outputs].map(|rows| rows * LANES);
+        let state = self.state(block, BLOCKS);
+        let coordinates: [_; BLOCKS] = std::array::from_fn(|j| self.coordinates(block + j, 1));
+        for (rows, coordinates) in self.inputs.chunks_exact_mut(input).zip(&coordinates) {
+            self.rule.read(observed.of(coordinates.clone()), rows);
+        }
         prefetch(self.instruction_set, &self.states, self.state(block + BLOCKS, BLOCKS));
         weights.advance(
             self.instruction_set,
-            cut(&self.inputs[block * INPUTS * LANES..], INPUTS * LANES),
+            cut(&self.inputs, input),
             cut_mut::<_, BLOCKS>(&mut self.states[state], self.shape.state_rows() * LANES),
             &mut self.h,
             self.kept.on_the_way([block, BLOCKS], of_segment),
-            cut_mut(&mut self.update, LANES),
+            cut_mut(&mut self.outputs, output),
         );
-        let update = &self.update[..coordinates.len()];
-        add_scaled(self.instruction_set, self.output_scale, update, &mut theta[coordinates]);
+        for (said, coordinates) in self.outputs.chunks_exact(output).zip(coordinates) {
+            self.rule.update(said, observed.of(coordinates.clone()), &mut theta[coordinates]);
+        }
     }
 
     /// Begins blocks' way back through a window: computes what they read, and what they have not kept, again.
@@ -155,7 +168,7 @@ impl<T: Real> Coordinates<T> {
         weights: &Weights<T>,
         block: usize,
         window: Range<usize>,
-        gradients: &[T],
+        segment: Segment<'_, T>,
     ) {
         let first = self.record_of(block);
         for j in 0..BLOCKS {
@@ -163,8 +176,8 @@ impl<T: Real> Coordinates<T> {
             let record = &mut self.records[first + j];
             record.begin(self.kept.first_state(block + j, window.start));
             for (at, t) in window.clone().enumerate() {
-                let gradient = &gradients[t * self.count..][coordinates.clone()];
-                self.reading.read(self.instruction_set, gradient, record.input_mut(at));
+                let observed = segment.observed(t, self.count, coordinates.clone());
+                self.rule.read(observed, record.input_mut(at));
             }
         }
         if self.kept.has_own(block) {
@@ -181,7 +194,7 @@ impl<T: Real> Coordinates<T> {
                 cut_mut::<_, BLOCKS>(&mut self.state_again, length),
                 &mut self.h,
                 self.kept.again([block, BLOCKS], t),
-                cut_mut(&mut self.update, LANES),
+                cut_mut(&mut self.outputs, self.shape.outputs * LANES),
             );
         }
     }
@@ -216,10 +229,10 @@ impl<T: Real> Coordinates<T> {
         segment: Segment<'_, T>,
         sums: &mut Sums<T>,
     ) {
-        let Segment { steps, gradients, loss_weights } = segment;
+        let Segment { steps, gradients, loss_weights, .. } = segment;
         let records = self.record_of(block)..self.record_of(block) + BLOCKS;
         self.records[records.clone()].iter_mut().for_each(Record::begin_segment);
-        self.begin_backward::<BLOCKS>(weights, block, 0..steps, gradients);
+        self.begin_backward::<BLOCKS>(weights, block, 0..steps, segment);
         let coordinates = self.coordinates(block, BLOCKS);
         let mut lambda = [[T::ZERO; LANES]; BLOCKS];
         let lambda = &mut lambda.as_flattened_mut()[..coordinates.len()];
@@ -227,7 +240,7 @@ impl<T: Real> Coordinates<T> {
             let gradient = &gradients[(t + 1) * self.count..][coordinates.clone()];
             add_scaled(self.instruction_set, loss_weights[t], gradient, lambda);
             let ahead = self.kept.ahead_by_block(block, t, steps);
-            self.retreat::<BLOCKS>(weights, block, [t, t], lambda, false, &ahead);
+            self.retreat::<BLOCKS>(weights, block, [t, t], (lambda, segment), false, &ahead);
         }
         for record in &self.records[records] {
             record.add_weight_gradient(steps, sums);
@@ -244,15 +257,15 @@ impl<T: Real> Coordinates<T> {
         [lambda, direction, product]: [&mut [T]; 3],
         mut hessian: impl FnMut(usize, &[T], &mut [T]),
     ) {
-        let Segment { steps, gradients, loss_weights } = segment;
+        let Segment { steps, gradients, loss_weights, .. } = segment;
         self.records.iter_mut().for_each(Record::begin_segment);
         lambda.fill(T::ZERO);
         for window in self.kept.windows(steps) {
             for block in (0..self.blocks()).step_by(PAIR) {
                 if block + PAIR <= self.blocks() {
-                    self.begin_backward::<PAIR>(weights, block, window.clone(), gradients);
+                    self.begin_backward::<PAIR>(weights, block, window.clone(), segment);
                 } else {
-                    self.begin_backward::<1>(weights, block, window.clone(), gradients);
+                    self.begin_backward::<1>(weights, block, window.clone(), segment);
                 }
             }
             streamed();
@@ -260,13 +273,12 @@ impl<T: Real> Coordinates<T> {
                 // λₜ₊₁ += wₜ₊₁ ∇f(θₜ₊₁)
                 let gradient = &gradients[(t + 1) * self.count..(t + 2) * self.count];
                 add_scaled(self.instruction_set, loss_weights[t], gradient, lambda);
-                let gradient = &gradients[t * self.count..(t + 1) * self.count];
                 for block in (0..self.blocks()).step_by(PAIR) {
                     let step = [t, at];
                     if block + PAIR <= self.blocks() {
-                        self.direction::<PAIR>(weights, block, step, lambda, gradient, direction);
+                        self.direction::<PAIR>(weights, block, step, (lambda, segment), direction);
                     } else {
-                        self.direction::<1>(weights, block, step, lambda, gradient, direction);
+                        self.direction::<1>(weights, block, step, (lambda, segment), direction);
                     }
                 }
                 if t > 0 {
@@ -287,37 +299,35 @@ impl<T: Real> Coordinates<T> {
         weights: &Weights<T>,
         block: usize,
         [t, at]: [usize; 2],
-        lambda: &[T],
-        gradient: &[T],
+        (lambda, segment): (&[T], Segment<'_, T>),
         direction: &mut [T],
     ) {
         let ahead = self.kept.ahead_by_step(block, t);
         let lambda = &lambda[self.coordinates(block, BLOCKS)];
-        self.retreat::<BLOCKS>(weights, block, [t, at], lambda, true, &ahead);
+        self.retreat::<BLOCKS>(weights, block, [t, at], (lambda, segment), true, &ahead);
         for block in block..block + BLOCKS {
             let coordinates = self.coordinates(block, 1);
-            let gradient = &gradient[coordinates.clone()];
-            let cotangent = self.records[block].input_cotangent();
-            let direction = &mut direction[coordinates];
-            self.reading.read_backward(self.instruction_set, gradient, cotangent, direction);
+            let observed = segment.observed(t, self.count, coordinates.clone());
+            let rows = self.records[block].input_cotangent();
+            self.rule.read_backward(observed.gradient, rows, &mut direction[coordinates]);
         }
     }
 
-    /// Step `t` of blocks backward, the window's `at`-th, from the cotangent of the θ that it led to.
+    /// Step `t` of blocks backward, the window's `at`-th, from the cotangents λ of the θ that it led to.
     fn retreat<const BLOCKS: usize>(
         &mut self,
         weights: &Weights<T>,
         block: usize,
         [t, at]: [usize; 2],
-        lambda: &[T],
+        (lambda, segment): (&[T], Segment<'_, T>),
         to_input: bool,
         ahead: &Ahead<T>,
     ) {
         let first = self.record_of(block);
-        for (record, lambda) in self.records[first..].iter_mut().zip(lambda.chunks(LANES)) {
-            let (update, beyond) = record.output_cotangent_mut(at).split_at_mut(lambda.len());
-            scale(self.instruction_set, self.output_scale, lambda, update);
-            beyond.fill(T::ZERO);
+        for (j, lambda) in lambda.chunks(LANES).enumerate() {
+            let observed = segment.observed(t, self.count, self.coordinates(block + j, 1));
+            let rows = self.records[first + j].output_cotangent_mut(at);
+            self.rule.update_backward(lambda, observed, rows);
         }
         if let Some(records) = self.records[first..].first_chunk_mut::<BLOCKS>() {
             let values = self.kept.values(block, t);

@@ -1,22 +1,26 @@
 //! The coordinatewise LSTM of two layers: its weights as kernels read them, and what it computes for a block of sixteen
 //! coordinates over the steps of a segment, forward and backward.
 
-use lyceum_common::model::{OPTIMIZER_INPUTS as INPUTS, OPTIMIZER_LAYERS as LAYERS};
+use lyceum_common::model::OPTIMIZER_LAYERS as LAYERS;
 
 use crate::kernels::{
     Ahead, InstructionSet, Kept, LANES, Real, lane_product, lstm_cell, sum_lanes,
 };
 use crate::ops::Aligned;
 
-/// Sizes that follow from the hidden layers'.
+/// The LSTM's sizes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shape {
+    /// Numbers that it reads of a coordinate.
+    pub(super) inputs: usize,
     pub(super) hidden: usize,
+    /// Numbers that it says of a coordinate.
+    pub(super) outputs: usize,
 }
 
 impl Shape {
     pub(super) fn inputs(self, layer: usize) -> usize {
-        if layer == 0 { INPUTS } else { self.hidden }
+        if layer == 0 { self.inputs } else { self.hidden }
     }
 
     fn depth(self, layer: usize) -> usize {
@@ -30,7 +34,7 @@ impl Shape {
     /// How many meta-parameters there are.
     pub(super) fn parameters(self) -> usize {
         let layer = |layer: usize| self.gates() * (self.depth(layer) + 1);
-        (0..LAYERS).map(layer).sum::<usize>() + self.hidden + 1
+        (0..LAYERS).map(layer).sum::<usize>() + self.outputs * (self.hidden + 1)
     }
 
     /// Rows of a block's state: c and h of each layer.
@@ -51,8 +55,8 @@ impl Shape {
     /// Products of a coordinate's step: forward, and backward by the weights and by the state. Biases are not counted.
     pub(super) fn products(self) -> (usize, usize) {
         let layer = |layer: usize| self.gates() * (self.inputs(layer) + self.hidden);
-        let forward = (0..LAYERS).map(layer).sum::<usize>() + self.hidden;
-        (forward, 2 * forward - self.gates() * INPUTS)
+        let forward = (0..LAYERS).map(layer).sum::<usize>() + self.outputs * self.hidden;
+        (forward, 2 * forward - self.gates() * self.inputs)
     }
 
     /// Walks through the meta-parameters in the layout's order: the matrix's row and the gate, or what reads out, of each.
@@ -70,13 +74,16 @@ impl Shape {
             let weights = matrix(1 + self.hidden, inputs).chain(matrix(1, self.hidden));
             weights.chain(bias()).chain(bias())
         });
-        let read_out = (1..=self.hidden).chain([0]);
-        layers.chain(read_out.map(|row| Place { layer: LAYERS, row, gate: 0 }))
+        let read_out = move |output: usize, row: usize| Place { layer: LAYERS, row, gate: output };
+        let weights = (0..self.outputs)
+            .flat_map(move |output| (1..=self.hidden).map(move |row| read_out(output, row)));
+        let biases = (0..self.outputs).map(move |output| read_out(output, 0));
+        layers.chain(weights).chain(biases)
     }
 
     /// Columns of the matrix of `layer`; the layer behind the last reads out.
     fn columns(self, layer: usize) -> usize {
-        if layer == LAYERS { 1 } else { self.gates() }
+        if layer == LAYERS { self.outputs } else { self.gates() }
     }
 
     fn rows(self, layer: usize) -> usize {
@@ -136,7 +143,7 @@ impl<T: Real> Weights<T> {
         &self.backward[layer]
     }
 
-    /// One step of `BLOCKS` blocks forward, their state in place: reads two rows of each, and writes the update, a row of each.
+    /// One step of `BLOCKS` blocks forward, their state in place: reads the inputs' rows of each, and writes the outputs' rows.
     /// What they keep, layer by layer, goes to `kept`, unless that is empty. `room` is for an h of all of them.
     pub(super) fn advance<const BLOCKS: usize>(
         &self,
@@ -145,7 +152,7 @@ impl<T: Real> Weights<T> {
         mut state: [&mut [T]; BLOCKS],
         room: &mut [T],
         kept: Kept<'_, T>,
-        update: [&mut [T]; BLOCKS],
+        output: [&mut [T]; BLOCKS],
     ) {
         let hidden = self.shape.hidden * LANES;
         let Kept { rows: mut rest, past_caches } = kept;
@@ -164,7 +171,7 @@ impl<T: Real> Weights<T> {
             lstm_cell(instruction_set, weights, below, cell, &mut room[..BLOCKS * hidden], kept);
             below = own.map(|state| &state[hidden..]);
         }
-        lane_product(instruction_set, &self.forward[LAYERS], &[below], update, &Ahead::none());
+        lane_product(instruction_set, &self.forward[LAYERS], &[below], output, &Ahead::none());
     }
 }
 

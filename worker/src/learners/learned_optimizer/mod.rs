@@ -8,6 +8,14 @@
 //! with w = 1 in the paper. An episode is the whole training of one optimizee. Its meta-gradient is the sum over the
 //! trajectory's segments of `unroll` steps, all at the same φ; θ and h are carried from one to the next, and held constant
 //! at the border. So there is no state between episodes, and the meta-gradient is a pure function of φ and the seed.
+//!
+//! Coordinates know of one another only where they share a memory. The paper's is a matrix that the LSTM writes and reads
+//! ("NTM-BFGS"); here it holds what BFGS writes, the last pairs of a step and the change of the gradient over it, and the LSTM
+//! reads what BFGS does, H ∇f. Like the gradient it is held constant. The second output says how much of it is stepped back by:
+//!
+//! ```text
+//! θₜ₊₁ = θₜ + s · mₜ − kₜ Hₜ∇fₜ(θₜ),    (mₜ, kₜ, hₜ₊₁) = m(∇fₜ(θₜ), Hₜ∇fₜ(θₜ), hₜ; φ)
+//! ```
 
 mod coordinates;
 mod kept;
@@ -17,6 +25,7 @@ mod profile;
 mod record;
 #[cfg(test)]
 mod tests;
+mod update_rule;
 mod workload;
 
 pub use workload::LstmWorkload;
@@ -25,14 +34,18 @@ use lyceum_common::config::{Estimator, LearnedOptimizerConfig, Order};
 use lyceum_common::report::EpisodeReport;
 use lyceum_common::seed::{OfEpisode, Purpose, Seed};
 
+use super::limited_memory::LimitedMemory;
 use super::optimizee::Optimizee;
 use crate::kernels::{InstructionSet, LogAndSign, Real};
 use coordinates::{Coordinates, Segment, Setup};
 use lstm::{Shape, Sums, Weights};
+use update_rule::Observed;
 
 /// A learned optimizer with its trajectory's lengths.
 pub(crate) struct LearnedOptimizer<T> {
     setup: Setup<T>,
+    /// Pairs in the memory; none without one.
+    memory: usize,
     steps: usize,
     evaluation_steps: usize,
     loss_power: f64,
@@ -48,6 +61,9 @@ pub(crate) struct Scratch<T> {
     theta: Vec<T>,
     /// ∇f at the segment's θ₀ … θ_unroll, one behind the other.
     gradients: Vec<T>,
+    /// H ∇f at the segment's θ₀ … θ_unroll₋₁; nothing without a memory.
+    directions: Vec<T>,
+    memory: Option<LimitedMemory<T>>,
     /// w of the loss after each of the segment's steps.
     loss_weights: Vec<T>,
     /// λ, a direction and a product, where the meta-gradient is exact.
@@ -82,7 +98,11 @@ impl<T: Real> LearnedOptimizer<T> {
         kept_bytes: usize,
     ) -> Self {
         let setup = Setup {
-            shape: Shape { hidden: config.hidden },
+            shape: Shape {
+                inputs: config.inputs(),
+                hidden: config.hidden,
+                outputs: config.outputs(),
+            },
             unroll: config.unroll.min(config.inner_steps),
             reading: LogAndSign::new(f64::from(config.preprocess_p)),
             output_scale: T::from_f64(f64::from(config.output_scale)),
@@ -92,6 +112,7 @@ impl<T: Real> LearnedOptimizer<T> {
         };
         Self {
             setup,
+            memory: config.memory,
             steps: config.inner_steps,
             evaluation_steps: config.evaluation_steps,
             loss_power: f64::from(config.loss_power),
@@ -107,7 +128,8 @@ impl<T: Real> LearnedOptimizer<T> {
 
     /// For optimizees of `coordinates` parameters.
     pub(crate) fn scratch(&self, coordinates: usize) -> Scratch<T> {
-        let Setup { shape, unroll, .. } = self.setup;
+        let Setup { shape, unroll, instruction_set, .. } = self.setup;
+        let remembered = if self.memory > 0 { coordinates } else { 0 };
         let exact = if self.order == Order::Second { coordinates } else { 0 };
         let pes = match self.estimator {
             Estimator::BackPropagation => None,
@@ -122,6 +144,9 @@ impl<T: Real> LearnedOptimizer<T> {
             coordinates: Coordinates::new(coordinates, self.setup),
             theta: vec![T::ZERO; coordinates],
             gradients: vec![T::ZERO; (unroll + 1) * coordinates],
+            directions: vec![T::ZERO; unroll * remembered],
+            memory: (self.memory > 0)
+                .then(|| LimitedMemory::new(self.memory, coordinates, instruction_set)),
             loss_weights: vec![T::ZERO; unroll],
             exact: std::array::from_fn(|_| vec![T::ZERO; exact]),
             losses: vec![0.0; self.steps.max(self.evaluation_steps)],
@@ -184,9 +209,17 @@ impl<T: Real> LearnedOptimizer<T> {
         while begin < self.steps {
             let steps = self.setup.unroll.min(self.steps - begin);
             self.advance(optimizee, begin..begin + steps, scratch, &mut training, WayBack::Follows);
-            let Scratch { weights, sums, coordinates, gradients, loss_weights, exact, .. } =
-                &mut *scratch;
-            let segment = Segment { steps, gradients, loss_weights };
+            let Scratch {
+                weights,
+                sums,
+                coordinates,
+                gradients,
+                directions,
+                loss_weights,
+                exact,
+                ..
+            } = &mut *scratch;
+            let segment = Segment { steps, gradients, directions, loss_weights };
             if self.order == Order::First {
                 coordinates.backward(weights, segment, sums);
             } else {
@@ -229,6 +262,7 @@ impl<T: Real> LearnedOptimizer<T> {
     fn start(&self, optimizee: &mut impl Optimizee<T>, scratch: &mut Scratch<T>) -> Training {
         let n = scratch.theta.len();
         scratch.coordinates.reset();
+        scratch.memory.iter_mut().for_each(LimitedMemory::reset);
         optimizee.start(&mut scratch.theta);
         let last = optimizee.next(&scratch.theta, &mut scratch.gradients[..n]);
         Training { first: last.loss, total: 0.0, last }
@@ -243,12 +277,28 @@ impl<T: Real> LearnedOptimizer<T> {
         training: &mut Training,
         way_back: WayBack,
     ) {
-        let Scratch { weights, coordinates, theta, gradients, loss_weights, losses, .. } = scratch;
+        let Scratch {
+            weights,
+            coordinates,
+            theta,
+            gradients,
+            directions,
+            memory,
+            loss_weights,
+            losses,
+            ..
+        } = scratch;
         let (n, begin) = (theta.len(), steps.start);
         for (t, loss) in losses[steps].iter_mut().enumerate() {
             let (before, after) = gradients[t * n..].split_at_mut(n);
             let of_segment = (way_back == WayBack::Follows).then_some(t);
-            coordinates.step(weights, of_segment, before, theta);
+            let mut observed = Observed { gradient: before, direction: &[] };
+            if let Some(memory) = memory {
+                let direction = &mut directions[t * n..(t + 1) * n];
+                memory.read(theta, before, direction);
+                observed.direction = direction;
+            }
+            coordinates.step(weights, of_segment, observed, theta);
             training.last = optimizee.next(theta, &mut after[..n]);
             *loss = training.last.loss;
             let weight = self.weight(begin + t + 1);
@@ -266,6 +316,8 @@ impl<T: Real> LearnedOptimizer<T> {
     /// these products: of a gradient, and of a Hessian-vector product. What is computed again counts once.
     pub(crate) fn products(&self, coordinates: usize, of: (usize, usize)) -> usize {
         let (forward, backward) = self.setup.shape.products();
+        // Of each pair: with s and with y, either way.
+        let forward = forward + 4 * self.memory;
         let gradients = (self.steps + 1) * of.0;
         match (self.estimator, self.order) {
             (Estimator::BackPropagation, Order::First) => {

@@ -1,6 +1,6 @@
 //! The way back of a block of sixteen coordinates through steps of a segment.
 
-use lyceum_common::model::{OPTIMIZER_INPUTS as INPUTS, OPTIMIZER_LAYERS as LAYERS};
+use lyceum_common::model::OPTIMIZER_LAYERS as LAYERS;
 
 use super::kept::Values;
 use super::lstm::{Shape, Sums, Weights};
@@ -17,9 +17,9 @@ pub(super) struct Record<T> {
     inputs: Aligned<T>,
     /// `[steps]` rows of ones, what biases are multiplied by.
     ones: Aligned<T>,
-    /// `[steps]` rows: the cotangents of the updates.
-    updates: Aligned<T>,
-    /// `[hidden]` rows: the cotangent of the last layer's h from the update.
+    /// `[steps, outputs]` rows: the cotangents of what it said.
+    outputs: Aligned<T>,
+    /// `[hidden]` rows: the cotangent of the last layer's h from what reads it out.
     dh: Aligned<T>,
     instruction_set: InstructionSet,
     shape: Shape,
@@ -60,9 +60,9 @@ impl<T: Real> Record<T> {
         ones.fill(T::ONE);
         Self {
             layers: (0..LAYERS).map(layer).collect(),
-            inputs: rows(steps * INPUTS),
+            inputs: rows(steps * shape.inputs),
             ones,
-            updates: rows(steps),
+            outputs: rows(steps * shape.outputs),
             dh: rows(shape.hidden),
             instruction_set,
             shape,
@@ -85,18 +85,18 @@ impl<T: Real> Record<T> {
         }
     }
 
-    /// What the LSTM reads at step `t`: two rows.
+    /// What the LSTM reads at step `t`: the inputs' rows.
     pub(super) fn input_mut(&mut self, t: usize) -> &mut [T] {
-        step_mut(&mut self.inputs, t, INPUTS)
+        step_mut(&mut self.inputs, t, self.shape.inputs)
     }
 
     pub(super) fn input(&self, t: usize) -> &[T] {
-        step(&self.inputs, t, INPUTS)
+        step(&self.inputs, t, self.shape.inputs)
     }
 
-    /// The cotangent of step `t`'s output: a row.
+    /// The cotangents of step `t`'s outputs: a row of each.
     pub(super) fn output_cotangent_mut(&mut self, t: usize) -> &mut [T] {
-        step_mut(&mut self.updates, t, 1)
+        step_mut(&mut self.outputs, t, self.shape.outputs)
     }
 
     /// The cotangents of a layer's gates at step `t`, from those of its h and c.
@@ -110,7 +110,7 @@ impl<T: Real> Record<T> {
         lstm_cell_backward(self.instruction_set, values, dh, dc, dz, h);
     }
 
-    /// The cotangents of what the LSTM read at the step that [`retreat`] has just left: two rows.
+    /// The cotangents of what the LSTM read at the step that [`retreat`] has just left: the inputs' rows.
     pub(super) fn input_cotangent(&self) -> &[T] {
         &self.layers[0].d_operand[self.shape.hidden * LANES..]
     }
@@ -119,7 +119,7 @@ impl<T: Real> Record<T> {
     pub(super) fn add_weight_gradient(&self, steps: usize, sums: &mut Sums<T>) {
         let hidden = self.shape.hidden;
         let ones = step(&self.ones, 0, steps);
-        let mut below = step(&self.inputs, 0, steps * INPUTS);
+        let mut below = step(&self.inputs, 0, steps * self.shape.inputs);
         for (at, layer) in self.layers.iter().enumerate() {
             let h_before = step(&layer.h, 0, steps * hidden);
             let dz = step(&layer.dz, 0, steps * self.shape.gates());
@@ -127,9 +127,9 @@ impl<T: Real> Record<T> {
             lane_weight_gradient(self.instruction_set, steps, &operands, dz, sums.layer_mut(at));
             below = &step(&layer.h, 0, (steps + 1) * hidden)[hidden * LANES..];
         }
-        let updates = step(&self.updates, 0, steps);
+        let outputs = step(&self.outputs, 0, steps * self.shape.outputs);
         let read_out = sums.layer_mut(LAYERS);
-        lane_weight_gradient(self.instruction_set, steps, &[ones, below], updates, read_out);
+        lane_weight_gradient(self.instruction_set, steps, &[ones, below], outputs, read_out);
     }
 }
 
@@ -144,8 +144,9 @@ pub(super) fn retreat<T: Real, const BLOCKS: usize>(
     ahead: &Ahead<T>,
 ) {
     let Record { instruction_set: set, shape, .. } = *records[0];
-    let read_out =
-        records.each_mut().map(|record| (step(&record.updates, t, 1), &mut record.dh[..]));
+    let read_out = records
+        .each_mut()
+        .map(|record| (step(&record.outputs, t, shape.outputs), &mut record.dh[..]));
     pull_back(set, weights.backward(LAYERS), read_out, ahead);
     for (at, values) in values.into_iter().enumerate().rev() {
         for (record, values) in records.iter_mut().zip(values) {

@@ -231,7 +231,8 @@ fn every_instruction_set_and_every_budget_give_the_same_bits() {
     let exact = config(&[&waves[..], &exact].concat());
     let pes = ["learner.learned_optimizer.estimator.pes={ deviation = 0.1, pairs = 2 }"];
     let pes = config(&[&steps[..], &waves, &pes].concat());
-    for config in [first, exact, pes] {
+    let memory = config(&[&steps[..], &waves, &["learner.learned_optimizer.memory=2"]].concat());
+    for config in [first, exact, pes, memory] {
         let expected = meta_gradient::<f32>(&config, InstructionSet::PORTABLE, 0);
         assert!(expected.iter().all(|value| value.is_finite()));
         assert!(expected.iter().any(|&value| value != 0.0));

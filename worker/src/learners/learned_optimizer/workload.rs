@@ -1,8 +1,11 @@
 //! The LSTM alone, for benchmarks: steps forward and the way back, with gradients that are given.
 
+use lyceum_common::model::OPTIMIZER_READS;
+
 use super::coordinates::{Coordinates, Segment, Setup};
 use super::lstm::{Shape, Sums, Weights};
 use super::profile;
+use super::update_rule::Observed;
 use crate::kernels::{InstructionSet, LogAndSign};
 use crate::profile::Timing;
 
@@ -29,7 +32,7 @@ impl LstmWorkload {
         kept_bytes: usize,
         instruction_set: InstructionSet,
     ) -> Self {
-        let shape = Shape { hidden };
+        let shape = Shape { inputs: OPTIMIZER_READS, hidden, outputs: 1 };
         let setup = Setup {
             shape,
             unroll: steps,
@@ -68,7 +71,8 @@ impl LstmWorkload {
         let count = theta.len();
         coordinates.reset();
         for t in 0..setup.unroll {
-            coordinates.step(weights, Some(t), &gradients[t * count..(t + 1) * count], theta);
+            let gradient = &gradients[t * count..(t + 1) * count];
+            coordinates.step(weights, Some(t), Observed { gradient, direction: &[] }, theta);
         }
     }
 
@@ -76,7 +80,11 @@ impl LstmWorkload {
         let Self { coordinates, weights, sums, gradients, loss_weights, meta_gradient, .. } = self;
         let steps = self.setup.unroll;
         sums.clear();
-        coordinates.backward(weights, Segment { steps, gradients, loss_weights }, sums);
+        coordinates.backward(
+            weights,
+            Segment { steps, gradients, directions: &[], loss_weights },
+            sums,
+        );
         sums.write(self.setup.instruction_set, meta_gradient);
     }
 
