@@ -18,6 +18,7 @@ mod gradient;
 mod health;
 mod lake_runs;
 mod local_workers;
+mod log;
 mod output;
 mod place;
 mod plot;
@@ -34,7 +35,6 @@ mod trained;
 mod words;
 mod worker;
 
-use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -91,27 +91,15 @@ fn keep_freed_memory() {
     drop(std::hint::black_box(Vec::<u8>::with_capacity(31 << 20)));
 }
 
-/// Logs on standard error, in colours where a terminal shows them.
-fn begin_log() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("LYCEUM_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(|| output::Log)
-        .with_ansi(std::io::stderr().is_terminal() && !is_plain)
-        // It would say so on standard error, and panic where that is gone.
-        .log_internal_errors(false)
-        .init();
-}
-
 #[tokio::main]
 async fn main() -> ExitCode {
     keep_freed_memory();
-    begin_log();
-    // On one of the runtime's threads: this one would have to be woken up for every message.
-    let ended =
-        tokio::spawn(run(Cli::parse().command)).await.map_err(anyhow::Error::from).flatten();
+    let command = Cli::parse().command;
+    let ended = match log::begin() {
+        // On one of the runtime's threads: this one would have to be woken up for every message.
+        Ok(()) => tokio::spawn(run(command)).await.map_err(anyhow::Error::from).flatten(),
+        Err(error) => Err(error),
+    };
     match ended {
         Ok(status) => status,
         Err(error) => {

@@ -101,6 +101,7 @@ impl Cache {
         // Tens of thousands of images take a minute; what was prepared already, no time.
         let text = format!("preparing the data ({})", config.data.kind());
         let spinner = ProgressBar::new_spinner().with_finish(ProgressFinish::AndClear);
+        crate::output::say_above(&spinner);
         spinner.set_message(text);
         spinner.enable_steady_tick(TURN);
         Ok(lyceum_common::data::prepare(&config.data, &self.folder())?)

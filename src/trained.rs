@@ -64,7 +64,7 @@ pub(crate) struct Mode {
     #[command(flatten)]
     pub(crate) norm: Norm,
     /// Compute threads; the machine's cores where absent
-    #[arg(long)]
+    #[arg(long, value_parser = crate::count::at_least_one)]
     threads: Option<NonZeroUsize>,
 }
 
