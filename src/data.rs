@@ -3,6 +3,7 @@
 use lyceum_common::config::Shape;
 use lyceum_common::ids::Split;
 use lyceum_common::pack::{Pack, path_in};
+use serde_json::json;
 
 use crate::output::print;
 use crate::place::{Cache, Configuration};
@@ -15,6 +16,9 @@ pub(crate) struct Data {
     configuration: Configuration,
     #[command(flatten)]
     cache: Cache,
+    /// Prints one JSON object
+    #[arg(long)]
+    json: bool,
 }
 
 impl Data {
@@ -23,10 +27,26 @@ impl Data {
         check_place(&config)?;
         let kind = config.data.kind();
         let Some(pack) = self.cache.pack(&config)? else {
+            if self.json {
+                return print(&json!({ "data": kind, "digest": null }).to_string());
+            }
             return print(&format!("data.{kind} is made up on the way: nothing is to be prepared"));
         };
         let digest = pack.digest();
         let file = path_in(&self.cache.folder(), digest);
+        if self.json {
+            let splits = Split::ALL.map(|split| (split.to_string(), counts(&pack, split)));
+            let object = json!({
+                "data": kind,
+                "digest": digest.to_string(),
+                "file": file.display().to_string(),
+                "bytes": pack.bytes().len(),
+                "example": extents(pack.shape()),
+                "splits": splits.into_iter().collect::<serde_json::Map<_, _>>(),
+                "rotations": config.data.rotations(),
+            });
+            return print(&object.to_string());
+        }
         let row = |name: &str, value: &str| format!("{name:<12} {value}");
         let mut rows = vec![
             row("data", kind),
@@ -41,6 +61,21 @@ impl Data {
         }
         print(&rows.join("\n"))
     }
+}
+
+/// Rows, columns and channels of an image, or a vector's length.
+fn extents(shape: Shape) -> Vec<usize> {
+    match shape {
+        Shape::Image { height, width, channels } => vec![height, width, channels],
+        Shape::Vector { length } => vec![length],
+    }
+}
+
+/// How many classes and images a split has.
+fn counts(pack: &Pack, split: Split) -> serde_json::Value {
+    let classes = pack.classes(split);
+    let images: u64 = classes.iter().map(|class| u64::from(class.images())).sum();
+    json!({ "classes": classes.len(), "images": images })
 }
 
 fn shape(shape: Shape) -> String {

@@ -26,6 +26,9 @@ pub(crate) struct Export {
     /// Writes over a file that is there
     #[arg(long)]
     force: bool,
+    /// Prints one JSON object
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     places: Places,
 }
@@ -46,6 +49,16 @@ impl Export {
         write_model(&to, &parameters, &config)?;
         let layout = parameters.layout();
         let (tensors, numbers) = (layout.entries().len(), layout.len());
+        if self.json {
+            let object = serde_json::json!({
+                "file": to.display().to_string(),
+                "model": origin.to_string(),
+                "parameters": parameters.digest().to_string(),
+                "tensors": tensors,
+                "numbers": numbers,
+            });
+            return print(&object.to_string());
+        }
         print(&format!(
             "file         {}\nmodel        {origin}\nparameters   {}\ntensors      {tensors}, {numbers} numbers in all",
             to.display(),

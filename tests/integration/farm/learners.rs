@@ -155,6 +155,7 @@ async fn three_workers_learn_the_optimizer_that_one_does() {
         &["learner.learned_optimizer.estimator.back_propagation={}"][..],
         &["learner.learned_optimizer.estimator.pes={ deviation = 0.01 }"],
         &["learner.learned_optimizer.order=second"],
+        &["learner.learned_optimizer.memory=3"],
         &images,
     ] {
         let config = optimizer(learner);

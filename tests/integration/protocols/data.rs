@@ -5,7 +5,7 @@ use std::path::Path;
 use lyceum_common::ids::Digest;
 
 use super::made::{idx, picture, save, train};
-use crate::command::{printed, refused};
+use crate::command::{object, printed, refused};
 
 /// What `about` says in the row `name`.
 fn value<'a>(about: &'a str, name: &str) -> &'a str {
@@ -36,6 +36,10 @@ fn a_data_set_is_prepared_for_the_run_and_described() {
     let pack = std::fs::read(value(&about, "file")).unwrap();
     assert_eq!(value(&about, "digest"), Digest::of(&pack).to_string());
     assert_eq!(value(&about, "bytes"), pack.len().to_string());
+    let object = object(folder, &data);
+    assert_eq!(object["digest"], value(&about, "digest"));
+    assert_eq!(object["example"], serde_json::json!([16, 16, 1]));
+    assert_eq!(object["splits"]["test"], serde_json::json!({ "classes": 5, "images": 100 }));
 
     assert_eq!(packs(folder), 1);
     train(folder, &[], &changes);

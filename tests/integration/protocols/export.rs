@@ -41,7 +41,9 @@ fn what_is_evaluated_is_exported_and_a_checkpoint_where_it_is_asked_for() {
 
     refused(folder, &["export", "five"], &["five.safetensors is there already", "--force"]);
     std::fs::write(folder.join("five.safetensors"), "in the way").unwrap();
-    printed(folder, &["export", "five", "--force"]);
+    let told = object(folder, &["export", "five", "--force"]);
+    assert_eq!(told["parameters"], best);
+    assert_eq!(told["file"], "five.safetensors");
     assert_eq!(digest(folder, "five.safetensors"), best);
 
     printed(folder, &["export", "runs/five", "--step", "2"]);
