@@ -1,6 +1,5 @@
 //! What a person sees while a run goes on: a bar on a terminal, a line a report elsewhere. All on standard error.
 
-mod pace;
 mod view;
 
 use std::io::IsTerminal as _;
@@ -11,11 +10,11 @@ use lyceum_common::config::RunConfig;
 use lyceum_common::ids::MetaStep;
 use lyceum_coordinator::metrics::Timing;
 use lyceum_coordinator::observation::{Observation, Observer};
+use lyceum_coordinator::pace::Pace;
 use lyceum_coordinator::run::{Evaluation, Report, ReportKind};
 
 use crate::output::{say_above, tell};
 use crate::words::{counted, duration, rate};
-use pace::Pace;
 use view::{View, doing};
 
 /// Columns of the bar itself.

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::dial::Dial;
 use crate::output::print;
+use crate::words::{duration, rate};
 
 /// Prints where the run of the coordinator at ADDRESS is, and who works on it.
 #[derive(Args, Debug)]
@@ -32,6 +33,9 @@ struct Line {
     /// Of the last meta-step; absent before the first one, and accuracy in regression.
     loss: Option<f64>,
     accuracy: Option<f64>,
+    /// Of training, of late; absent before there is a rate, and what is left while nobody works.
+    episodes_per_second: Option<f64>,
+    seconds_left: Option<f64>,
     workers: Vec<Worker>,
     /// Whether the run was told to end.
     stopping: bool,
@@ -74,8 +78,7 @@ impl Status {
 
 impl Line {
     fn of(status: control::Status, stopping: bool) -> Self {
-        let control::Status { run, phase, step, steps, parameters, last, workers } = status;
-        let workers = workers.into_iter().map(|(id, worker)| Worker {
+        let workers = status.workers.into_iter().map(|(id, worker)| Worker {
             worker: id.0,
             name: worker.hello.name,
             threads: worker.hello.threads,
@@ -83,13 +86,15 @@ impl Line {
             episodes: worker.episodes,
         });
         Self {
-            run,
-            phase: phase.name(),
-            meta_step: step.0,
-            meta_steps: steps,
-            parameters: parameters.to_string(),
-            loss: last.map(|(loss, _)| loss),
-            accuracy: last.and_then(|(_, accuracy)| accuracy),
+            run: status.run,
+            phase: status.phase.name(),
+            meta_step: status.step.0,
+            meta_steps: status.steps,
+            parameters: status.parameters.to_string(),
+            loss: status.last.map(|(loss, _)| loss),
+            accuracy: status.last.and_then(|(_, accuracy)| accuracy),
+            episodes_per_second: status.episodes_per_second,
+            seconds_left: status.seconds_left,
             workers: workers.collect(),
             stopping,
         }
@@ -106,6 +111,9 @@ impl Line {
         rows.extend(self.loss.map(|loss| row("loss", format!("{loss:.4}"))));
         let accuracy = self.accuracy.map(|accuracy| format!("{:.1} %", 100.0 * accuracy));
         rows.extend(accuracy.map(|accuracy| row("accuracy", accuracy)));
+        let per_second = self.episodes_per_second.map(rate);
+        rows.extend(per_second.map(|rate| row("rate", format!("{rate} episodes/s"))));
+        rows.extend(self.seconds_left.map(|left| row("left", duration(left))));
         if self.workers.is_empty() {
             rows.push(row("workers", "none".to_owned()));
         }
@@ -139,6 +147,8 @@ mod tests {
             steps: 2000,
             parameters: Digest([0xab; 32]),
             last: Some((0.51234, Some(0.875))),
+            episodes_per_second: Some(321.4),
+            seconds_left: Some(95.0),
             workers: [(WorkerId(3), WorkerStatus { hello, episodes: 640 })].into(),
         };
         let table = Line::of(status.clone(), true).table();
@@ -149,12 +159,14 @@ mod tests {
             "parameters   abababababab…",
             "loss         0.5123",
             "accuracy     87.5 %",
+            "rate         321 episodes/s",
+            "left         2 min",
             "worker-3     big · 8 threads · avx512 · 640 episodes",
             "stopping: it writes a checkpoint that --resume goes on from",
         ];
         assert_eq!(table.lines().collect::<Vec<_>>(), expected);
 
-        status.last = None;
+        (status.last, status.episodes_per_second, status.seconds_left) = (None, None, None);
         status.workers.clear();
         let table = Line::of(status, false).table();
         assert!(table.ends_with("abababababab…\nworkers      none"), "{table}");

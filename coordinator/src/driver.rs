@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::observation::{Observation, Observer};
+use crate::pace::Pace;
 use crate::recorder::{Record, RecordError, Recorder};
 use crate::roster::{Member, Roster};
 use crate::run::{Action, Capability, Event, Outcome, Refusal, Run};
@@ -27,6 +28,7 @@ pub(crate) struct Driver {
     /// For gradients that come in.
     pub(crate) spares: Arc<Spares>,
     pub(crate) stopwatch: Stopwatch,
+    pub(crate) pace: Pace,
 }
 
 impl Driver {
@@ -106,14 +108,14 @@ impl Driver {
                     .workers
                     .insert(worker, WorkerStatus { hello: hello.clone(), episodes: 0 });
                 tracing::info!(%worker, name = hello.name, threads = hello.threads, "joined");
-                (self.observer)(Observation::Joined(worker, hello));
+                self.show(Observation::Joined(worker, hello));
                 Some(Event::Joined(worker, capability))
             }
             Incoming::Left(worker, farewell) => self.part(worker, farewell),
             Incoming::Submitted(worker, submission) => Some(Event::Submitted(worker, submission)),
             Incoming::Status(reply) => {
                 // Whoever asked may be gone.
-                let _ = reply.send(self.status.clone());
+                let _ = reply.send(self.status());
                 None
             }
             Incoming::Stop(heard) => {
@@ -132,7 +134,7 @@ impl Driver {
             self.stopwatch.work_ends(Instant::now());
         }
         tracing::info!(%worker, "left");
-        (self.observer)(Observation::Left(worker));
+        self.show(Observation::Left(worker));
         Some(Event::Left(worker))
     }
 
@@ -168,13 +170,13 @@ impl Driver {
                 let timing = self.stopwatch.report(Instant::now(), &report);
                 self.status.step = report.step;
                 self.recorder.write(Record::Report(report, timing)).await;
-                (self.observer)(Observation::Report(report, timing));
+                self.show(Observation::Report(report, timing));
             }
             Action::Progress(progress) => {
                 let timing = self.stopwatch.step(Instant::now(), progress.episodes);
                 self.status.step = progress.step;
                 self.status.last = Some((progress.loss, progress.accuracy));
-                (self.observer)(Observation::Progress(progress, timing));
+                self.show(Observation::Progress(progress, timing));
             }
             // The caller has taken it.
             Action::Finish(_) => {}
@@ -187,7 +189,22 @@ impl Driver {
         if let Some(evaluation) = self.run.evaluation()
             && self.status.phase == Phase::evaluating(evaluation.split)
         {
-            (self.observer)(Observation::Evaluation(evaluation));
+            self.show(Observation::Evaluation(evaluation));
+        }
+    }
+
+    fn show(&mut self, observation: Observation) {
+        self.pace.see(&observation);
+        (self.observer)(observation);
+    }
+
+    /// Where the run is, and how fast it goes.
+    fn status(&self) -> Status {
+        let works = !self.status.workers.is_empty();
+        Status {
+            episodes_per_second: self.pace.rate(),
+            seconds_left: self.pace.left().filter(|_| works),
+            ..self.status.clone()
         }
     }
 }

@@ -6,7 +6,7 @@
 //! | [`checkpoint`], [`metrics`], [`kept_evaluation`], [`run_folder`] | what is kept on disk |
 //! | [`enterprise`] | all that it takes to serve a run, new or resumed |
 //! | [`server`] | sockets and the services on them |
-//! | [`observation`] | what whoever looks at a run is told |
+//! | [`observation`], [`pace`] | what whoever looks at a run is told, and how fast it goes |
 //! | [`status`] | where a run is, and how to ask it from another process |
 #![forbid(unsafe_code)]
 
@@ -20,6 +20,7 @@ mod listener;
 pub mod meta_optimizer;
 pub mod metrics;
 pub mod observation;
+pub mod pace;
 mod recorder;
 mod roster;
 pub mod run;

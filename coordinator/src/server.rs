@@ -22,6 +22,7 @@ use crate::listener::unix::UnixSocket;
 pub use crate::listener::{BindError, Listener};
 use crate::metrics::{Metrics, MetricsError};
 use crate::observation::Observer;
+use crate::pace::Pace;
 pub use crate::recorder::RecordError;
 use crate::recorder::Recorder;
 use crate::roster::Roster;
@@ -76,10 +77,13 @@ pub async fn serve(
         steps: config.training.meta_steps,
         parameters: Digest::of(&[]),
         last: None,
+        episodes_per_second: None,
+        seconds_left: None,
         workers: std::collections::BTreeMap::new(),
     };
     let spares = Arc::new(Spares::default());
     let driver = Driver {
+        pace: Pace::new(&config.training, status.step),
         run,
         recorder: Recorder::start(folder, metrics),
         observer,

@@ -58,6 +58,10 @@ pub struct Status {
     pub parameters: Digest,
     /// Loss and accuracy of the last meta-step or report; accuracy is absent for regression.
     pub last: Option<(f64, Option<f64>)>,
+    /// Training episodes a second, of late; none before there were any.
+    pub episodes_per_second: Option<f64>,
+    /// Seconds until the run is over, as long as somebody works on it; none before that can be told.
+    pub seconds_left: Option<f64>,
     /// Who is there.
     pub workers: BTreeMap<WorkerId, WorkerStatus>,
 }

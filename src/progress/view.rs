@@ -3,9 +3,9 @@
 use lyceum_common::config::RunConfig;
 use lyceum_common::ids::{MetaStep, Split};
 use lyceum_coordinator::observation::Observation;
+use lyceum_coordinator::pace::Pace;
 use lyceum_coordinator::run::Progress;
 
-use super::pace::Pace;
 use crate::words::{counted, duration, rate};
 
 /// How much of the last loss, and of the last accuracy, a new one replaces.
@@ -141,11 +141,50 @@ fn fitted(mut parts: Vec<Part>) -> String {
 #[cfg(test)]
 mod tests {
     use lyceum_common::ids::WorkerId;
+    use lyceum_common::report::Estimate;
     use lyceum_common::wire::Hello;
-    use lyceum_coordinator::run::ReportKind;
+    use lyceum_coordinator::metrics::Timing;
+    use lyceum_coordinator::run::{Evaluation, Progress, Report, ReportKind};
 
-    use super::super::pace::tests::{config, evaluation, report, step};
     use super::*;
+
+    /// Of 100 meta-steps of 4 episodes, validated every 40 and at the end on 20.
+    fn config() -> RunConfig {
+        let changes = [
+            "training.meta_steps=100",
+            "training.meta_batch=4",
+            "training.validate_every=40",
+            "training.validation_episodes=20",
+            "training.test_episodes=50",
+        ];
+        let changes = changes.map(str::to_owned);
+        lyceum_common::config::load("glyphs-maml", &changes).unwrap()
+    }
+
+    fn timing(episodes_per_second: f64) -> Timing {
+        Timing { seconds: 1.0, episodes_per_second, wall_time: 0.0 }
+    }
+
+    /// The end of a meta-step.
+    fn step(step: u64, episodes_per_second: f64) -> Observation {
+        let (step, accuracy) = (MetaStep(step), Some(0.875));
+        let progress = Progress { step, episodes: 4, loss: 0.5, accuracy, workers: 1 };
+        Observation::Progress(progress, timing(episodes_per_second))
+    }
+
+    /// An evaluation under way.
+    fn evaluation(split: Split, answered: u64) -> Observation {
+        let episodes = if split == Split::Test { 50 } else { 20 };
+        Observation::Evaluation(Evaluation { split, answered, episodes })
+    }
+
+    /// The end of an evaluation.
+    fn report(kind: ReportKind, episodes_per_second: f64) -> Observation {
+        let (step, episodes) = (MetaStep(40), if kind == ReportKind::Test { 50 } else { 20 });
+        let loss = Estimate { mean: 0.5, interval: 0.1 };
+        let report = Report { kind, step, episodes, loss, accuracy: None, workers: 1 };
+        Observation::Report(report, timing(episodes_per_second))
+    }
 
     fn joined(worker: u64) -> Observation {
         let hello = Hello { name: "w".into(), threads: 1, instruction_set: "portable".into() };

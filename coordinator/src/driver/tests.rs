@@ -13,6 +13,7 @@ use crate::service::Outbound;
 
 fn driver(runs: &std::path::Path) -> Driver {
     let config = config::load("sinusoid-maml", &[]).unwrap();
+    let pace = Pace::new(&config.training, MetaStep(0));
     let folder = RunFolder::create(runs, &config.name, &config.to_toml()).unwrap();
     let Enterprise { run, folder, .. } = Enterprise::begin(config, None, folder).unwrap();
     let metrics = Metrics::open(folder.run_folder(), None, 0.0).unwrap();
@@ -23,6 +24,8 @@ fn driver(runs: &std::path::Path) -> Driver {
         steps: 1,
         parameters: Digest::of(&[]),
         last: None,
+        episodes_per_second: None,
+        seconds_left: None,
         workers: BTreeMap::new(),
     };
     Driver {
@@ -33,6 +36,7 @@ fn driver(runs: &std::path::Path) -> Driver {
         roster: Roster::default(),
         spares: Arc::default(),
         stopwatch: Stopwatch::default(),
+        pace,
     }
 }
 

@@ -73,6 +73,8 @@ impl From<Status> for pb::StatusReply {
             meta_steps: status.steps,
             parameters: digest_bytes(status.parameters),
             last: status.last.map(|(loss, accuracy)| pb::Measurement { loss, accuracy }),
+            episodes_per_second: status.episodes_per_second,
+            seconds_left: status.seconds_left,
             workers: workers.collect(),
         }
     }
@@ -104,6 +106,8 @@ impl TryFrom<pb::StatusReply> for Status {
             steps: reply.meta_steps,
             parameters: digest(&reply.parameters, "status.parameters")?,
             last: reply.last.map(|last| (last.loss, last.accuracy)),
+            episodes_per_second: reply.episodes_per_second,
+            seconds_left: reply.seconds_left,
             workers: workers.collect(),
         })
     }
@@ -124,6 +128,8 @@ mod tests {
             steps: 9,
             parameters: Digest::of(b"parameters"),
             last,
+            episodes_per_second: last.map(|_| 12.5),
+            seconds_left: last.map(|_| 3.0),
             workers: [(WorkerId(4), WorkerStatus { hello, episodes: 11 })].into(),
         }
     }

@@ -2,16 +2,17 @@
 
 use lyceum_common::config::TrainingConfig;
 use lyceum_common::ids::{MetaStep, Split};
-use lyceum_coordinator::metrics::Timing;
-use lyceum_coordinator::observation::Observation;
-use lyceum_coordinator::run::{Evaluation, ReportKind};
+
+use crate::metrics::Timing;
+use crate::observation::Observation;
+use crate::run::{Evaluation, ReportKind};
 
 /// Seconds of work after which what was before counts half.
 const MEMORY: f64 = 30.0;
 
 /// How far a run is, and how fast it went there.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub struct Pace {
     plan: TrainingConfig,
     /// Meta-steps that are complete.
     step: u64,
@@ -33,7 +34,8 @@ struct Rate {
 
 impl Pace {
     /// That of a run which goes on from meta-step `begin`.
-    pub(super) fn new(plan: &TrainingConfig, begin: MetaStep) -> Self {
+    #[must_use]
+    pub fn new(plan: &TrainingConfig, begin: MetaStep) -> Self {
         Self {
             plan: plan.clone(),
             step: begin.0,
@@ -45,7 +47,8 @@ impl Pace {
         }
     }
 
-    pub(super) fn see(&mut self, observation: &Observation) {
+    /// Takes in what happened.
+    pub fn see(&mut self, observation: &Observation) {
         match observation {
             Observation::Progress(progress, timing) => {
                 self.step = progress.step.0;
@@ -66,23 +69,27 @@ impl Pace {
     }
 
     /// How many meta-steps are complete, and how many there are to be.
-    pub(super) fn steps(&self) -> (u64, u64) {
+    #[must_use]
+    pub fn steps(&self) -> (u64, u64) {
         (self.step, self.plan.meta_steps)
     }
 
     /// The evaluation under way; none in training.
-    pub(super) fn evaluation(&self) -> Option<Evaluation> {
+    #[must_use]
+    pub fn evaluation(&self) -> Option<Evaluation> {
         self.evaluation
     }
 
     /// Training episodes a second, of late; none before there were any.
-    pub(super) fn rate(&self) -> Option<f64> {
+    #[must_use]
+    pub fn rate(&self) -> Option<f64> {
         self.training.per_second()
     }
 
     /// Seconds until the run is over; none before a rate is known. Episodes of validation and test are taken to need as long
     /// as in the evaluations so far, or before there was one, as in training.
-    pub(super) fn left(&self) -> Option<f64> {
+    #[must_use]
+    pub fn left(&self) -> Option<f64> {
         let steps = self.plan.meta_steps.saturating_sub(self.step);
         let training = steps as f64 * self.plan.meta_batch as f64;
         let evaluating = self.evaluating.per_second().or(self.rate());
@@ -133,14 +140,15 @@ fn seconds(episodes: f64, rate: Option<f64>) -> Option<f64> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use lyceum_common::report::Estimate;
-    use lyceum_coordinator::run::{Progress, Report};
+
+    use crate::run::{Progress, Report};
 
     use super::*;
 
     /// Of 100 meta-steps of 4 episodes, validated every 40 and at the end on 20.
-    pub(in crate::progress) fn config() -> lyceum_common::config::RunConfig {
+    fn config() -> lyceum_common::config::RunConfig {
         let changes = [
             "training.meta_steps=100",
             "training.meta_batch=4",
@@ -157,20 +165,20 @@ pub(super) mod tests {
     }
 
     /// The end of a meta-step.
-    pub(in crate::progress) fn step(step: u64, episodes_per_second: f64) -> Observation {
+    fn step(step: u64, episodes_per_second: f64) -> Observation {
         let (step, accuracy) = (MetaStep(step), Some(0.875));
         let progress = Progress { step, episodes: 4, loss: 0.5, accuracy, workers: 1 };
         Observation::Progress(progress, timing(episodes_per_second))
     }
 
     /// An evaluation under way.
-    pub(in crate::progress) fn evaluation(split: Split, answered: u64) -> Observation {
+    fn evaluation(split: Split, answered: u64) -> Observation {
         let episodes = if split == Split::Test { 50 } else { 20 };
         Observation::Evaluation(Evaluation { split, answered, episodes })
     }
 
     /// The end of an evaluation.
-    pub(in crate::progress) fn report(kind: ReportKind, episodes_per_second: f64) -> Observation {
+    fn report(kind: ReportKind, episodes_per_second: f64) -> Observation {
         let (step, episodes) = (MetaStep(40), if kind == ReportKind::Test { 50 } else { 20 });
         let loss = Estimate { mean: 0.5, interval: 0.1 };
         let report = Report { kind, step, episodes, loss, accuracy: None, workers: 1 };
