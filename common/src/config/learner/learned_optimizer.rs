@@ -33,7 +33,8 @@ pub struct LearnedOptimizerConfig {
     pub preprocess_p: f32,
     /// Pairs of a step and the change of the gradient over it that are remembered of all coordinates together: the LSTM then
     /// also reads what limited-memory BFGS makes of these and the gradient, and its second output is how much of that is
-    /// stepped back by. None, as in the paper's coordinatewise optimizer, where it is 0.
+    /// stepped back by. None, as in the paper's coordinatewise optimizer, where it is 0. It is for functions whose gradients
+    /// have no noise: a minibatch's differ for other reasons than a step.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub memory: usize,
     /// Examples in a step's minibatch; a quadratic has examples of its own.
