@@ -255,7 +255,7 @@ def learned_optimizer_with_memory(phi, episode, memory, steps, unroll, hidden, o
 
     H is the inverse Hessian of BFGS (Nocedal and Wright 2006, equations 6.17 and 6.20), as a matrix: from (s'y / y'y) I of the
     newest pair, updated by the last `memory` pairs of s = a step and y = the change of the gradient over it, the oldest first;
-    zero before the first pair.  The LSTM's two outputs m and k change theta by output_scale m - k H g.  Gradients and H g are
+    zero before the first pair.  The LSTM's two outputs m and k change theta by output_scale (m - k H g).  Gradients and H g are
     held constant, theta and the LSTM's state at a segment's border too.
     """
     w, y = episode["quadratic.w"], episode["quadratic.y"]
@@ -275,7 +275,7 @@ def learned_optimizer_with_memory(phi, episode, memory, steps, unroll, hidden, o
             before = (here, g)
             r = inverse_hessian(pairs[-memory:], len(theta), theta.dtype) @ g
             out, state = read_out(torch.cat([preprocess(g, preprocess_p), preprocess(r, preprocess_p)], dim=-1), state, own)
-            theta = theta + output_scale * out[:, 0] - out[:, 1] * r
+            theta = theta + output_scale * (out[:, 0] - out[:, 1] * r)
             losses.append(f(theta))
         for n, part in gradient(sum(losses[begin:]), own).items():
             total[n] = total[n] + part

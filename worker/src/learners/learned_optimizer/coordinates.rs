@@ -157,7 +157,7 @@ impl<T: Real> Coordinates<T> {
             self.kept.on_the_way([block, BLOCKS], of_segment),
             cut_mut(&mut self.outputs, output),
         );
-        for (said, coordinates) in self.outputs.chunks_exact(output).zip(coordinates) {
+        for (said, coordinates) in self.outputs.chunks_exact_mut(output).zip(coordinates) {
             self.rule.update(said, observed.of(coordinates.clone()), &mut theta[coordinates]);
         }
     }

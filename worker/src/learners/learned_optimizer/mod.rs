@@ -14,7 +14,7 @@
 //! reads what BFGS does, H ∇f. Like the gradient it is held constant. The second output says how much of it is stepped back by:
 //!
 //! ```text
-//! θₜ₊₁ = θₜ + s · mₜ − kₜ Hₜ∇fₜ(θₜ),    (mₜ, kₜ, hₜ₊₁) = m(∇fₜ(θₜ), Hₜ∇fₜ(θₜ), hₜ; φ)
+//! θₜ₊₁ = θₜ + s · (mₜ − kₜ Hₜ∇fₜ(θₜ)),    (mₜ, kₜ, hₜ₊₁) = m(∇fₜ(θₜ), Hₜ∇fₜ(θₜ), hₜ; φ)
 //! ```
 
 mod coordinates;

@@ -41,14 +41,15 @@ impl<T: Real> UpdateRule<T> {
         }
     }
 
-    /// Changes θ by what the LSTM says.
-    pub(super) fn update(&self, said: &[T], observed: Observed<'_, T>, theta: &mut [T]) {
-        let (first, second) = said.split_at(LANES);
-        add_scaled(self.instruction_set, self.output_scale, &first[..theta.len()], theta);
+    /// Changes θ by what the LSTM says, m and k, whose m becomes m − k H g.
+    pub(super) fn update(&self, said: &mut [T], observed: Observed<'_, T>, theta: &mut [T]) {
+        let (first, second) = said.split_at_mut(LANES);
+        let step = &mut first[..theta.len()];
         if !observed.direction.is_empty() {
             let share = &second[..theta.len()];
-            subtract_product(self.instruction_set, share, observed.direction, theta);
+            subtract_product(self.instruction_set, share, observed.direction, step);
         }
+        add_scaled(self.instruction_set, self.output_scale, step, theta);
     }
 
     /// Writes the cotangents of what the LSTM said, from λ, that of the θ it led to.
@@ -59,8 +60,8 @@ impl<T: Real> UpdateRule<T> {
         beyond.fill(T::ZERO);
         second.fill(T::ZERO);
         if !observed.direction.is_empty() {
-            let cotangent = &mut second[..lambda.len()];
-            subtract_product(self.instruction_set, lambda, observed.direction, cotangent);
+            let of_share = &mut second[..lambda.len()];
+            subtract_product(self.instruction_set, cotangent, observed.direction, of_share);
         }
     }
 
