@@ -279,21 +279,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_training_is_told_of() {
+    fn every_training_is_told_of_and_a_memory_has_its_like_beside_it() {
         let steps = "learner.learned_optimizer.evaluation_steps=2".to_owned();
-        let config = load("quadratics-learned-optimizer", &[steps]).unwrap();
-        let LearnerConfig::LearnedOptimizer(learner) = &config.learner else {
-            unreachable!("it is one")
-        };
-        let phi = vec![0.01; run_layout(&config).unwrap().len()];
-        let [episodes, search_episodes, threads] =
-            [3, 2, 2].map(|number| NonZeroUsize::new(number).unwrap());
-        let comparing = Comparing { episodes, search_episodes, threads };
-        let told = AtomicU64::new(0);
-        let tell = || {
-            told.fetch_add(1, Ordering::Relaxed);
-        };
-        compare(&config, learner, None, &phi, comparing, &tell).unwrap();
-        assert_eq!(told.load(Ordering::Relaxed), comparing.trainings(learner));
+        for (memory, last) in [(0, "Adam"), (3, "L-BFGS")] {
+            let memory = format!("learner.learned_optimizer.memory={memory}");
+            let config = load("quadratics-learned-optimizer", &[steps.clone(), memory]).unwrap();
+            let LearnerConfig::LearnedOptimizer(learner) = &config.learner else {
+                unreachable!("it is one")
+            };
+            let phi = vec![0.01; run_layout(&config).unwrap().len()];
+            let [episodes, search_episodes, threads] =
+                [3, 2, 2].map(|number| NonZeroUsize::new(number).unwrap());
+            let comparing = Comparing { episodes, search_episodes, threads };
+            let told = AtomicU64::new(0);
+            let tell = || {
+                told.fetch_add(1, Ordering::Relaxed);
+            };
+            let comparison = compare(&config, learner, None, &phi, comparing, &tell).unwrap();
+            assert_eq!(told.load(Ordering::Relaxed), comparing.trainings(learner));
+            assert_eq!(comparison.optimizers.last().unwrap().name, last);
+        }
     }
 }

@@ -138,9 +138,12 @@ mod tests {
         };
         let (gradients, forward) = (("optimizee", "Gradient", 7), ("forward", "Lstm", 6));
         let backward = ("backward", "Lstm", 6);
-        let (first_order, all, products) = phases(&["learner.learned_optimizer.unroll=2"]);
-        assert_eq!(first_order, [gradients, forward, backward]);
-        assert_eq!(all, products);
+        for memory in ["learner.learned_optimizer.memory=0", "learner.learned_optimizer.memory=3"] {
+            let (first_order, all, products) =
+                phases(&["learner.learned_optimizer.unroll=2", memory]);
+            assert_eq!(first_order, [gradients, forward, backward]);
+            assert_eq!(all, products);
+        }
         let exact =
             ["learner.learned_optimizer.unroll=3", "learner.learned_optimizer.order=second"];
         // None through a segment's first θ, which is held constant.

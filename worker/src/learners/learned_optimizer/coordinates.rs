@@ -329,10 +329,11 @@ impl<T: Real> Coordinates<T> {
             let rows = self.records[first + j].output_cotangent_mut(at);
             self.rule.update_backward(lambda, observed, rows);
         }
-        if let Some(records) = self.records[first..].first_chunk_mut::<BLOCKS>() {
-            let values = self.kept.values(block, t);
-            retreat(records.each_mut(), weights, at, values, to_input, ahead);
-        }
+        let Some(records) = self.records[first..].first_chunk_mut::<BLOCKS>() else {
+            unreachable!("there is a record for each of the blocks")
+        };
+        let values = self.kept.values(block, t);
+        retreat(records.each_mut(), weights, at, values, to_input, ahead);
     }
 }
 

@@ -312,12 +312,17 @@ impl<T: Real> LearnedOptimizer<T> {
         libm::pow(t as f64 / self.steps as f64, self.loss_power)
     }
 
+    /// Products of a coordinate's step: forward, with the memory's, and backward.
+    fn step_products(&self) -> (usize, usize) {
+        let (forward, backward) = self.setup.shape.products();
+        // Of each pair: with s and with y, either way.
+        (forward + 4 * self.memory, backward)
+    }
+
     /// Products, each with an addition, of the meta-gradient of an episode whose optimizee has `coordinates` parameters and
     /// these products: of a gradient, and of a Hessian-vector product. What is computed again counts once.
     pub(crate) fn products(&self, coordinates: usize, of: (usize, usize)) -> usize {
-        let (forward, backward) = self.setup.shape.products();
-        // Of each pair: with s and with y, either way.
-        let forward = forward + 4 * self.memory;
+        let (forward, backward) = self.step_products();
         let gradients = (self.steps + 1) * of.0;
         match (self.estimator, self.order) {
             (Estimator::BackPropagation, Order::First) => {

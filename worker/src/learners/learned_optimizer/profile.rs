@@ -107,7 +107,7 @@ impl<T: Real> LearnedOptimizer<T> {
             [gradients, products, forward + moved, backward.saturating_sub(moved)]
         };
         let trajectories: Vec<_> = (0..repeats).map(trajectory).collect();
-        let (forward, backward) = self.setup.shape.products();
+        let (forward, backward) = self.step_products();
         let coordinates = scratch.theta.len();
         timings(&trajectories, runs, [of.0, of.1, coordinates * forward, coordinates * backward])
     }
