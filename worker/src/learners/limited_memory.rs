@@ -22,7 +22,8 @@ const LEAST_STEP: f64 = 1e-5;
 
 /// The last pairs of one training.
 pub(crate) struct LimitedMemory<T> {
-    /// A ring: there are `count` of them, the newest before the place `next`.
+    /// A ring: there are `count` of them, the newest before the place `next`. It has a place more than pairs that are kept, so
+    /// that one that is left out has not taken another's.
     pairs: Vec<Pair<T>>,
     count: usize,
     next: usize,
@@ -48,7 +49,7 @@ impl<T: Real> LimitedMemory<T> {
         let vector = || vec![T::ZERO; length];
         let pair = || Pair { s: vector(), y: vector(), sy: T::ZERO, yy: T::ZERO, alpha: T::ZERO };
         Self {
-            pairs: (0..pairs.max(1)).map(|_| pair()).collect(),
+            pairs: (0..pairs.max(1) + 1).map(|_| pair()).collect(),
             count: 0,
             next: 0,
             theta: vector(),
@@ -86,12 +87,12 @@ impl<T: Real> LimitedMemory<T> {
         subtract(set, gradient, &self.gradient, y);
         (*sy, *yy) = (inner_product(s, y), inner_product(y, y));
         let length = inner_product(s, s).sqrt();
-        let curves = *sy > T::from_f64(LEAST_COSINE) * length * yy.sqrt();
+        let curves = *yy > T::ZERO && *sy > T::from_f64(LEAST_COSINE) * length * yy.sqrt();
         let steps =
             length > T::from_f64(LEAST_STEP) * inner_product(&self.theta, &self.theta).sqrt();
         if curves && steps {
             self.next = (self.next + 1) % places;
-            self.count = places.min(self.count + 1);
+            self.count = (places - 1).min(self.count + 1);
         }
     }
 
@@ -228,6 +229,33 @@ mod tests {
         assert_eq!(direction, [0.0, 1.5]);
         memory.reset();
         assert!(memory.is_empty());
+    }
+
+    #[test]
+    fn what_is_left_out_takes_the_place_of_nothing() {
+        let hessian = hessian();
+        let mut memory = LimitedMemory::new(3, N, InstructionSet::PORTABLE);
+        let (mut theta, mut gradient) = (Vec::new(), Vec::new());
+        let mut expected = vec![0.0; N];
+        // From too few pairs to a ring that has gone round.
+        for t in 0..8 {
+            theta = numbers(20 + t, N).into_iter().map(f64::from).collect();
+            gradient = times(&hessian, &theta);
+            memory.read(&theta, &gradient, &mut expected);
+            let mut found = vec![f64::NAN; N];
+            let far: Vec<f64> = theta.iter().map(|theta| theta + 1.0).collect();
+            let fallen: Vec<f64> = gradient.iter().map(|gradient| gradient - 1.0).collect();
+            // A step of nothing; one along which the function curves downwards, and back.
+            memory.read(&theta, &gradient, &mut found);
+            assert_eq!(found, expected, "after {t}");
+            memory.read(&far, &fallen, &mut found);
+            memory.read(&theta, &gradient, &mut found);
+            assert_eq!(found, expected, "after {t}");
+        }
+        // What has taken a step's place would have been found: the pairs matter.
+        memory.reset();
+        memory.read(&theta, &gradient, &mut expected);
+        assert!(expected.iter().all(|&value| value == 0.0));
     }
 
     #[test]
