@@ -72,7 +72,8 @@ impl<T: Real> Kernel<T> for Read<'_, T> {
                 let g = load::<L>(gradient.as_ptr(), gradient.len());
                 let size = magnitude(g);
                 let logarithm = ln(size.max(smallest)).div(L::splat(p));
-                let sign = g.if_greater(zero, one, zero.sub(one));
+                // What is not a number has no sign, and stays what it is.
+                let sign = g.if_greater(zero, one, zero.if_greater(g, zero.sub(one), g));
                 let small = smallest.if_greater(size, one, zero);
                 small.if_greater(zero, zero.sub(one), logarithm).store(out.as_mut_ptr());
                 let second = small.if_greater(zero, g.mul(L::splat(largest)), sign);
@@ -120,6 +121,9 @@ mod tests {
     #[test]
     fn gradients_are_read_as_their_logarithm_and_sign() {
         let by = LogAndSign::<f64>::new(10.0);
+        let mut diverged = [0.0; 2 * LANES];
+        by.read(InstructionSet::PORTABLE, &[f64::NAN], &mut diverged);
+        assert!(diverged[LANES].is_nan(), "and not an ordinary gradient");
         let gradients = [1.0, -1.0, 250.0, -1e-3, 5e-5, 4e-5, -1e-9, 0.0, 1e20];
         // Behind a whole row of others.
         let mut out = [f64::NAN; 4 * LANES];

@@ -65,11 +65,11 @@ unsafe fn power<L: Lanes, const N: usize>(factor: f64, x: [L; N]) -> Power<L, N>
     }
 }
 
-/// x within ± `limit`.
+/// x within ± `limit`; what is not a number stays what it is.
 #[inline(always)]
 unsafe fn clip<L: Lanes>(x: L, limit: f64) -> L {
     // SAFETY: the caller's.
-    unsafe { x.min(constant(limit)).max(constant(-limit)) }
+    unsafe { constant::<L>(-limit).max(constant::<L>(limit).min(x)) }
 }
 
 /// e^(± x); x is first brought within ± `EXP_LIMIT`, where the result is a normal number.
@@ -244,6 +244,19 @@ mod tests {
         ];
         for (worst, bound) in results {
             assert!(worst < bound, "{worst} units in the last place of {results:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_number_stays_none() {
+        for function in [Function::Exp, Function::Tanh, Function::Sigmoid] {
+            for set in InstructionSet::available() {
+                let x = std::array::from_fn(|i| if i % 2 == 0 { f32::NAN } else { -f32::NAN });
+                let y = f32::dispatch(set, Apply(function, x));
+                assert!(y.iter().all(|y| y.is_nan()), "{y:?} with {set}");
+                let y = f64::dispatch(set, Apply(function, [f64::NAN; LANES]));
+                assert!(y.iter().all(|y| y.is_nan()), "{y:?} with {set}");
+            }
         }
     }
 

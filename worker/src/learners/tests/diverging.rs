@@ -5,7 +5,12 @@ use super::*;
 /// A run that has diverged says so: what is not a number is nowhere taken for zero, or for a bound.
 #[test]
 fn what_is_not_a_number_reaches_the_loss() {
-    let networks = [conv4(Downsample::MaxPool, Features::Flatten, 17), mlp(Activation::Relu)];
+    let networks = [
+        conv4(Downsample::MaxPool, Features::Flatten, 17),
+        mlp(Activation::Relu),
+        mlp(Activation::Tanh),
+        mlp(Activation::Sigmoid),
+    ];
     for network in &networks {
         let setting = setting(network, LossKind::SquaredError, InstructionSet::best(), 0);
         let clipped = MamlConfig {
