@@ -51,7 +51,7 @@ impl Slot {
 const ALIGNMENT: usize = 16;
 
 /// Numbers that begin at a cache line.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Aligned<T> {
     numbers: Vec<T>,
     start: usize,
