@@ -18,7 +18,8 @@ pub struct Timing {
     pub layer: usize,
     /// The op's name.
     pub op: &'static str,
-    /// Products, each with an addition, of one run; those with a border's zeros are not done, and not counted.
+    /// Products, each with an addition, of one run; those with a border's zeros are not done, and not counted. Where episodes
+    /// are computed side by side, a run is of sixteen.
     pub products: usize,
     /// How often an episode runs it.
     pub runs: usize,

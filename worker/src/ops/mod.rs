@@ -53,7 +53,7 @@ pub(crate) use step::{From, Part, Step, take_step};
 pub(crate) use unit_rows::{UnitRow, UnitRowBackward};
 
 use crate::kernels::{
-    Gate, Gather, InstructionSet, Outcome, Outer, Real, SideBySide, outer_product, product,
+    Gate, Gather, InstructionSet, LANES, Outcome, Outer, Real, SideBySide, outer_product, product,
     side_by_side,
 };
 
@@ -198,8 +198,9 @@ impl<T: Real> Bilinear<T> for SideBySide {
         side_by_side(instruction_set, self, None, terms, Outcome::Step { from, scale }, out);
     }
 
+    /// Of all problems that lie side by side.
     fn products(&self) -> usize {
-        Self::products(self)
+        LANES * Self::products(self)
     }
 }
 

@@ -223,4 +223,14 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn a_profile_has_the_products_of_all_sixteen() {
+        let config = load("sinusoid-maml", &[]).unwrap();
+        let work = build(&config, None, BuildOptions::default()).unwrap();
+        let theta = vec![0.01; work.parameters()];
+        let timings = work.profile(&theta, seeds(0)[0], 1);
+        let products = timings.iter().map(|timing| timing.runs * timing.products).sum::<usize>();
+        assert_eq!(products, LANES * work.products());
+    }
 }
