@@ -21,6 +21,7 @@ pub mod meta_optimizer;
 pub mod metrics;
 pub mod observation;
 pub mod pace;
+mod prompt;
 mod recorder;
 mod roster;
 pub mod run;

@@ -1,5 +1,6 @@
 //! Serves a run: the services on a socket, and the task that drives the run.
 
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -8,6 +9,7 @@ use lyceum_common::spares::Spares;
 use lyceum_common::wire::http2::{FRAME, KEEPALIVE, WINDOW};
 use lyceum_common::wire::{FILE_DESCRIPTOR_SET, PackInfo};
 use tokio::sync::{mpsc, watch};
+use tokio_stream::StreamExt as _;
 #[cfg(unix)]
 use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +25,7 @@ pub use crate::listener::{BindError, Listener};
 use crate::metrics::{Metrics, MetricsError};
 use crate::observation::Observer;
 use crate::pace::Pace;
+use crate::prompt::Prompt;
 pub use crate::recorder::RecordError;
 use crate::recorder::Recorder;
 use crate::roster::Roster;
@@ -33,6 +36,8 @@ use crate::stopwatch::Stopwatch;
 
 /// How long workers have to hang up after the run is over.
 const PARTING: Duration = Duration::from_secs(5);
+/// How long a connection has to begin.
+const BEGINNING: Duration = Duration::from_secs(10);
 /// Messages from workers that may wait for the run; beyond it their connections wait.
 const INCOMING: usize = 1024;
 
@@ -140,17 +145,24 @@ async fn serve_services(
         .add_service(reflection)
         .add_service(farm)
         .add_service(control);
-    let hang_up = hang_up.cancelled_owned();
     match listener.socket {
         Socket::Tcp(listener) => {
             let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-            server.serve_with_incoming_shutdown(incoming, hang_up).await?;
+            let incoming =
+                incoming.map(|stream| Ok::<_, io::Error>(Prompt::new(stream?, BEGINNING)));
+            server.serve_with_incoming_shutdown(incoming, hang_up.cancelled_owned()).await?;
         }
         #[cfg(unix)]
         Socket::Unix(UnixSocket { listener, file }) => {
             let incoming = UnixListenerStream::new(listener);
+            let incoming =
+                incoming.map(|stream| Ok::<_, io::Error>(Prompt::new(stream?, BEGINNING)));
+            // The file goes before the socket is closed: from then on it may be another coordinator's.
+            let hang_up = async move {
+                hang_up.cancelled_owned().await;
+                drop(file);
+            };
             server.serve_with_incoming_shutdown(incoming, hang_up).await?;
-            drop(file);
         }
     }
     Ok(())
