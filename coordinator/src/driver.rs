@@ -48,7 +48,7 @@ impl Driver {
         self.roster.part_with_all(&farewell);
         // Who joined in the last moment, and was not seen any more, is told as well: it would try to join again for ever.
         incoming.close();
-        while let Ok(message) = incoming.try_recv() {
+        while let Some(message) = incoming.recv().await {
             if let Incoming::Joined { outbound, .. } = message {
                 outbound.close(farewell.clone());
             }

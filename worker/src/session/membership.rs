@@ -36,6 +36,8 @@ use crate::pool::{Computation, Computed, Pool};
 
 /// Messages to the coordinator that may wait for the connection.
 const WAITING: usize = 16;
+/// How long the coordinator has to answer a hello: it does so at once.
+const WELCOME: Duration = Duration::from_secs(10);
 /// How long to read on of what came before the connection was lost.
 const LAST_WORD: Duration = Duration::from_secs(1);
 
@@ -74,24 +76,36 @@ impl Membership<'_> {
         };
         send(&outbound, Answer::Hello(hello.into())).await?;
         let writer = Body::new(Writer::of_worker(ReceiverStream::new(messages)));
-        let stream = dial(&mut channel, writer).await;
-        let mut inbound = stream.map_err(|status| self.interruption(&status))?;
-
-        let Some(Part::Message(Message::Welcome(welcome))) = self.next(&mut inbound).await? else {
-            return Err(WireError::missing("welcome").into());
-        };
-        let welcome = Welcome::try_from(welcome)?;
+        let welcomed = timeout(WELCOME, self.welcome(&mut channel, writer)).await;
+        let late = |_| Interruption::Lost("it does not answer".into());
+        let (welcome, mut inbound) = welcomed.map_err(late)??;
         tracing::info!(worker = %welcome.worker, run = welcome.config.name, "joined");
         self.joined = true;
         let run = welcome.config.name.clone();
         let again = self.joined_before;
         (self.observe)(if again { Event::Rejoined { run } } else { Event::Joined { run } });
         let ended = self.work(&mut inbound, &outbound, channel.clone(), welcome).await;
-        // The run may be over, and that be said already: who dials again then dials for ever.
-        if matches!(ended, Err(Interruption::Lost(_))) && self.is_over(&mut inbound).await {
-            return Ok(());
+        // The run may be over, or this worker be dismissed, and that be said already: who dials again then dials for ever.
+        if matches!(ended, Err(Interruption::Lost(_)))
+            && let Some(last_word) = self.last_word(&mut inbound).await
+        {
+            return last_word;
         }
         ended
+    }
+
+    /// Says hello, and waits for the welcome.
+    async fn welcome(
+        &self,
+        channel: &mut Channel,
+        writer: Body,
+    ) -> Result<(Welcome, Reader<pb::CoordinatorMessage>), Interruption> {
+        let stream = dial(channel, writer).await;
+        let mut inbound = stream.map_err(|status| self.interruption(&status))?;
+        match self.next(&mut inbound).await? {
+            Some(Part::Message(Message::Welcome(welcome))) => Ok((welcome.try_into()?, inbound)),
+            _ => Err(WireError::missing("welcome").into()),
+        }
     }
 
     /// Has what it takes, and works until the run is over.
@@ -133,18 +147,22 @@ impl Membership<'_> {
         }
     }
 
-    /// Whether what has come, and was not read yet, says that the run is over.
-    async fn is_over(&self, inbound: &mut Reader<pb::CoordinatorMessage>) -> bool {
+    /// What has come, and was not read yet, if it says that the run is over, or that trying again makes no sense.
+    async fn last_word(
+        &self,
+        inbound: &mut Reader<pb::CoordinatorMessage>,
+    ) -> Option<Result<(), Interruption>> {
         let read_on = async {
             loop {
                 match self.next(inbound).await {
                     Ok(Some(_)) => {}
-                    Ok(None) => return true,
-                    Err(_) => return false,
+                    Ok(None) => return Some(Ok(())),
+                    Err(Interruption::Lost(_)) => return None,
+                    Err(dismissed) => return Some(Err(dismissed)),
                 }
             }
         };
-        timeout(LAST_WORD, read_on).await.unwrap_or(false)
+        timeout(LAST_WORD, read_on).await.unwrap_or(None)
     }
 
     /// The next message; none where the run is over.
@@ -172,12 +190,15 @@ impl Membership<'_> {
             Code::InvalidArgument,
             Code::PermissionDenied,
             Code::Unauthenticated,
-            Code::Unimplemented,
         ];
         let url = self.options.coordinator.clone();
-        // Where a coordinator was before, whatever has its port may go again.
-        if !self.joined && !self.joined_before && is_stranger(status) {
-            return Interruption::Fatal(SessionError::Stranger { url });
+        if is_stranger(status) {
+            // Where a coordinator was before, whatever has its port may go again.
+            return if self.joined || self.joined_before {
+                Interruption::Lost(words(status))
+            } else {
+                Interruption::Fatal(SessionError::Stranger { url })
+            };
         }
         if refusals.contains(&status.code()) {
             let reason = words(status);
