@@ -4,10 +4,13 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use lyceum_common::whole_file;
+
 /// The ending of a file that is not complete.
 const PARTIAL: &str = "partial";
 
-/// Puts `bytes` at `path`: written beside it, synced, renamed over it, and the folder synced.
+/// Puts `bytes` at `path`: written beside it, synced, renamed over it, and the folder synced. Nobody else may write to `path`
+/// meanwhile.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
     name.push(".");
@@ -19,6 +22,17 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     drop(file);
     fs::rename(&partial, path)?;
     sync_folder(path.parent().unwrap_or(Path::new(".")))
+}
+
+/// As [`write`], where others may write to `path` meanwhile: the last one's bytes stay.
+pub(crate) fn write_beside_others(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let mut file = whole_file::begin(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    sync_folder(folder)
 }
 
 /// Creates a folder, and those that it is in, where they are not there yet.
@@ -43,5 +57,29 @@ pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
         // Not every file system can sync a folder; those that cannot need no such thing.
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
         result => result,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_that_several_write_at_once_are_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let texts = [1u8, 2, 3, 4].map(|writer| vec![writer; 10_000]);
+        std::thread::scope(|scope| {
+            for text in &texts {
+                scope.spawn(|| {
+                    for _ in 0..20 {
+                        write_beside_others(&path, text).unwrap();
+                        let read = fs::read(&path).unwrap();
+                        assert!(texts.contains(&read), "{} bytes", read.len());
+                    }
+                });
+            }
+        });
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
     }
 }
