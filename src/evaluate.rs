@@ -82,7 +82,7 @@ impl Evaluate {
         let mut trained = Trained::open(&self.places, &self.run, None)?;
         if self.lake_runs.is_some() {
             // Before an override can say that it trained on other data.
-            check_lake_runs(&trained.config.data).context("--lake-runs")?;
+            check_lake_runs(&trained.config).context("--lake-runs")?;
         }
         let optimizes = matches!(trained.config.learner, LearnerConfig::LearnedOptimizer(_));
         self.check_flags(optimizes)?;

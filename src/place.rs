@@ -35,7 +35,7 @@ impl Configuration {
             config.data.set_folder(folder.clone()).context("--data")?;
         }
         // What is written into a run's folder is read from other folders too.
-        config.data.make_absolute().context("the current folder")?;
+        config.make_absolute().context("the current folder")?;
         config.validate().with_context(|| format!("configuration {name}"))?;
         Ok(config)
     }
@@ -56,7 +56,7 @@ impl Configuration {
         let (Some(run), Some((given, _))) = (resume, given) else { return Ok(()) };
         let file = run_path(runs, run)?.join("config.toml");
         bail!(
-            "--resume goes on with what the run began with, and takes no {given}; what no bit depends on may be changed in {}: [farm], [[published]], training.report_every, training.checkpoint_every, and where its data lies",
+            "--resume goes on with what the run began with, and takes no {given}; what no bit depends on may be changed in {}: [farm], [[published]], training.report_every, training.checkpoint_every, and where its data and a first model lie; training.meta_steps may be raised where the rate does not depend on them",
             file.display()
         )
     }

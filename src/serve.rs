@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use lyceum_common::config::{DataConfig, RunConfig};
-use lyceum_coordinator::enterprise::Enterprise;
+use lyceum_coordinator::enterprise::{Enterprise, settle_initialisation};
 use lyceum_coordinator::metrics::TestResult;
 use lyceum_coordinator::observation::Observer;
 use lyceum_coordinator::run::Outcome;
@@ -84,8 +84,9 @@ impl Job {
         resume: Option<&Path>,
     ) -> anyhow::Result<Self> {
         let Some(run) = resume else {
-            let config = configuration.load()?;
+            let mut config = configuration.load()?;
             check_place(&config)?;
+            settle_initialisation(&mut config)?;
             let pack = places.cache.pack(&config)?;
             check_episodes(&config, pack.clone())?;
             let steps = counted(config.training.meta_steps, "meta-step", "meta-steps");

@@ -19,6 +19,7 @@ use lyceum_common::report::ReportSums;
 use serde::{Deserialize, Serialize};
 
 use crate::run::{Best, Snapshot};
+pub(crate) use file::floats;
 use file::{File, Tensors};
 
 /// The format's name and version.

@@ -8,11 +8,12 @@ use lyceum_common::layout::Layout;
 use lyceum_common::model::{ModelError, run_layout};
 use lyceum_common::pack::Pack;
 use lyceum_common::parameters::{LengthMismatch, MetaParameters};
-use lyceum_common::seed::Seed;
 
 use crate::checkpoint::CheckpointError;
 use crate::held_folder::HeldFolder;
 pub use crate::held_folder::HoldError;
+pub use crate::initialisation::InitialisationError;
+use crate::initialisation::{initial_parameters, note_file};
 use crate::meta_optimizer::StateError;
 use crate::run::{Run, Snapshot};
 use crate::run_folder::RunFolder;
@@ -35,6 +36,9 @@ pub enum EnterpriseError {
     /// The network cannot read the data.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// It is to begin with parameters that are not at hand, or are not such as it has.
+    #[error(transparent)]
+    Initialisation(#[from] InitialisationError),
     /// The initial parameters are not the layout's.
     #[error(transparent)]
     Parameters(#[from] LengthMismatch),
@@ -53,7 +57,7 @@ pub enum EnterpriseError {
 }
 
 impl Enterprise {
-    /// A run from its beginning, with parameters drawn from its seed.
+    /// A run from its beginning, with parameters drawn from its seed, or a model's.
     ///
     /// # Errors
     /// Where the network cannot read the data, or another process trains in the folder.
@@ -109,7 +113,7 @@ impl Enterprise {
     }
 
     fn first_run(config: &RunConfig, layout: &Arc<Layout>) -> Result<Run, EnterpriseError> {
-        let values = layout.initialise(Seed::of_run(config.seed).initialisation());
+        let (values, _) = initial_parameters(config, layout)?;
         let parameters = MetaParameters::new(Arc::clone(layout), values)?;
         Ok(Run::new(config.clone(), parameters))
     }
@@ -117,6 +121,16 @@ impl Enterprise {
 
 fn digest_of(pack: Option<&Arc<Pack>>) -> Option<Digest> {
     pack.map(|pack| pack.digest())
+}
+
+/// Checks what a new run is to begin with, before it has a folder: where that is a model's file, its digest goes into the
+/// configuration, so that the run begins with no other one.
+///
+/// # Errors
+/// Where the network cannot read the data, or the model's parameters are not at hand or not such as the run has.
+pub fn settle_initialisation(config: &mut RunConfig) -> Result<(), EnterpriseError> {
+    let layout = layout_of(config)?;
+    Ok(note_file(config, &layout)?)
 }
 
 /// What the meta-parameters of a run consist of.
@@ -130,8 +144,35 @@ pub fn layout_of(config: &RunConfig) -> Result<Arc<Layout>, ModelError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checkpoint::write_model;
     use crate::run::{Action, Event};
     use lyceum_common::config;
+
+    /// What a run saves when it is stopped.
+    fn saved(mut run: Run) -> Snapshot {
+        run.handle(std::time::Instant::now(), Event::Stop);
+        let saved = std::iter::from_fn(|| run.poll()).find_map(|action| match action {
+            Action::Save(snapshot) => Some(snapshot),
+            _ => None,
+        });
+        saved.unwrap()
+    }
+
+    #[test]
+    fn a_run_that_begins_with_a_models_parameters_has_them_before_its_first_step() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("model.safetensors");
+        let config = config::load("sinusoid-maml", &[]).unwrap();
+        let layout = layout_of(&config).unwrap();
+        let values: Vec<f32> = (0..layout.len()).map(|i| i as f32).collect();
+        write_model(&file, &MetaParameters::new(layout, values.clone()).unwrap(), "").unwrap();
+        let from = format!("initialisation.from={}", file.display());
+        let mut config = config::load("sinusoid-maml", &[from]).unwrap();
+        settle_initialisation(&mut config).unwrap();
+        let folder = RunFolder::create(folder.path(), &config.name, &config.to_toml()).unwrap();
+        let begun = Enterprise::begin(config, None, folder).unwrap();
+        assert_eq!(**saved(begun.run).parameters.values(), values);
+    }
 
     #[test]
     fn a_run_that_is_being_trained_is_not_gone_on_with_by_another() {
@@ -157,13 +198,8 @@ mod tests {
         let runs = tempfile::tempdir().unwrap();
         let config = config::load("sinusoid-maml", &[]).unwrap();
         let folder = RunFolder::create(runs.path(), &config.name, &config.to_toml()).unwrap();
-        let mut run = Enterprise::first_run(&config, &layout_of(&config).unwrap()).unwrap();
-        run.handle(std::time::Instant::now(), Event::Stop);
-        let snapshot = std::iter::from_fn(|| run.poll()).find_map(|action| match action {
-            Action::Save(snapshot) => Some(snapshot),
-            _ => None,
-        });
-        folder.save(&snapshot.unwrap(), None).unwrap();
+        let run = Enterprise::first_run(&config, &layout_of(&config).unwrap()).unwrap();
+        folder.save(&saved(run), None).unwrap();
 
         let resume = |overrides: &[&str]| {
             let overrides: Vec<String> = overrides.iter().map(|&set| set.to_owned()).collect();

@@ -15,6 +15,7 @@ mod driver;
 mod durable;
 pub mod enterprise;
 mod held_folder;
+mod initialisation;
 pub mod kept_evaluation;
 mod listener;
 pub mod meta_optimizer;

@@ -17,7 +17,7 @@ use crate::run::Snapshot;
 /// The file of the resolved configuration.
 const CONFIG: &str = "config.toml";
 /// The file of the parameters that a complete run is for.
-const MODEL: &str = "model.safetensors";
+pub(crate) const MODEL: &str = "model.safetensors";
 
 /// The folder of one run.
 #[derive(Clone, Debug)]

@@ -243,6 +243,7 @@ fn config(
             precision: Precision::Float32,
             sums: Precision::Float32,
         },
+        initialisation: None,
         farm: FarmConfig::default(),
         published: Vec::new(),
     }

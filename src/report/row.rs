@@ -39,6 +39,9 @@ impl Run<'_> {
         overrides: &[String],
     ) -> Vec<String> {
         let mut departures = Vec::new();
+        if let Some(initialisation) = &self.config.initialisation {
+            departures.push(format!("begun with {}", initialisation.from.display()));
+        }
         if !self.is_final(parameters) {
             departures.push(match meta_step {
                 Some(step) => format!("after {step} meta-steps"),

@@ -77,7 +77,7 @@ impl LoadError {
 ///
 /// An override's value is TOML where it reads as such, and else a string. Another kind of data, network, learner, rule or
 /// schedule than the file or the base has (`network.mlp.hidden=[64]` over a `[network.conv4]`) takes the place
-/// of theirs, with nothing kept of it. A relative path of data begins at the folder of the file that has it, in an override at
+/// of theirs, with nothing kept of it. A relative path begins at the folder of the file that has it, in an override at
 /// the current folder.
 ///
 /// # Errors

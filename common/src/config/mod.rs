@@ -4,6 +4,7 @@ mod data;
 mod distortion;
 mod farm;
 mod idx_folder;
+mod initialisation;
 mod learner;
 mod load;
 mod meta_optimizer;
@@ -20,6 +21,7 @@ pub use data::{
 };
 pub use distortion::DistortionConfig;
 pub use farm::FarmConfig;
+pub use initialisation::InitialisationConfig;
 pub use learner::*;
 pub use load::{LoadError, comment, load, load_data, parse};
 pub use meta_optimizer::{AdamConfig, MetaOptimizerConfig, Rule, Schedule};

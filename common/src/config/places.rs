@@ -1,22 +1,37 @@
-//! Where data lies: below which folder, from where a relative path begins, and what that changes.
+//! Where data lies, and a model that a run begins with: below which folder, from where a relative path begins, and what that
+//! changes.
 
 use std::path::{Path, PathBuf};
 
 use super::data::is_nowhere;
 use super::idx_folder::{idx_files, idx_files_named};
-use super::{ConfigError, DataConfig, OmniglotConfig, OmniglotSplit};
+use super::{ConfigError, DataConfig, OmniglotConfig, OmniglotSplit, RunConfig};
 
-impl DataConfig {
-    /// The keys that say where data lies. No bit of a run depends on them, but on what lies there.
-    pub const PLACES: [&'static str; 6] = [
+impl RunConfig {
+    /// The keys that say where something lies. No bit of a run depends on them, but on what lies there.
+    pub const PLACES: [&'static str; 7] = [
         "data.omniglot.path",
         "data.omniglot.split.vinyals.lists",
         "data.folder.path",
         "data.folder.lists",
         "data.idx.images_path",
         "data.idx.labels_path",
+        "initialisation.from",
     ];
 
+    /// Makes relative paths, which begin at the current folder, lead to the same places from any other.
+    ///
+    /// # Errors
+    /// Where there is no current folder.
+    pub fn make_absolute(&mut self) -> std::io::Result<()> {
+        if let Some(initialisation) = &mut self.initialisation {
+            initialisation.from = std::path::absolute(&initialisation.from)?;
+        }
+        self.data.make_absolute()
+    }
+}
+
+impl DataConfig {
     /// Says where the data lies: Omniglot's folder (and its `splits/vinyals`, unless the lists were said to lie elsewhere), the
     /// folder of class folders, or that of IDX files: those that are called as they were before, or else those that are named
     /// as MNIST's are.
@@ -71,7 +86,7 @@ impl DataConfig {
         }
     }
 
-    /// Makes relative paths, which begin at the current folder, lead to the same places from any other.
+    /// As [`RunConfig::make_absolute`], of the data alone.
     ///
     /// # Errors
     /// Where there is no current folder.
@@ -103,12 +118,12 @@ fn vinyals_lists(images: &Path) -> PathBuf {
     images.join("splits").join("vinyals")
 }
 
-/// Makes the relative paths of data in a file's table begin at the file's folder.
+/// Makes the relative paths in a file's table begin at the file's folder.
 ///
 /// # Errors
 /// Where such a path is not UTF-8, as a configuration is.
 pub(super) fn begin_at(folder: &Path, table: &mut toml::Table) -> Result<(), ConfigError> {
-    for key in DataConfig::PLACES {
+    for key in RunConfig::PLACES {
         let Some(toml::Value::String(path)) = value_mut(table, key) else { continue };
         if path.is_empty() {
             continue;
@@ -174,17 +189,19 @@ mod tests {
     #[test]
     fn what_is_absolute_leads_to_the_same_place() {
         let here = std::env::current_dir().unwrap();
-        let overrides = ["data.omniglot.path=./there".to_owned()];
-        let mut data = load("omniglot-maml-5w1s", &overrides).unwrap().data;
-        data.make_absolute().unwrap();
+        let overrides = ["data.omniglot.path=./there", "initialisation.from=model"];
+        let overrides = overrides.map(str::to_owned);
+        let mut config = load("omniglot-maml-5w1s", &overrides).unwrap();
+        config.make_absolute().unwrap();
         let expected = [here.join("there"), here.join("there/splits/vinyals")];
-        assert_eq!(data.paths_mut(), [&expected[0], &expected[1]]);
+        assert_eq!(config.data.paths_mut(), [&expected[0], &expected[1]]);
+        assert_eq!(config.initialisation.unwrap().from, here.join("model"));
         // Nowhere is nowhere, and what is made up has no place.
         for preset in ["omniglot-maml-5w1s", "miniimagenet-maml-5w1s", "glyphs-maml"] {
-            let before = load(preset, &[]).unwrap().data;
-            let mut data = before.clone();
-            data.make_absolute().unwrap();
-            assert_eq!(data, before, "{preset}");
+            let before = load(preset, &[]).unwrap();
+            let mut config = before.clone();
+            config.make_absolute().unwrap();
+            assert_eq!(config, before, "{preset}");
         }
     }
 

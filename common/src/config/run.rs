@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    DataConfig, DistortionConfig, FarmConfig, LearnerConfig, MetaOptimizerConfig, NetworkConfig,
-    Published,
+    DataConfig, DistortionConfig, FarmConfig, InitialisationConfig, LearnerConfig,
+    MetaOptimizerConfig, NetworkConfig, Published,
 };
 
 /// All that a run is determined by. The same configuration gives the same bits on any number of workers.
@@ -24,6 +24,9 @@ pub struct RunConfig {
     pub network: NetworkConfig,
     /// What is meta-learned, and how it adapts.
     pub learner: LearnerConfig,
+    /// Where the meta-parameters begin, if they are not drawn from the seed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initialisation: Option<InitialisationConfig>,
     /// How meta-gradients are applied.
     pub meta_optimizer: MetaOptimizerConfig,
     /// How long, how often, how many.

@@ -4,8 +4,8 @@ mod data;
 mod meta_optimizer;
 
 use super::{
-    ConfigError, DataConfig, EpisodeConfig, FarmConfig, LearnerConfig, NetworkConfig, Precision,
-    RunConfig, TrainingConfig,
+    ConfigError, DataConfig, EpisodeConfig, FarmConfig, InitialisationConfig, LearnerConfig,
+    NetworkConfig, Precision, RunConfig, TrainingConfig,
 };
 use crate::model::{ModelError, run_layout};
 
@@ -32,6 +32,7 @@ impl RunConfig {
         self.episode.validate_images(&self.data, &self.learner)?;
         self.network.validate()?;
         self.learner.validate(self)?;
+        self.initialisation.as_ref().map_or(Ok(()), InitialisationConfig::validate)?;
         self.data.validate_episode(&self.episode, &self.learner, &self.training)?;
         self.meta_optimizer.validate()?;
         self.training.validate()?;

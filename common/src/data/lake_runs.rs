@@ -1,12 +1,12 @@
 //! Lake's 20 runs of one-shot classification (Lake, Salakhutdinov and Tenenbaum 2015): in each, 20 characters of one
 //! alphabet, drawn once for training by one drawer and once for the test by another.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::DataError;
 use super::picture::Picture;
 use super::tree::Tree;
-use crate::config::{DataConfig, OmniglotSplit};
+use crate::config::{DataConfig, OmniglotSplit, RunConfig};
 use crate::ids::Split;
 use crate::pack::Pack;
 
@@ -19,7 +19,11 @@ pub const LAKE_WAYS: usize = 20;
 ///
 /// # Errors
 /// Where it trained on characters of that set, or nothing says that it did not.
-pub fn check_lake_runs(trained_on: &DataConfig) -> Result<(), LakeError> {
+pub fn check_lake_runs(trained: &RunConfig) -> Result<(), LakeError> {
+    if let Some(initialisation) = &trained.initialisation {
+        return Err(LakeError::Begun { from: initialisation.from.clone() });
+    }
+    let trained_on = &trained.data;
     match trained_on {
         DataConfig::Omniglot(omniglot) => match omniglot.split {
             OmniglotSplit::Lake { .. }
@@ -56,6 +60,14 @@ pub enum LakeError {
     Unknown {
         /// The kind of data.
         kind: &'static str,
+    },
+    /// Nobody knows what the model saw that it began with.
+    #[error(
+        "initialisation.from: nothing says that {} saw none of the evaluation alphabets, which the runs are drawn from", from.display()
+    )]
+    Begun {
+        /// That model.
+        from: PathBuf,
     },
     /// It classifies no images.
     #[error("data.{kind}: this model classifies no images")]
@@ -178,7 +190,7 @@ mod tests {
         let split = |split: &str| {
             let set = format!("data.omniglot.split.{split}");
             let config = load("omniglot-maml-5w1s", &[set]).unwrap();
-            check_lake_runs(&config.data)
+            check_lake_runs(&config)
         };
         for of_background in ["lake", "small1", "small2"] {
             assert_eq!(split(&format!("{of_background}.validation_alphabets=1")), Ok(()));
@@ -188,7 +200,9 @@ mod tests {
         let random = split("random={ train = 9, validation = 1, seed = 0 }").unwrap_err();
         assert_eq!(random, LakeError::Contaminated { split: "random" });
         let folder = load("glyphs-maml", &["data.folder.path=x".to_owned()]).unwrap();
-        assert!(matches!(check_lake_runs(&folder.data), Err(LakeError::Unknown { .. })));
-        assert_eq!(check_lake_runs(&load("glyphs-maml", &[]).unwrap().data), Ok(()));
+        assert!(matches!(check_lake_runs(&folder), Err(LakeError::Unknown { .. })));
+        assert_eq!(check_lake_runs(&load("glyphs-maml", &[]).unwrap()), Ok(()));
+        let begun = load("glyphs-maml", &["initialisation.from=x".to_owned()]).unwrap();
+        assert!(matches!(check_lake_runs(&begun), Err(LakeError::Begun { .. })));
     }
 }

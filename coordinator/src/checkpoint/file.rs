@@ -201,6 +201,7 @@ impl FileTensors<'_> {
     }
 }
 
-fn floats(bytes: &[u8]) -> impl Iterator<Item = f32> {
+/// A tensor's numbers.
+pub(crate) fn floats(bytes: &[u8]) -> impl Iterator<Item = f32> {
     bytes.as_chunks::<4>().0.iter().map(|&bytes| f32::from_le_bytes(bytes))
 }

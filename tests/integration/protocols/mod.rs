@@ -4,6 +4,7 @@
 mod adapt;
 mod data;
 mod export;
+mod initialisation;
 mod lake;
 mod lists;
 mod made;

@@ -16,7 +16,7 @@ pub(super) struct Source<'t> {
     /// What errors call it.
     name: String,
     text: Cow<'t, str>,
-    /// Where a relative path of its base begins, and one of its data.
+    /// Where its relative paths begin.
     folder: PathBuf,
 }
 
@@ -102,7 +102,7 @@ impl<'t> Source<'t> {
         LoadError::Key { place: format!("{}:{line}", self.name), error }
     }
 
-    /// Its keys, with paths of data from where it lies.
+    /// Its keys, with paths from where it lies.
     fn layer(&self) -> Result<(&str, Document<'_>), LoadError> {
         let mut document = self.document()?;
         places::begin_at(&self.folder, document.table_mut())
