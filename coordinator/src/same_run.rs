@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use lyceum_common::config::{DataConfig, RunConfig};
+use lyceum_common::config::{RunConfig, Schedule};
 use lyceum_common::ids::Digest;
 use serde_json::Value;
 
 use crate::checkpoint::Checkpoint;
 
-/// What may have changed, beside where data lies: no bit of a run depends on it. What data is, the pack's digest says.
+/// What may have changed, beside where data and a first model lie: no bit of a run depends on it. What these are, their
+/// digests say.
 const MAY_DIFFER: [&str; 4] =
     ["farm", "published", "training.checkpoint_every", "training.report_every"];
 
@@ -59,21 +60,37 @@ fn check_config(trained: &str, found: &RunConfig) -> Result<(), OtherRun> {
     changed_key(trained, found).map_or(Ok(()), |key| Err(OtherRun::Config { key }))
 }
 
-/// As [`differing_key`], of the configuration's text that is written beside parameters, and the one that is there now. None
-/// where nothing is written, or what cannot be read.
+/// As [`differing_key`], of the configuration's text that is written beside parameters, and the one that is there now, which
+/// may let the run [go on for longer](may_be_longer). None where nothing is written, or what cannot be read.
 #[must_use]
 pub fn changed_key(trained: &str, found: &RunConfig) -> Option<String> {
     if trained.is_empty() {
         return None;
     }
     match RunConfig::from_toml(trained) {
-        Ok(trained) => differing_key(&trained, found),
+        Ok(mut trained) => {
+            if may_be_longer(&trained, found) {
+                trained.training.meta_steps = found.training.meta_steps;
+            }
+            differing_key(&trained, found)
+        }
         Err(error) => {
             // Another version wrote it, and the one in the folder was brought up to date since.
             tracing::warn!("the last checkpoint's configuration cannot be compared: {error}");
             None
         }
     }
+}
+
+/// Whether a run may have as many meta-steps as are `found`, once it was to have fewer: every bit has to be as if it always had
+/// been to have these. So no rate may depend on the last meta-step, and the old last one has no validation of its own.
+fn may_be_longer(trained: &RunConfig, found: &RunConfig) -> bool {
+    let (old, new) = (&trained.training, &found.training);
+    let schedule = &trained.meta_optimizer.schedule;
+    let every = old.validate_every;
+    old.meta_steps < new.meta_steps
+        && matches!(schedule, Schedule::Constant | Schedule::Step { .. })
+        && (every == 0 || old.meta_steps.is_multiple_of(every))
 }
 
 /// Compares the data pack that a checkpoint was trained on with the one that the run is to go on with, where both are
@@ -87,7 +104,7 @@ fn check_pack(trained: Option<Digest>, found: Option<Digest>) -> Result<(), Othe
 
 /// The first key, in or below `key`, of which two values differ, and may not.
 fn first_difference(key: &str, one: &Value, other: &Value) -> Option<String> {
-    if one == other || MAY_DIFFER.contains(&key) || DataConfig::PLACES.contains(&key) {
+    if one == other || MAY_DIFFER.contains(&key) || RunConfig::PLACES.contains(&key) {
         return None;
     }
     let (Value::Object(one), Value::Object(other)) = (one, other) else {
@@ -136,6 +153,15 @@ mod tests {
             ("glyphs-maml", &[]),
         ] {
             assert_eq!(difference(preset, overrides), None, "{preset} {overrides:?}");
+        }
+        // As if it always had been to be as long.
+        let longer = ["training.meta_steps=30000"];
+        assert_eq!(difference("omniglot-maml-20w1s", &longer), None);
+        for (preset, overrides) in [
+            ("omniglot-maml-20w1s", &["training.meta_steps=1000"][..]),
+            ("omniglot-maml-5w1s", &["training.meta_steps=30000"]),
+        ] {
+            assert!(difference(preset, overrides).is_some(), "{preset} {overrides:?}");
         }
         let config = config::load("glyphs-maml", &[]).unwrap();
         assert_eq!(check_config("", &config), Ok(()), "the checkpoint has none");

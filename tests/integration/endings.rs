@@ -140,6 +140,40 @@ fn a_run_that_is_over_is_told_and_not_tested_again() {
 }
 
 #[test]
+fn a_run_that_is_over_goes_on_for_longer_as_if_it_always_had_been_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let trained = |arguments: &[&str]| {
+        let all = [&["train", "--json"], arguments].concat();
+        object(&lyceum(folder, &all).output().unwrap())
+    };
+    let run = |name, steps| {
+        let brief = [
+            "meta_optimizer.schedule=constant",
+            "training.validate_every=20",
+            "training.validation_episodes=8",
+            "training.test_episodes=16",
+            name,
+            steps,
+        ];
+        let sets = brief.iter().flat_map(|&change| ["--set", change]);
+        trained(&["sinusoid-maml"].into_iter().chain(sets).collect::<Vec<_>>())
+    };
+    let short = run("name=longer", "training.meta_steps=40");
+    let long = run("name=long", "training.meta_steps=60");
+    let file = folder.join("runs/longer/config.toml");
+    let config = std::fs::read_to_string(&file).unwrap();
+    let longer = config.replace("meta_steps = 40", "meta_steps = 60");
+    assert_ne!(longer, config);
+    std::fs::write(&file, longer).unwrap();
+    let longer = trained(&["--resume", "longer"]);
+    assert_eq!([&longer["digest"], &longer["loss"]], [&long["digest"], &long["loss"]]);
+    assert_eq!(longer["steps"], 60);
+    assert_ne!(longer["digest"], short["digest"], "or the test tells nothing");
+    assert_eq!(trained(&["--resume", "longer"])["digest"], longer["digest"], "it is over again");
+}
+
+#[test]
 fn a_run_that_lies_there_unfinished_is_named_where_another_begins() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
