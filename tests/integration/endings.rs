@@ -139,6 +139,32 @@ fn a_run_that_is_over_is_told_and_not_tested_again() {
     assert!(run.join("model.safetensors").is_file());
 }
 
+/// Its file is its successor's as soon as that may have it, though connections linger that the old one waits for.
+#[cfg(unix)]
+#[test]
+fn a_coordinator_that_goes_leaves_the_socket_to_its_successor() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let socket = folder.join("farm");
+    let begin = |arguments: &[&str]| {
+        let listen = ["coordinator", "--listen", "unix:farm"];
+        let coordinator = Process::start(folder, &[&listen[..], arguments].concat());
+        coordinator.line_with("waiting for workers");
+        coordinator
+    };
+    let first = begin(&[&["sinusoid-maml"], &ENDLESS[..]].concat());
+    let lingering = std::os::unix::net::UnixStream::connect(&socket).unwrap();
+    first.signal("INT");
+    while socket.exists() {
+        std::thread::yield_now();
+    }
+    let second = begin(&["--resume", "sinusoid-maml"]);
+    first.end();
+    drop(lingering);
+    printed(folder, &["status", "unix:farm"]);
+    drop(second);
+}
+
 #[test]
 fn a_run_that_is_over_goes_on_for_longer_as_if_it_always_had_been_to() {
     let folder = tempfile::tempdir().unwrap();

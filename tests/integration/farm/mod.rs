@@ -4,6 +4,7 @@
 mod foreign;
 mod learners;
 mod refusals;
+mod rejoining;
 mod same_bits;
 mod scripted;
 mod seen;
