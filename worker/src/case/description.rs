@@ -68,6 +68,8 @@ pub struct Description {
     pub meta_step: Option<u64>,
     /// λ of iMAML.
     pub regularisation: Option<f32>,
+    /// What conjugate gradients add to λ in iMAML: nothing where absent.
+    pub damping: Option<f32>,
     /// Steps of conjugate gradients in iMAML.
     pub conjugate_gradient_steps: Option<usize>,
     /// What a learned optimizer trains: `quadratic` or `mlp`.
@@ -131,6 +133,7 @@ impl Description {
             })),
             "imaml" => Ok(LearnerConfig::Imaml(ImamlConfig {
                 regularisation: positive("regularisation", self.regularisation)?,
+                damping: self.damping.unwrap_or(0.0),
                 inner_rate: needed("inner_lr", self.inner_lr)?,
                 inner_steps: inner_steps()?,
                 evaluation_steps: inner_steps()?,

@@ -22,6 +22,8 @@ pub(super) struct Imaml<T> {
     alpha: T,
     /// λ.
     regularisation: T,
+    /// λ, and the damping of conjugate gradients.
+    damped: T,
     conjugate_gradient_steps: usize,
     parameters: usize,
 }
@@ -49,6 +51,7 @@ impl<T: Real> Imaml<T> {
             evaluation,
             alpha: T::from_f64(f64::from(config.inner_rate)),
             regularisation: T::from_f64(f64::from(config.regularisation)),
+            damped: T::from_f64(f64::from(config.regularisation) + f64::from(config.damping)),
             conjugate_gradient_steps: config.conjugate_gradient_steps,
             parameters,
         }
@@ -107,7 +110,7 @@ impl<T: Real> Learner<T> for Imaml<T> {
         query.set_parameters(&mut frames.query, phi);
         query.gradient(&mut frames.query);
 
-        // Conjugate gradients (Hestenes and Stiefel 1952) on (I + H/λ) x = b, from zero on.
+        // Conjugate gradients (Hestenes and Stiefel 1952) on (I + H/λ) x = b, with a damped λ, from zero on.
         let (b, x) = (query.gradient_of(&frames.query), out);
         let (r, p, a_p) = (&mut scratch.residual, &mut scratch.direction, &mut scratch.product);
         x.fill(T::ZERO);
@@ -120,7 +123,7 @@ impl<T: Real> Learner<T> for Imaml<T> {
             }
             support.direction(tangents).copy_from_slice(p);
             let h_p = support.hessian_vector_product(&frames.support, tangents);
-            scaled_sum(set, T::ONE / self.regularisation, p, h_p, a_p);
+            scaled_sum(set, T::ONE / self.damped, p, h_p, a_p);
             let curvature = inner_product(p, a_p);
             if curvature <= T::ZERO {
                 // λ is too small for the problem to be convex: what was found so far, or the first order, has to do.

@@ -257,6 +257,7 @@ fn the_implicit_gradient_is_the_derivative_of_the_loss_at_the_inner_optimum() {
         Network::new(&NetworkConfig::Mlp(linear), Shape::Vector { length: 6 }, Head::Linear(WAYS));
     let config = LearnerConfig::Imaml(ImamlConfig {
         regularisation: 1.0,
+        damping: 0.0,
         inner_rate: 0.5,
         inner_steps: 200,
         evaluation_steps: 1,

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Definition, steps};
+use crate::config::run::is_zero;
 use crate::config::validate::{MANY, positive, within};
 use crate::config::{ConfigError, RunConfig};
 
@@ -15,6 +16,10 @@ pub struct ImamlConfig {
     /// initialisation.
     #[serde(default = "regularisation")]
     pub regularisation: f32,
+    /// What conjugate gradients add to λ, as the authors' code does: they solve (I + H/(λ + damping)) x = ∇L_query. Where λ is
+    /// small beside H's negative eigenvalues the exact problem has no minimum, and its solution is no direction to go.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub damping: f32,
     /// The inner rate.
     pub inner_rate: f32,
     /// Inner steps in training.
@@ -37,6 +42,7 @@ fn conjugate_gradient_steps() -> usize {
 impl Definition for ImamlConfig {
     fn validate(&self, _: &RunConfig) -> Result<(), ConfigError> {
         positive("learner.imaml.regularisation", self.regularisation)?;
+        within("learner.imaml.damping", self.damping, 0.0, f32::MAX)?;
         positive("learner.imaml.inner_rate", self.inner_rate)?;
         steps("learner.imaml", self.inner_steps, self.evaluation_steps)?;
         let key = "learner.imaml.conjugate_gradient_steps";
