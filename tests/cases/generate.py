@@ -123,12 +123,12 @@ def proto_maml(params, episode, downsample, ways, rate, steps):
     return Result(loss, output, gradient(loss, params))
 
 
-def imaml(params, episode, downsample, regularisation, rate, steps, conjugate_gradient_steps):
+def imaml(params, episode, downsample, regularisation, damping, rate, steps, conjugate_gradient_steps):
     """iMAML (Rajeswaran et al. 2019, algorithms 1 and 2).
 
     phi: so many steps of gradient descent from theta on L_support(phi) + regularisation / 2 |phi - theta|^2.  The
-    meta-gradient solves (I + H / regularisation) g = grad L_query(phi), H being the Hessian of L_support at phi, by so many
-    steps of conjugate gradients from zero.
+    meta-gradient solves (I + H / (regularisation + damping)) g = grad L_query(phi), H being the Hessian of L_support at phi,
+    by so many steps of conjugate gradients from zero; the paper has no damping, its authors' code has.
     """
     theta = {n: v.clone() for n, v in params.items()}
     phi = leaves(params)
@@ -147,7 +147,7 @@ def imaml(params, episode, downsample, regularisation, rate, steps, conjugate_gr
 
     def matrix_times(v):
         hessian_times_v = torch.autograd.grad(slope, list(phi.values()), grad_outputs=v, retain_graph=True)
-        return v + flat(hessian_times_v) / regularisation
+        return v + flat(hessian_times_v) / (regularisation + damping)
 
     return Result(loss, output, unflat(conjugate_gradients(matrix_times, b, conjugate_gradient_steps), theta))
 
@@ -255,8 +255,8 @@ def learned_optimizer_with_memory(phi, episode, memory, steps, unroll, hidden, o
 
     H is the inverse Hessian of BFGS (Nocedal and Wright 2006, equations 6.17 and 6.20), as a matrix: from (s'y / y'y) I of the
     newest pair, updated by the last `memory` pairs of s = a step and y = the change of the gradient over it, the oldest first;
-    zero before the first pair.  The LSTM's two outputs m and k change theta by output_scale (m - k H g).  Gradients and H g are
-    held constant, theta and the LSTM's state at a segment's border too.
+    before the first pair, H g is g / max(1, |g|_1).  The LSTM's output m changes theta by -(1 + output_scale m) H g, coordinate by
+    coordinate.  Gradients and H g are held constant, theta and the LSTM's state at a segment's border too.
     """
     w, y = episode["quadratic.w"], episode["quadratic.y"]
     f = lambda theta: ((w @ theta - y) ** 2).sum()
@@ -273,9 +273,9 @@ def learned_optimizer_with_memory(phi, episode, memory, steps, unroll, hidden, o
             if before is not None:
                 pairs.append((here - before[0], g - before[1]))
             before = (here, g)
-            r = inverse_hessian(pairs[-memory:], len(theta), theta.dtype) @ g
+            r = inverse_hessian(pairs[-memory:]) @ g if pairs else g / max(1, g.abs().sum())
             out, state = read_out(torch.cat([preprocess(g, preprocess_p), preprocess(r, preprocess_p)], dim=-1), state, own)
-            theta = theta + output_scale * (out[:, 0] - out[:, 1] * r)
+            theta = theta - (1 + output_scale * out[:, 0]) * r
             losses.append(f(theta))
         for n, part in gradient(sum(losses[begin:]), own).items():
             total[n] = total[n] + part
@@ -283,11 +283,9 @@ def learned_optimizer_with_memory(phi, episode, memory, steps, unroll, hidden, o
     return Result(losses.sum(), losses, total)
 
 
-def inverse_hessian(pairs, dimension, dtype):
-    if not pairs:
-        return torch.zeros(dimension, dimension, dtype=dtype)
-    identity = torch.eye(dimension, dtype=dtype)
+def inverse_hessian(pairs):
     s, y = pairs[-1]
+    identity = torch.eye(len(s), dtype=s.dtype)
     h = (s @ y) / (y @ y) * identity
     for s, y in pairs:
         rho = 1 / (s @ y)
@@ -457,12 +455,13 @@ def cases(folder):
 
     draws = Draws(3)
     config = dict(algorithm="imaml") | images | dict(image_size=36, regularisation=2.0, inner_lr=0.125, inner_steps=3)
-    config |= dict(conjugate_gradient_steps=4)
+    config |= dict(damping=0.5, conjugate_gradient_steps=4)
     compute = lambda p, e: imaml(
         p,
         e,
         config["downsample"],
         config["regularisation"],
+        config["damping"],
         config["inner_lr"],
         config["inner_steps"],
         config["conjugate_gradient_steps"],
@@ -526,7 +525,7 @@ def cases(folder):
         config["output_scale"],
         config["preprocess_p"],
     )
-    write(folder, "learned_optimizer_memory", config, draws.optimizer(4, hidden, 2), episode, compute)
+    write(folder, "learned_optimizer_memory", config, draws.optimizer(4, hidden, 1), episode, compute)
 
 
 if __name__ == "__main__":

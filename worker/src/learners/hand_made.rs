@@ -103,12 +103,7 @@ impl<T: Real> Steps<T> {
         let (set, real) = (*set, T::from_f64);
         if let Some(memory) = memory {
             memory.read(theta, gradient, mean);
-            return if memory.is_empty() {
-                let norm: f64 = gradient.iter().map(|g| g.to_f64().abs()).sum();
-                add_scaled(set, real(-*rate / norm.max(1.0)), gradient, theta);
-            } else {
-                add_scaled(set, real(-*rate), mean, theta);
-            };
+            return add_scaled(set, real(-*rate), mean, theta);
         }
         match self.optimizer {
             HandMade::Sgd => add_scaled(set, real(-*rate), gradient, theta),

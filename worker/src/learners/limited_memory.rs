@@ -9,6 +9,8 @@
 //! from the oldest to the newest:       r += (α − yᵀr / sᵀy) s
 //! ```
 //!
+//! Before there is a pair, H g is a step of length one at most along g, as is customary: g / max(1, ‖g‖₁).
+//!
 //! A pair is left out where the function does not curve upwards along s, or where s is too short to be told from rounding.
 
 use crate::kernels::pointwise::{add_scaled, subtract};
@@ -64,12 +66,7 @@ impl<T: Real> LimitedMemory<T> {
         (self.count, self.next, self.has_read) = (0, 0, false);
     }
 
-    /// Whether there is a pair.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
-    /// Takes in the step that led to θ, whose gradient this is, and writes H g: zero before there is a pair.
+    /// Takes in the step that led to θ, whose gradient this is, and writes H g.
     pub(crate) fn read(&mut self, theta: &[T], gradient: &[T], out: &mut [T]) {
         if self.has_read {
             self.take_in(theta, gradient);
@@ -101,7 +98,9 @@ impl<T: Real> LimitedMemory<T> {
         let Self { pairs, count, next, gradient, instruction_set: set, .. } = self;
         let (places, count) = (pairs.len(), *count);
         if count == 0 {
-            return out.fill(T::ZERO);
+            let length: f64 = gradient.iter().map(|g| g.to_f64().abs()).sum();
+            let share = T::from_f64(1.0 / length.max(1.0));
+            return out.iter_mut().zip(gradient).for_each(|(r, g)| *r = *g * share);
         }
         out.copy_from_slice(gradient);
         // The place of the pair that came in so many before the next.
@@ -173,7 +172,11 @@ mod tests {
             let next_gradient = times(&hessian, &next);
             memory.read(&next, &next_gradient, &mut found);
             if t == 0 {
-                assert!(memory.is_empty() && found == [0.0; N]);
+                let length: f64 = next_gradient.iter().map(|g| g.abs()).sum();
+                assert!(length > 1.0);
+                for (found, g) in found.iter().zip(&next_gradient) {
+                    assert!((found - g / length).abs() < 1e-15, "{found}");
+                }
             } else {
                 let difference = |a: &[f64], b: &[f64]| -> Vec<f64> {
                     a.iter().zip(b).map(|(a, b)| a - b).collect()
@@ -201,8 +204,7 @@ mod tests {
         for _ in 0..40 {
             let gradient = times(&hessian, &theta);
             memory.read(&theta, &gradient, &mut direction);
-            let step = if memory.is_empty() { &gradient } else { &direction };
-            theta.iter_mut().zip(step).for_each(|(theta, step)| *theta -= 0.5 * step);
+            theta.iter_mut().zip(&direction).for_each(|(theta, step)| *theta -= 0.5 * step);
         }
         let largest = theta.iter().fold(0.0f64, |largest, theta| largest.max(theta.abs()));
         assert!(largest < 1e-4, "{largest}");
@@ -220,15 +222,15 @@ mod tests {
             ([f32::NAN, 1.0], [0.5, f32::INFINITY]),
         ] {
             memory.read(&theta, &gradient, &mut direction);
-            assert!(memory.is_empty() && direction == [0.0; 2], "{theta:?}");
+            assert_eq!(memory.count, 0, "{theta:?}");
         }
         memory.reset();
         memory.read(&[0.0, 1.0], &[0.0, 1.0], &mut direction);
         memory.read(&[0.0, 2.0], &[0.0, 3.0], &mut direction);
-        assert!(!memory.is_empty());
         assert_eq!(direction, [0.0, 1.5]);
         memory.reset();
-        assert!(memory.is_empty());
+        memory.read(&[0.0, 2.0], &[3.0, 1.0], &mut direction);
+        assert_eq!(direction, [0.75, 0.25], "there is no pair any more");
     }
 
     #[test]
@@ -252,10 +254,11 @@ mod tests {
             memory.read(&theta, &gradient, &mut found);
             assert_eq!(found, expected, "after {t}");
         }
-        // What has taken a step's place would have been found: the pairs matter.
+        // What had taken a pair's place would have been found: the pairs matter.
+        let mut found = vec![f64::NAN; N];
         memory.reset();
-        memory.read(&theta, &gradient, &mut expected);
-        assert!(expected.iter().all(|&value| value == 0.0));
+        memory.read(&theta, &gradient, &mut found);
+        assert_ne!(found, expected);
     }
 
     #[test]

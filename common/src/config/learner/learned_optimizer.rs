@@ -32,8 +32,8 @@ pub struct LearnedOptimizerConfig {
     #[serde(default = "preprocess_p")]
     pub preprocess_p: f32,
     /// Pairs of a step and the change of the gradient over it that are remembered of all coordinates together: the LSTM then
-    /// also reads what limited-memory BFGS makes of these and the gradient, and its second output is how much of that is
-    /// stepped back by. None, as in the paper's coordinatewise optimizer, where it is 0. It is for functions whose gradients
+    /// also reads what limited-memory BFGS makes of these and the gradient, and says by which share of it a step departs from
+    /// that. None, as in the paper's coordinatewise optimizer, where it is 0. It is for functions whose gradients
     /// have no noise: a minibatch's differ for other reasons than a step.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub memory: usize,
@@ -111,12 +111,6 @@ impl LearnedOptimizerConfig {
     pub fn inputs(&self) -> usize {
         if self.memory == 0 { OPTIMIZER_READS } else { 2 * OPTIMIZER_READS }
     }
-
-    /// Numbers that it says of each.
-    #[must_use]
-    pub fn outputs(&self) -> usize {
-        if self.memory == 0 { 1 } else { 2 }
-    }
 }
 
 impl Definition for LearnedOptimizerConfig {
@@ -170,7 +164,7 @@ impl Definition for LearnedOptimizerConfig {
                 layout.push(format!("lstm.{layer}.{name}"), &shape, Role::Trained, initialisation);
             }
         }
-        linear(&mut layout, "output", hidden, self.outputs());
+        linear(&mut layout, "output", hidden, 1);
         layout
     }
 

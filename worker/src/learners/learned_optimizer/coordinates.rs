@@ -84,7 +84,7 @@ impl<T: Real> Coordinates<T> {
             kept: KeptSegment::new(shape, blocks, rooms),
             inputs: Aligned::zeros(PAIR * shape.inputs * LANES),
             h: Aligned::zeros(PAIR * shape.hidden * LANES),
-            outputs: Aligned::zeros(PAIR * shape.outputs * LANES),
+            outputs: Aligned::zeros(PAIR * LANES),
             state_again: Aligned::zeros(PAIR * shape.state_rows() * LANES),
             records: (0..records).map(|_| record()).collect(),
             rule: UpdateRule { reading, output_scale, instruction_set },
@@ -142,7 +142,7 @@ impl<T: Real> Coordinates<T> {
         observed: Observed<'_, T>,
         theta: &mut [T],
     ) {
-        let [input, output] = [self.shape.inputs, self.shape.outputs].map(|rows| rows * LANES);
+        let input = self.shape.inputs * LANES;
         let state = self.state(block, BLOCKS);
         let coordinates: [_; BLOCKS] = std::array::from_fn(|j| self.coordinates(block + j, 1));
         for (rows, coordinates) in self.inputs.chunks_exact_mut(input).zip(&coordinates) {
@@ -155,9 +155,9 @@ impl<T: Real> Coordinates<T> {
             cut_mut::<_, BLOCKS>(&mut self.states[state], self.shape.state_rows() * LANES),
             &mut self.h,
             self.kept.on_the_way([block, BLOCKS], of_segment),
-            cut_mut(&mut self.outputs, output),
+            cut_mut(&mut self.outputs, LANES),
         );
-        for (said, coordinates) in self.outputs.chunks_exact_mut(output).zip(coordinates) {
+        for (said, coordinates) in self.outputs.chunks_exact(LANES).zip(coordinates) {
             self.rule.update(said, observed.of(coordinates.clone()), &mut theta[coordinates]);
         }
     }
@@ -194,7 +194,7 @@ impl<T: Real> Coordinates<T> {
                 cut_mut::<_, BLOCKS>(&mut self.state_again, length),
                 &mut self.h,
                 self.kept.again([block, BLOCKS], t),
-                cut_mut(&mut self.outputs, self.shape.outputs * LANES),
+                cut_mut(&mut self.outputs, LANES),
             );
         }
     }

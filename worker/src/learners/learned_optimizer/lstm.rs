@@ -14,8 +14,6 @@ pub(super) struct Shape {
     /// Numbers that it reads of a coordinate.
     pub(super) inputs: usize,
     pub(super) hidden: usize,
-    /// Numbers that it says of a coordinate.
-    pub(super) outputs: usize,
 }
 
 impl Shape {
@@ -34,7 +32,7 @@ impl Shape {
     /// How many meta-parameters there are.
     pub(super) fn parameters(self) -> usize {
         let layer = |layer: usize| self.gates() * (self.depth(layer) + 1);
-        (0..LAYERS).map(layer).sum::<usize>() + self.outputs * (self.hidden + 1)
+        (0..LAYERS).map(layer).sum::<usize>() + self.hidden + 1
     }
 
     /// Rows of a block's state: c and h of each layer.
@@ -55,7 +53,7 @@ impl Shape {
     /// Products of a coordinate's step: forward, and backward by the weights and by the state. Biases are not counted.
     pub(super) fn products(self) -> (usize, usize) {
         let layer = |layer: usize| self.gates() * (self.inputs(layer) + self.hidden);
-        let forward = (0..LAYERS).map(layer).sum::<usize>() + self.outputs * self.hidden;
+        let forward = (0..LAYERS).map(layer).sum::<usize>() + self.hidden;
         (forward, 2 * forward - self.gates() * self.inputs)
     }
 
@@ -74,16 +72,13 @@ impl Shape {
             let weights = matrix(1 + self.hidden, inputs).chain(matrix(1, self.hidden));
             weights.chain(bias()).chain(bias())
         });
-        let read_out = move |output: usize, row: usize| Place { layer: LAYERS, row, gate: output };
-        let weights = (0..self.outputs)
-            .flat_map(move |output| (1..=self.hidden).map(move |row| read_out(output, row)));
-        let biases = (0..self.outputs).map(move |output| read_out(output, 0));
-        layers.chain(weights).chain(biases)
+        let read_out = (1..=self.hidden).chain([0]);
+        layers.chain(read_out.map(|row| Place { layer: LAYERS, row, gate: 0 }))
     }
 
     /// Columns of the matrix of `layer`; the layer behind the last reads out.
     fn columns(self, layer: usize) -> usize {
-        if layer == LAYERS { self.outputs } else { self.gates() }
+        if layer == LAYERS { 1 } else { self.gates() }
     }
 
     fn rows(self, layer: usize) -> usize {
@@ -143,7 +138,7 @@ impl<T: Real> Weights<T> {
         &self.backward[layer]
     }
 
-    /// One step of `BLOCKS` blocks forward, their state in place: reads the inputs' rows of each, and writes the outputs' rows.
+    /// One step of `BLOCKS` blocks forward, their state in place: reads the inputs' rows of each, and writes the outputs' row.
     /// What they keep, layer by layer, goes to `kept`, unless that is empty. `room` is for an h of all of them.
     pub(super) fn advance<const BLOCKS: usize>(
         &self,

@@ -11,10 +11,11 @@
 //!
 //! Coordinates know of one another only where they share a memory. The paper's is a matrix that the LSTM writes and reads
 //! ("NTM-BFGS"); here it holds what BFGS writes, the last pairs of a step and the change of the gradient over it, and the LSTM
-//! reads what BFGS does, H ∇f. Like the gradient it is held constant. The second output says how much of it is stepped back by:
+//! reads what BFGS does, H ∇f. Like the gradient it is held constant. What the LSTM says is by which share of it a step departs from
+//! BFGS's, coordinate by coordinate, so that it comes to rest where the function does:
 //!
 //! ```text
-//! θₜ₊₁ = θₜ + s · (mₜ − kₜ Hₜ∇fₜ(θₜ)),    (mₜ, kₜ, hₜ₊₁) = m(∇fₜ(θₜ), Hₜ∇fₜ(θₜ), hₜ; φ)
+//! θₜ₊₁ = θₜ − (1 + s · mₜ) ∘ Hₜ∇fₜ(θₜ),    (mₜ, hₜ₊₁) = m(∇fₜ(θₜ), Hₜ∇fₜ(θₜ), hₜ; φ)
 //! ```
 
 mod coordinates;
@@ -98,11 +99,7 @@ impl<T: Real> LearnedOptimizer<T> {
         kept_bytes: usize,
     ) -> Self {
         let setup = Setup {
-            shape: Shape {
-                inputs: config.inputs(),
-                hidden: config.hidden,
-                outputs: config.outputs(),
-            },
+            shape: Shape { inputs: config.inputs(), hidden: config.hidden },
             unroll: config.unroll.min(config.inner_steps),
             reading: LogAndSign::new(f64::from(config.preprocess_p)),
             output_scale: T::from_f64(f64::from(config.output_scale)),

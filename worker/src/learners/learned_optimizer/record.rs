@@ -17,7 +17,7 @@ pub(super) struct Record<T> {
     inputs: Aligned<T>,
     /// `[steps]` rows of ones, what biases are multiplied by.
     ones: Aligned<T>,
-    /// `[steps, outputs]` rows: the cotangents of what it said.
+    /// `[steps]` rows: the cotangents of what it said.
     outputs: Aligned<T>,
     /// `[hidden]` rows: the cotangent of the last layer's h from what reads it out.
     dh: Aligned<T>,
@@ -62,7 +62,7 @@ impl<T: Real> Record<T> {
             layers: (0..LAYERS).map(layer).collect(),
             inputs: rows(steps * shape.inputs),
             ones,
-            outputs: rows(steps * shape.outputs),
+            outputs: rows(steps),
             dh: rows(shape.hidden),
             instruction_set,
             shape,
@@ -94,9 +94,9 @@ impl<T: Real> Record<T> {
         step(&self.inputs, t, self.shape.inputs)
     }
 
-    /// The cotangents of step `t`'s outputs: a row of each.
+    /// The cotangents of step `t`'s outputs: a row.
     pub(super) fn output_cotangent_mut(&mut self, t: usize) -> &mut [T] {
-        step_mut(&mut self.outputs, t, self.shape.outputs)
+        step_mut(&mut self.outputs, t, 1)
     }
 
     /// The cotangents of a layer's gates at step `t`, from those of its h and c.
@@ -127,7 +127,7 @@ impl<T: Real> Record<T> {
             lane_weight_gradient(self.instruction_set, steps, &operands, dz, sums.layer_mut(at));
             below = &step(&layer.h, 0, (steps + 1) * hidden)[hidden * LANES..];
         }
-        let outputs = step(&self.outputs, 0, steps * self.shape.outputs);
+        let outputs = step(&self.outputs, 0, steps);
         let read_out = sums.layer_mut(LAYERS);
         lane_weight_gradient(self.instruction_set, steps, &[ones, below], outputs, read_out);
     }
@@ -144,9 +144,8 @@ pub(super) fn retreat<T: Real, const BLOCKS: usize>(
     ahead: &Ahead<T>,
 ) {
     let Record { instruction_set: set, shape, .. } = *records[0];
-    let read_out = records
-        .each_mut()
-        .map(|record| (step(&record.outputs, t, shape.outputs), &mut record.dh[..]));
+    let read_out =
+        records.each_mut().map(|record| (step(&record.outputs, t, 1), &mut record.dh[..]));
     pull_back(set, weights.backward(LAYERS), read_out, ahead);
     for (at, values) in values.into_iter().enumerate().rev() {
         for (record, values) in records.iter_mut().zip(values) {

@@ -41,28 +41,32 @@ impl<T: Real> UpdateRule<T> {
         }
     }
 
-    /// Changes θ by what the LSTM says, m and k, whose m becomes m − k H g.
-    pub(super) fn update(&self, said: &mut [T], observed: Observed<'_, T>, theta: &mut [T]) {
-        let (first, second) = said.split_at_mut(LANES);
-        let step = &mut first[..theta.len()];
-        if !observed.direction.is_empty() {
-            let share = &second[..theta.len()];
-            subtract_product(self.instruction_set, share, observed.direction, step);
+    /// Changes θ by what the LSTM says: by s m, or with a memory by −(1 + s m) ∘ H g.
+    pub(super) fn update(&self, said: &[T], observed: Observed<'_, T>, theta: &mut [T]) {
+        let (set, count) = (self.instruction_set, theta.len());
+        let (m, direction) = (&said[..count], observed.direction);
+        if direction.is_empty() {
+            return add_scaled(set, self.output_scale, m, theta);
         }
-        add_scaled(self.instruction_set, self.output_scale, step, theta);
+        let mut departure = [T::ZERO; LANES];
+        let departure = &mut departure[..count];
+        subtract_product(set, m, direction, departure);
+        add_scaled(set, self.output_scale, departure, theta);
+        add_scaled(set, -T::ONE, direction, theta);
     }
 
-    /// Writes the cotangents of what the LSTM said, from λ, that of the θ it led to.
+    /// Writes the cotangent of what the LSTM said, from λ, that of the θ it led to.
     pub(super) fn update_backward(&self, lambda: &[T], observed: Observed<'_, T>, rows: &mut [T]) {
-        let (first, second) = rows.split_at_mut(LANES);
-        let (cotangent, beyond) = first.split_at_mut(lambda.len());
-        scale(self.instruction_set, self.output_scale, lambda, cotangent);
-        beyond.fill(T::ZERO);
-        second.fill(T::ZERO);
-        if !observed.direction.is_empty() {
-            let of_share = &mut second[..lambda.len()];
-            subtract_product(self.instruction_set, cotangent, observed.direction, of_share);
+        let (set, count) = (self.instruction_set, lambda.len());
+        rows.fill(T::ZERO);
+        let of_m = &mut rows[..count];
+        if observed.direction.is_empty() {
+            return scale(set, self.output_scale, lambda, of_m);
         }
+        let mut of_departure = [T::ZERO; LANES];
+        let of_departure = &mut of_departure[..count];
+        scale(set, self.output_scale, lambda, of_departure);
+        subtract_product(set, of_departure, observed.direction, of_m);
     }
 
     /// Writes the cotangents of the gradient from those of the rows that were read of it.

@@ -32,7 +32,7 @@ impl LstmWorkload {
         kept_bytes: usize,
         instruction_set: InstructionSet,
     ) -> Self {
-        let shape = Shape { inputs: OPTIMIZER_READS, hidden, outputs: 1 };
+        let shape = Shape { inputs: OPTIMIZER_READS, hidden };
         let setup = Setup {
             shape,
             unroll: steps,
