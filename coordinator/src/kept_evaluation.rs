@@ -1,7 +1,8 @@
 //! What `lyceum evaluate` found, episode by episode: `evaluations/DIGEST-inductive.json` in a run's folder, or
 //! `DIGEST-transductive-3-steps.json` after three inner steps, where DIGEST is that of the episodes' list; of a changed
 //! configuration `DIGEST-inductive-set-CHANGES.json`, where CHANGES is the beginning of the changes' digest; of the checkpoint
-//! after 200 meta-steps `DIGEST-inductive-after-200.json`.
+//! after 200 meta-steps `DIGEST-inductive-after-200.json`; on another data set than in training `DIGEST-inductive-on-DATA.json`,
+//! where DATA is the beginning of its name's digest.
 
 use std::io;
 use std::path::PathBuf;
@@ -119,10 +120,15 @@ impl RunFolder {
 fn file_name(evaluation: &KeptEvaluation) -> String {
     let KeptEvaluation { episode_list, transductive, inner_steps, meta_step, overrides, .. } =
         evaluation;
+    // Two names for one data set have one list of episodes; Lake's runs have a list that nothing else has.
+    let on = match evaluation.protocol {
+        Protocol::CrossDomain => format!("-on-{}", beginning(&evaluation.data)),
+        Protocol::Episodes | Protocol::LakeRuns => String::new(),
+    };
     let how = if *transductive { "transductive" } else { "inductive" };
     let steps = inner_steps.map_or(String::new(), |steps| format!("-{steps}-steps"));
     let after = meta_step.map_or(String::new(), |step| format!("-after-{step}"));
-    format!("{episode_list}-{how}{steps}{after}{}.json", changes(overrides))
+    format!("{episode_list}-{how}{steps}{after}{}{on}.json", changes(overrides))
 }
 
 /// What a file's name says of changes to the configuration.
@@ -130,8 +136,12 @@ fn changes(overrides: &[String]) -> String {
     if overrides.is_empty() {
         return String::new();
     }
-    let digest = Digest::of(overrides.join("\n").as_bytes()).to_string();
-    format!("-set-{digest:.8}")
+    format!("-set-{}", beginning(&overrides.join("\n")))
+}
+
+/// The beginning of a text's digest, which stands for the text in a file's name.
+fn beginning(text: &str) -> String {
+    format!("{:.8}", Digest::of(text.as_bytes()).to_string())
 }
 
 #[cfg(test)]
@@ -192,6 +202,26 @@ mod tests {
         std::fs::write(&files[0], unknown).unwrap();
         let accuracy = &folder.kept().unwrap()[0].accuracy;
         assert!(accuracy[0].is_nan() && accuracy[1] == 0.5, "{accuracy:?}");
+    }
+
+    #[test]
+    fn the_runs_own_data_and_other_data_take_no_place_of_one_another() {
+        let runs = tempfile::tempdir().unwrap();
+        let folder = RunFolder::create(runs.path(), "run", "").unwrap();
+        let on = |protocol, data: &str| KeptEvaluation {
+            protocol,
+            data: data.to_owned(),
+            ..evaluation(false, 0.5)
+        };
+        let all = [
+            on(Protocol::Episodes, "folder"),
+            on(Protocol::CrossDomain, "folder"),
+            on(Protocol::CrossDomain, "pack 0123456789ab"),
+        ];
+        let files: Vec<_> = all.iter().map(|kept| folder.keep(kept).unwrap()).collect();
+        assert!(files[0].ends_with("l-inductive.json"), "as in older versions: {files:?}");
+        let kept = folder.kept().unwrap();
+        assert!(kept.len() == 3 && all.iter().all(|one| kept.contains(one)), "{files:?}");
     }
 
     #[test]
