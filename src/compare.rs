@@ -3,11 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use lyceum_common::pack::Pack;
 use lyceum_common::report::{ReportSums, diverged};
 use lyceum_common::statistics::PairedTest;
-use lyceum_coordinator::kept_evaluation::Protocol;
 use lyceum_worker::episodes::{EpisodeList, EpisodeSize};
 use serde::Serialize;
 
@@ -88,7 +87,7 @@ impl Compare {
         let open = |run| self.open(run);
         let ((a, first), (b, second)) = (open(&self.a)?, open(&self.b)?);
         let packs = [self.places.cache.pack(&a.config)?, self.places.cache.pack(&b.config)?];
-        self.check_same(&a, &b, &packs)?;
+        self.check_same([(&a, &first), (&b, &second)], &packs)?;
         let [pack, other] = packs;
         let list = self.choice.list(&a.config, pack.clone())?;
         let (a, first) = self.side(&a, &first, pack, &list)?;
@@ -130,22 +129,23 @@ impl Compare {
     /// Refuses runs that cannot be tested on the same episodes.
     fn check_same(
         &self,
-        a: &Trained,
-        b: &Trained,
+        sides: [(&Trained, &Model); 2],
         packs: &[Option<Arc<Pack>>; 2],
     ) -> anyhow::Result<()> {
         let name = |trained: &Trained| trained.folder.path().display().to_string();
-        if let [Some(first), Some(second)] = packs
-            && first.digest() != second.digest()
+        let [(a, first), (b, second)] = sides;
+        let here = packs.each_ref().map(|pack| pack.as_ref().map(|pack| pack.digest()));
+        for (what, digests) in
+            [("were trained on", [first.pack, second.pack]), ("are to be tested on", here)]
         {
-            bail!(
-                "{} and {} were trained on different data: data.{}, pack {}, and data.{}, pack {}",
+            let [Some(first), Some(second)] = digests else { continue };
+            ensure!(
+                first == second,
+                "{} and {} {what} different data: data.{}, pack {first}, and data.{}, pack {second}",
                 name(a),
                 name(b),
                 a.config.data.kind(),
-                first.digest(),
-                b.config.data.kind(),
-                second.digest()
+                b.config.data.kind()
             );
         }
         if self.choice.episodes_file.is_some() {
@@ -185,7 +185,8 @@ impl Compare {
         let run = trained.folder.path().display().to_string();
         let listed = self.choice.listed(&trained.config, pack, Arc::clone(list));
         let listed = listed.with_context(|| run.clone())?;
-        let of = (Protocol::Episodes, trained.config.data.kind());
+        let of = trained.protocol(other_data.as_deref());
+        let other_data = trained.other_data(model, pack.as_deref(), None);
         let evaluated = trained.evaluate(model, listed, of, &self.mode)?;
         let accuracy = ReportSums::of(&evaluated.reports).mean_accuracy();
         let side = Side {

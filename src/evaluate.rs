@@ -9,15 +9,12 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use lyceum_common::config::{LearnedOptimizerConfig, LearnerConfig};
 use lyceum_common::data::check_lake_runs;
-use lyceum_common::ids::Digest;
 use lyceum_common::pack::Pack;
 use lyceum_common::report::ReportSums;
-use lyceum_coordinator::kept_evaluation::Protocol;
 
 use crate::comparison::{Departures, Job};
 use crate::episode_choice::{EpisodeChoice, SplitName};
 use crate::lake_runs;
-use crate::output::tell;
 use crate::place::Places;
 use crate::serve::check_place;
 use crate::summary::Summary;
@@ -92,7 +89,8 @@ impl Evaluate {
             return lake_runs::evaluate(&trained, &model, runs, &self.mode, self.json);
         }
         let pack = self.places.cache.pack(&trained.config)?;
-        let other_data = self.other_data(model.pack, pack.as_deref());
+        let named = self.data_set.as_deref().map(name_of);
+        let other_data = trained.other_data(&model, pack.as_deref(), named);
         let other_data = other_data.as_deref();
         if let LearnerConfig::LearnedOptimizer(learner) = &trained.config.learner {
             return self.compare(&trained, learner, &model, pack, other_data);
@@ -162,21 +160,6 @@ impl Evaluate {
         .run()
     }
 
-    /// What the data is called where it is not that of the training: by --data-set, or because its pack is another one than
-    /// the run's checkpoints name.
-    fn other_data(&self, trained_on: Option<Digest>, pack: Option<&Pack>) -> Option<String> {
-        if let Some(name) = &self.data_set {
-            return Some(name_of(name).to_owned());
-        }
-        let (trained_on, digest) = (trained_on?, pack?.digest());
-        (trained_on != digest).then(|| {
-            tell(&format!(
-                "the run was trained on the data pack {trained_on}, and this is {digest}: kept and reported as another data set"
-            ));
-            format!("pack {:.12}", digest.to_string())
-        })
-    }
-
     /// Refuses what has no meaning for such a learner, rather than to pass over it.
     fn check_flags(&self, optimizes: bool) -> anyhow::Result<()> {
         let EpisodeChoice { ways, shots, queries, split, episodes_file, .. } = &self.choice;
@@ -210,15 +193,12 @@ impl Evaluate {
         other_data: Option<&str>,
     ) -> anyhow::Result<Outcome> {
         let config = &trained.config;
-        let data = other_data.unwrap_or(config.data.kind());
+        let of = trained.protocol(other_data);
+        let (_, data) = of;
         let (evaluated, list) = if config.data.is_classification() {
             let list = self.choice.list(config, pack.clone())?;
             let listed = self.choice.listed(config, pack, list.clone())?;
-            let protocol = match other_data {
-                Some(_) => Protocol::CrossDomain,
-                None => Protocol::Episodes,
-            };
-            (trained.evaluate(model, listed, (protocol, data), &self.mode)?, Some(list))
+            (trained.evaluate(model, listed, of, &self.mode)?, Some(list))
         } else {
             anyhow::ensure!(
                 self.choice.episodes_file.is_none(),

@@ -3,6 +3,7 @@
 mod bar;
 mod model;
 
+mod other_data;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -10,5 +10,6 @@ mod lists;
 mod made;
 mod origin;
 mod places;
+mod other_data;
 mod replay;
 mod report;

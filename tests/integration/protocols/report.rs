@@ -1,8 +1,6 @@
 //! The table of runs.
 
-use std::path::Path;
-
-use super::made::{glyphs, picture, save, train};
+use super::made::{glyphs, train};
 use crate::command::{lyceum, object, printed, refused};
 
 #[test]
@@ -202,35 +200,4 @@ fn a_learned_optimizer_stands_beside_the_best_hand_made_one() {
     std::fs::remove_file(folder.join("runs").join(name).join("model.safetensors")).unwrap();
     let early = format!("{protocol}, of a checkpoint before the run's end, with {change} | loss");
     assert!(report().contains(&early), "{}", report());
-}
-
-/// A folder of images: train, val and test with three classes each, six alike drawings a class, of pictures from `first` on.
-fn images(folder: &Path, first: u32) {
-    for (s, split) in (0..).zip(["train", "val", "test"]) {
-        for class in 0..3 {
-            for image in 0..6 {
-                let name = format!("{split}/class{class}/{image}.png");
-                save(&picture(first + s * 3001 + class * 701), &folder.join(name));
-            }
-        }
-    }
-}
-
-#[test]
-fn other_images_are_not_taken_for_those_of_the_training() {
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    images(&folder.join("here"), 11);
-    images(&folder.join("moved"), 11);
-    images(&folder.join("others"), 5);
-    let data = "data={ folder = { path = 'here', images = { image_size = 16 } } }";
-    let mut changes = vec![data, "learner.prototypical={}", "episode.ways=3", "name=proto"];
-    changes.push("network.conv4.downsample=max_pool");
-    train(folder, &[], &changes);
-    let rows = || printed(folder, &["report", "proto"]).matches("another data set, pack ").count();
-    let evaluate = ["evaluate", "proto", "--episodes", "7", "--data"];
-    printed(folder, &[&evaluate[..], &["moved"]].concat());
-    assert_eq!(rows(), 0, "the same images elsewhere");
-    printed(folder, &[&evaluate[..], &["others"]].concat());
-    assert_eq!(rows(), 1, "other images");
 }
