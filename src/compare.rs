@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::episode_choice::EpisodeChoice;
 use crate::output::print;
 use crate::place::Places;
-use crate::trained::{Mode, Model, Origin, Trained, steps_of};
+use crate::trained::{Evaluated, Mode, Model, Origin, Trained, steps_of};
 use crate::words::{counted, number};
 
 /// Tests two trained models on the very same episodes: what each comes to, the difference, and a paired t-test.
@@ -57,8 +57,8 @@ struct Side {
     #[serde(skip_serializing_if = "Option::is_none")]
     inner_steps: Option<usize>,
     transductive: bool,
-    /// The file that it is kept in.
-    kept: String,
+    /// The file that it is kept in; none where it could not be.
+    kept: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -92,13 +92,14 @@ impl Compare {
         let list = self.choice.list(&a.config, pack.clone())?;
         let (a, first) = self.side(&a, &first, pack, &list)?;
         let (b, second) = self.side(&b, &second, other, &list)?;
-        let test = PairedTest::of(&first, &second).context("fewer than two episodes")?;
+        let test = PairedTest::of(&first.accuracies(), &second.accuracies());
+        let test = test.context("fewer than two episodes")?;
         let EpisodeSize { ways, shots, queries } = list.size();
         let results = Results {
             a,
             b,
             episode_list: list.digest().to_string(),
-            episodes: first.len() as u64,
+            episodes: first.reports.len() as u64,
             ways,
             shots,
             queries,
@@ -109,7 +110,9 @@ impl Compare {
             degrees_of_freedom: test.degrees_of_freedom,
             p: test.p,
         };
-        print(&if self.json { serde_json::to_string(&results)? } else { table(&results) })
+        print(&if self.json { serde_json::to_string(&results)? } else { table(&results) })?;
+        first.kept.check()?;
+        second.kept.check()
     }
 
     fn open(&self, run: &Path) -> anyhow::Result<(Trained, Model)> {
@@ -174,19 +177,19 @@ impl Compare {
         Ok(())
     }
 
-    /// What a run comes to, and its accuracy in each episode.
+    /// What a run comes to, as it is printed and episode by episode.
     fn side(
         &self,
         trained: &Trained,
         model: &Model,
         pack: Option<Arc<Pack>>,
         list: &Arc<EpisodeList>,
-    ) -> anyhow::Result<(Side, Vec<f64>)> {
+    ) -> anyhow::Result<(Side, Evaluated)> {
         let run = trained.folder.path().display().to_string();
+        let other_data = trained.other_data(model, pack.as_deref(), None);
         let listed = self.choice.listed(&trained.config, pack, Arc::clone(list));
         let listed = listed.with_context(|| run.clone())?;
         let of = trained.protocol(other_data.as_deref());
-        let other_data = trained.other_data(model, pack.as_deref(), None);
         let evaluated = trained.evaluate(model, listed, of, &self.mode)?;
         let accuracy = ReportSums::of(&evaluated.reports).mean_accuracy();
         let side = Side {
@@ -198,9 +201,9 @@ impl Compare {
             diverged: diverged(&evaluated.reports),
             inner_steps: steps_of(&trained.config),
             transductive: self.mode.norm.is_transductive(&trained.config),
-            kept: evaluated.kept.display().to_string(),
+            kept: evaluated.kept.place(),
         };
-        Ok((side, evaluated.accuracies()))
+        Ok((side, evaluated))
     }
 }
 

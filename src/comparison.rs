@@ -21,7 +21,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::episode_choice::check_count;
 use crate::output::print;
 use crate::plot::{self, Curve};
-use crate::trained::{Model, Origin, progress_bar};
+use crate::trained::{Kept, Model, Origin, progress_bar};
 use crate::words::number;
 use table::table;
 
@@ -131,7 +131,8 @@ pub(crate) struct Results {
     optimizers: Vec<Line>,
     /// The best hand-made optimizer's loss over the learned one's.
     advantage: Option<f64>,
-    out: String,
+    /// The folder that all this is written to; none where it could not be.
+    out: Option<String>,
 }
 
 /// JSON has null for the loss of a training that diverged.
@@ -198,10 +199,11 @@ impl Job<'_> {
         let told = || bar.inc(1);
         let comparison = compare(self.config, self.learner, pack, phi, comparing, &told)?;
         bar.finish_and_clear();
-        let results = self.results(&comparison);
-        let json = serde_json::to_string(&results)?;
-        self.write(&comparison, &json)?;
-        print(&if self.json { json } else { table(&results) })
+        let mut results = self.results(&comparison);
+        let kept = Kept::of(self.write(&comparison, &results));
+        results.out = kept.place();
+        print(&if self.json { serde_json::to_string(&results)? } else { table(&results) })?;
+        kept.check()
     }
 
     fn results(&self, comparison: &Comparison) -> Results {
@@ -237,18 +239,19 @@ impl Job<'_> {
             advantage: learned
                 .zip(best)
                 .map(|(learned, best)| best.last().mean / learned.last().mean),
-            out: self.out.display().to_string(),
+            out: Some(self.out.display().to_string()),
         }
     }
 
-    fn write(&self, comparison: &Comparison, json: &str) -> anyhow::Result<()> {
+    /// Writes all files, and returns their folder.
+    fn write(&self, comparison: &Comparison, results: &Results) -> anyhow::Result<PathBuf> {
         let in_out = |name: &str| self.out.join(name);
         let save = |name: &str, text: &str| {
             let path = in_out(name);
             std::fs::write(&path, text).with_context(|| path.display().to_string())
         };
         std::fs::create_dir_all(self.out).with_context(|| self.out.display().to_string())?;
-        save(RESULTS, &format!("{json}\n"))?;
+        save(RESULTS, &format!("{}\n", serde_json::to_string(results)?))?;
         save("losses.csv", &losses(comparison)?)?;
         save("search.csv", &search(comparison)?)?;
         let name = |compared: &Compared| {
@@ -260,7 +263,8 @@ impl Job<'_> {
         let curves: Vec<_> = comparison.optimizers.iter().map(curve).collect();
         let title =
             format!("{}: mean over {} optimizees, 95 % interval", self.config.name, self.episodes);
-        plot::draw(&in_out("losses.png"), &title, ["step", "loss"], &curves)
+        plot::draw(&in_out("losses.png"), &title, ["step", "loss"], &curves)?;
+        Ok(self.out.to_owned())
     }
 }
 
@@ -340,7 +344,7 @@ mod tests {
                 line("Adam", Some(0.3), 4.0),
             ],
             advantage: None,
-            out: "there".to_owned(),
+            out: Some("there".to_owned()),
         };
         let table = table(&results);
         let loss = |optimizer: &str| {

@@ -18,7 +18,7 @@ use crate::lake_runs;
 use crate::place::Places;
 use crate::serve::check_place;
 use crate::summary::Summary;
-use crate::trained::{Mode, Model, Trained, set_steps, steps_of};
+use crate::trained::{Kept, Mode, Model, Trained, set_steps, steps_of};
 use outcome::Outcome;
 
 /// Adapts the trained model to episodes of classes that it never saw, and tests it on their query sets.
@@ -95,7 +95,9 @@ impl Evaluate {
         if let LearnerConfig::LearnedOptimizer(learner) = &trained.config.learner {
             return self.compare(&trained, learner, &model, pack, other_data);
         }
-        self.test(&trained, &model, pack, other_data)?.print(self.json)
+        let (outcome, kept) = self.test(&trained, &model, pack, other_data)?;
+        outcome.print(self.json)?;
+        kept.check()
     }
 
     /// Makes the configuration the one that is to be evaluated.
@@ -191,7 +193,7 @@ impl Evaluate {
         model: &Model,
         pack: Option<Arc<Pack>>,
         other_data: Option<&str>,
-    ) -> anyhow::Result<Outcome> {
+    ) -> anyhow::Result<(Outcome, Kept)> {
         let config = &trained.config;
         let of = trained.protocol(other_data);
         let (_, data) = of;
@@ -226,7 +228,7 @@ impl Evaluate {
             run: trained.folder.path().display().to_string(),
         };
         let summary = summary.with_test(sums.episodes, sums.mean_loss(), accuracy);
-        Ok(Outcome::new(summary, config, model, &evaluated, data))
+        Ok((Outcome::new(summary, config, model, &evaluated, data), evaluated.kept))
     }
 }
 

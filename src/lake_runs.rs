@@ -43,8 +43,8 @@ struct Results {
     transductive: bool,
     seconds: f64,
     run: String,
-    /// The file that it is kept in.
-    kept: String,
+    /// The file that it is kept in; none where it could not be.
+    kept: Option<String>,
 }
 
 /// Scores a model that has not seen their alphabets on the runs in `path`.
@@ -82,9 +82,10 @@ pub(crate) fn evaluate(
         transductive: mode.norm.is_transductive(config),
         seconds: evaluated.seconds,
         run: trained.folder.path().display().to_string(),
-        kept: evaluated.kept.display().to_string(),
+        kept: evaluated.kept.place(),
     };
-    print(&if json { serde_json::to_string(&results)? } else { table(&results) })
+    print(&if json { serde_json::to_string(&results)? } else { table(&results) })?;
+    evaluated.kept.check()
 }
 
 fn table(results: &Results) -> String {
@@ -113,8 +114,8 @@ fn table(results: &Results) -> String {
         ("parameters", results.digest.clone()),
         ("episode list", results.episode_list.clone()),
         ("run", results.run.clone()),
-        ("kept in", results.kept.clone()),
     ]);
+    rows.extend(results.kept.clone().map(|file| ("kept in", file)));
     let lines: Vec<_> = runs.chain([summary::table(&rows)]).collect();
     lines.join("\n")
 }

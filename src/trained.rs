@@ -1,11 +1,12 @@
 //! Trained models: what a run's folder holds, and how they are evaluated episode by episode.
 
 mod bar;
+mod kept;
 mod model;
-
 mod other_data;
+
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -23,6 +24,7 @@ use lyceum_worker::work::{BuildOptions, Work, build, build_listed};
 use crate::place::{Places, open_run};
 use crate::worker::default_threads;
 pub(crate) use bar::progress_bar;
+pub(crate) use kept::Kept;
 pub(crate) use model::{Model, Origin};
 
 /// Whose statistics batch norm takes.
@@ -92,7 +94,7 @@ pub(crate) struct Evaluated {
     pub(crate) size: EpisodeSize,
     pub(crate) seconds: f64,
     /// The file that it is kept in.
-    pub(crate) kept: PathBuf,
+    pub(crate) kept: Kept,
 }
 
 impl Evaluated {
@@ -188,7 +190,7 @@ impl Trained {
         let started = Instant::now();
         let reports = pool.evaluate_telling(theta, seed, split, count, told)?;
         let seconds = started.elapsed().as_secs_f64();
-        let kept = self.folder.keep(&self.to_keep(model, episodes, mode, &reports))?;
+        let kept = Kept::of(self.folder.keep(&self.to_keep(model, episodes, mode, &reports)));
         Ok(Evaluated { reports, split, size, seconds, kept })
     }
 

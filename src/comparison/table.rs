@@ -42,11 +42,12 @@ pub(super) fn table(results: &Results) -> String {
 fn about(results: &Results) -> String {
     let Results { data, split, steps, episodes, search_episodes, .. } = results;
     let model = results.origin.as_ref().map(|origin| format!("model {origin}\n"));
+    let out = results.out.as_ref().map(|out| format!("\nwritten to {out}"));
     format!(
-        "data {data}, {split} split\n{steps} steps, {episodes} optimizees; rates searched on {search_episodes} others\n{}parameters {}\nrun {}\nwritten to {}",
+        "data {data}, {split} split\n{steps} steps, {episodes} optimizees; rates searched on {search_episodes} others\n{}parameters {}\nrun {}{}",
         model.unwrap_or_default(),
         results.digest,
         results.run,
-        results.out
+        out.unwrap_or_default()
     )
 }

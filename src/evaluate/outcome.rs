@@ -29,8 +29,8 @@ pub(super) struct Outcome {
     inner_steps: Option<usize>,
     /// In how many episodes the loss is infinite, or no number.
     diverged: u64,
-    /// The file that it is kept in.
-    kept: String,
+    /// The file that it is kept in; none where it could not be.
+    kept: Option<String>,
     /// What the table calls the figure.
     #[serde(skip)]
     figure: &'static str,
@@ -63,7 +63,7 @@ impl Outcome {
             queries: evaluated.size.queries,
             inner_steps: steps_of(config),
             diverged: diverged(&evaluated.reports),
-            kept: evaluated.kept.display().to_string(),
+            kept: evaluated.kept.place(),
             figure: figure(evaluated.split, has_classes),
             has_classes,
             normalises: config.is_transductive(Some(true)),
@@ -91,7 +91,7 @@ impl Outcome {
         rows.extend(self.inner_steps.map(|steps| ("inner steps", steps.to_string())));
         rows.push(("model", self.origin.to_string()));
         rows.extend(rest);
-        rows.push(("kept in", self.kept.clone()));
+        rows.extend(self.kept.clone().map(|file| ("kept in", file)));
         rows
     }
 

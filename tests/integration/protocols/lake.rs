@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::made::{glyphs, idx, lake_runs, omniglot, train};
-use crate::command::{object, printed, refused};
+use crate::command::{lyceum, object, printed, refused};
 
 /// Trains on one of the minimal sets.
 fn train_on(folder: &Path, split: &str, name: &str) {
@@ -37,6 +37,18 @@ fn what_trained_on_a_minimal_set_is_scored_on_lakes_runs_and_on_other_data() {
     assert_eq!(all["episode_list"], results["episode_list"], "the runs are the same episodes");
     let table = printed(folder, &["evaluate", "small2", "--lake-runs", "omniglot"]);
     assert!(table.contains("400 of 400 images") && table.contains("run 20"), "{table}");
+
+    // A file lies where the folder of what is kept would: it is printed all the same.
+    let [evaluations, aside] =
+        ["evaluations", "aside"].map(|name| folder.join("runs/small2").join(name));
+    std::fs::rename(&evaluations, &aside).unwrap();
+    std::fs::write(&evaluations, "").unwrap();
+    let output =
+        lyceum(folder, &["evaluate", "small2", "--lake-runs", "omniglot"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("400 of 400 images"), "{output:?}");
+    std::fs::remove_file(&evaluations).unwrap();
+    std::fs::rename(&aside, &evaluations).unwrap();
 
     refused(folder, &["evaluate", "small1", "--lake-runs", "nowhere"], &["nowhere"]);
     let labels = data.join("python/one-shot-classification/all_runs/run07/class_labels.txt");

@@ -1,0 +1,57 @@
+//! What is kept of evaluations in a run's folder.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::made::{glyphs, train};
+use crate::command::{lyceum, printed};
+
+/// What is printed, and what is said of it, where it ends with status 1.
+fn printed_and_failed(folder: &Path, arguments: &[&str]) -> (String, String) {
+    let output = lyceum(folder, arguments).output().unwrap();
+    let [printed, said] =
+        [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {printed}{said}");
+    (printed, said)
+}
+
+#[test]
+fn what_cannot_be_kept_is_printed_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    train(folder, &[], &glyphs("name=maml", "learner.maml.inner_steps=1", "episode.ways=3"));
+    // A file lies where the folder would.
+    std::fs::write(folder.join("runs/maml/evaluations"), "").unwrap();
+    let not_kept = "what is printed was not kept: runs/maml/evaluations";
+    for (command, figure) in [
+        (&["evaluate", "maml", "--episodes", "5"][..], "test accuracy"),
+        (&["compare", "maml", "maml", "--episodes", "5"], "paired t-test"),
+    ] {
+        let (table, said) = printed_and_failed(folder, command);
+        assert!(table.contains(figure) && said.contains(not_kept), "{table}{said}");
+        let (json, said) = printed_and_failed(folder, &[command, &["--json"]].concat());
+        let results: Value = serde_json::from_str(&json).unwrap();
+        let side = results.get("a").unwrap_or(&results);
+        assert!(side["accuracy"].is_f64() && side["kept"].is_null(), "{json}");
+        assert!(said.contains(not_kept), "{said}");
+    }
+}
+
+#[test]
+fn a_comparison_that_cannot_be_written_is_printed_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let name = "quadratics-learned-optimizer";
+    let small = ["training.meta_steps=1", "training.validate_every=0", "training.test_episodes=2"];
+    let small = small.iter().flat_map(|&change| ["--set", change]);
+    printed(folder, &["train", name].into_iter().chain(small).collect::<Vec<_>>());
+    std::fs::write(folder.join("file"), "").unwrap();
+    let evaluate = ["evaluate", name, "--episodes", "2", "--steps", "2", "--out", "file"];
+    let (table, said) = printed_and_failed(folder, &evaluate);
+    assert!(table.contains("loss at the end") && !table.contains("written to"), "{table}");
+    assert!(said.contains("what is printed was not kept: file: "), "{said}");
+    let (json, _) = printed_and_failed(folder, &[&evaluate[..], &["--json"]].concat());
+    let results: Value = serde_json::from_str(&json).unwrap();
+    assert!(results["out"].is_null() && results["optimizers"].is_array(), "{json}");
+}
