@@ -206,6 +206,7 @@ impl Trained {
         KeptEvaluation {
             parameters: model.digest(),
             meta_step: model.origin.checkpoint(),
+            validated: Some(model.origin.is_validated()),
             episode_list: digest.to_string(),
             protocol,
             data: data.to_owned(),

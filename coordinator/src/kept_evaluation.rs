@@ -22,6 +22,9 @@ pub struct KeptEvaluation {
     /// The meta-steps after which these were, where a checkpoint's were asked for in the place of what the run is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub meta_step: Option<u64>,
+    /// Whether validation selected these; nothing in files of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validated: Option<bool>,
     /// The digest of the list of episodes; of episodes that no list names, as in regression, that of what they are drawn from.
     pub episode_list: String,
     /// What the episodes are.
@@ -152,6 +155,7 @@ mod tests {
         KeptEvaluation {
             parameters: "p".into(),
             meta_step: None,
+            validated: Some(true),
             episode_list: "l".into(),
             protocol: Protocol::LakeRuns,
             data: "omniglot".into(),
@@ -196,6 +200,9 @@ mod tests {
         let files: Vec<_> = all.iter().map(|kept| folder.keep(kept).unwrap()).collect();
         let text = std::fs::read_to_string(&files[0]).unwrap();
         assert!(!text.contains("accuracy"), "{text}");
+        let older: KeptEvaluation =
+            serde_json::from_str(&text.replace("\"validated\":true,", "")).unwrap();
+        assert_eq!(older, KeptEvaluation { validated: None, ..all[0].clone() });
         assert!(files[1].ends_with("l-inductive-after-200.json"), "{files:?}");
         assert_eq!(folder.kept().unwrap(), all, "in the order of their names");
         let unknown = text.replace("\"loss\"", "\"accuracy\":[null,0.5],\"loss\"");

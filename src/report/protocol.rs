@@ -4,29 +4,43 @@ use lyceum_common::config::{DataConfig, LearnerConfig, OmniglotSplit, RunConfig}
 
 use crate::words::counted;
 
-/// A row's protocol: its parts, with inner steps where some are taken, what selected the parameters, and what sets the figure
-/// apart from the run's own.
+/// A row's protocol: its parts, with inner steps where some are taken, what selected the parameters if anything did, and what
+/// sets the figure apart from the run's own.
 pub(super) fn protocol(
-    config: &RunConfig,
-    steps: Option<String>,
     parts: &[String],
+    steps: Option<String>,
+    selection: &str,
     departures: &[String],
 ) -> String {
     let mut parts = parts.to_vec();
     parts.extend(steps);
-    parts.push(selection(config).to_owned());
+    parts.push(selection.to_owned());
     parts.extend_from_slice(departures);
     parts.retain(|part| !part.is_empty());
     parts.join(", ")
 }
 
-/// What selected the parameters.
-fn selection(config: &RunConfig) -> &'static str {
-    match (config.training.validate_every > 0, config.classifies()) {
-        (false, _) => "the last parameters",
-        (true, true) => "selected on validation classes",
+/// What selected the parameters that a run came to.
+pub(super) fn selection(config: &RunConfig) -> &'static str {
+    if config.training.validate_every > 0 { on_validation(config) } else { "the last parameters" }
+}
+
+/// What selected parameters before a run's end that nobody asked for by their meta-step: `validated` says whether validation
+/// did, where that is known.
+pub(super) fn selection_so_far(config: &RunConfig, validated: Option<bool>) -> &'static str {
+    match validated {
+        Some(true) => on_validation(config),
+        None if config.training.validate_every > 0 => "",
+        Some(false) | None => "the last so far",
+    }
+}
+
+fn on_validation(config: &RunConfig) -> &'static str {
+    if config.classifies() {
+        "selected on validation classes"
+    } else {
         // Functions and optimizees are of no class.
-        (true, false) => "selected on validation tasks",
+        "selected on validation tasks"
     }
 }
 

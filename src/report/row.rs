@@ -8,7 +8,9 @@ use lyceum_common::statistics::mean_of_few;
 use lyceum_coordinator::kept_evaluation::{KeptEvaluation, Protocol};
 use lyceum_coordinator::metrics::TestResult;
 
-use super::protocol::{count, how, inner_steps, of_data, protocol, size};
+use super::protocol::{
+    count, how, inner_steps, of_data, protocol, selection, selection_so_far, size,
+};
 use crate::comparison::Results;
 use crate::trained::{Origin, steps_of};
 use crate::words::counted;
@@ -28,6 +30,20 @@ impl Run<'_> {
     /// Whether these are the parameters that the run came to.
     fn is_final(&self, parameters: &str) -> bool {
         self.model.as_deref() == Some(parameters)
+    }
+
+    /// What selected these parameters; nothing where those after so many meta-steps were asked for.
+    fn selection(
+        &self,
+        parameters: &str,
+        meta_step: Option<u64>,
+        validated: Option<bool>,
+    ) -> &'static str {
+        match meta_step {
+            _ if self.is_final(parameters) => selection(self.config),
+            Some(_) => "",
+            None => selection_so_far(self.config, validated),
+        }
     }
 
     /// What sets a result of these parameters, after so many meta-steps where that is known, and of this changed configuration
@@ -150,7 +166,7 @@ impl Row {
             run: run.name.to_owned(),
             seeds: 1,
             is_final: true,
-            protocol: protocol(config, steps, &parts, &[]),
+            protocol: protocol(&parts, steps, selection(config), &[]),
             measure,
             obtained,
             diverged: 0,
@@ -180,6 +196,7 @@ impl Row {
             count(kept.loss.len() as u64),
             how(config, transductive),
         ];
+        let selection = run.selection(&kept.parameters, kept.meta_step, kept.validated);
         let departures = run.departures(&kept.parameters, kept.meta_step, &kept.overrides);
         let is_test = lake || kept.split == Split::Test.to_string();
         let same_queries = own_queries.is_none_or(|own| own == queries);
@@ -193,7 +210,7 @@ impl Row {
             run: run.name.to_owned(),
             seeds: 1,
             is_final: run.is_final(&kept.parameters),
-            protocol: protocol(config, steps, &parts, &departures),
+            protocol: protocol(&parts, steps, selection, &departures),
             measure,
             obtained,
             diverged,
@@ -218,13 +235,15 @@ impl Row {
             format!("hand-made optimizers' rates searched on {} others", results.search_episodes),
         ];
         let meta_step = results.origin.as_ref().and_then(Origin::checkpoint);
+        let validated = results.origin.as_ref().map(Origin::is_validated);
+        let selection = run.selection(&results.digest, meta_step, validated);
         let departures = run.departures(&results.digest, meta_step, &results.overrides);
         let steps = inner_steps(results.steps, steps_of(config));
         Some(Self {
             run: run.name.to_owned(),
             seeds: 1,
             is_final: run.is_final(&results.digest),
-            protocol: protocol(config, Some(steps), &parts, &departures),
+            protocol: protocol(&parts, Some(steps), selection, &departures),
             measure: Measure::Loss,
             obtained: learned.loss(),
             diverged: learned.diverged as u64,

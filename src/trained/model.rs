@@ -70,6 +70,11 @@ impl Origin {
         self.meta_step.filter(|_| self.model == Part::Checkpoint)
     }
 
+    /// Whether validation selected them.
+    pub(crate) fn is_validated(&self) -> bool {
+        self.validated
+    }
+
     /// How many meta-steps are complete, where the run is not over.
     pub(crate) fn unfinished_at(&self) -> Option<u64> {
         self.unfinished_at

@@ -11,6 +11,7 @@ fn kept(config: &RunConfig) -> KeptEvaluation {
     KeptEvaluation {
         parameters: "model".to_owned(),
         meta_step: None,
+        validated: Some(config.training.validate_every > 0),
         episode_list: "list".to_owned(),
         protocol: Protocol::Episodes,
         data: config.data.kind().to_owned(),
@@ -53,10 +54,33 @@ fn nothing_published_stands_beside_what_departs_from_the_runs_own_test() {
         let row = row(preset, change);
         assert!(row.published.is_empty() && row.protocol.contains(text), "{row:?}");
     }
-    let early = row(preset, |kept| {
-        (kept.parameters, kept.meta_step) = ("other".to_owned(), Some(200));
+}
+
+#[test]
+fn what_selected_the_parameters_is_said_where_something_did() {
+    let early = "of a checkpoint before the run's end";
+    for (meta_step, validated, expected) in [
+        (
+            None,
+            Some(true),
+            format!(", transductive, 3 inner steps, selected on validation classes, {early}"),
+        ),
+        (None, Some(false), format!(", transductive, 3 inner steps, the last so far, {early}")),
+        // An older version did not say.
+        (None, None, format!(", transductive, 3 inner steps, {early}")),
+        (Some(200), Some(false), ", transductive, 3 inner steps, after 200 meta-steps".to_owned()),
+    ] {
+        let row = row("omniglot-maml-5w1s", |kept| {
+            "other".clone_into(&mut kept.parameters);
+            (kept.meta_step, kept.validated) = (meta_step, validated);
+        });
+        assert!(row.protocol.ends_with(&expected), "{expected}: {row:?}");
+    }
+    // A checkpoint may hold what the run came to.
+    let last = row("omniglot-maml-5w1s", |kept| {
+        (kept.meta_step, kept.validated) = (Some(200), Some(false));
     });
-    assert!(early.protocol.ends_with("after 200 meta-steps"), "{early:?}");
+    assert!(last.protocol.ends_with(", selected on validation classes"), "{last:?}");
 }
 
 #[test]

@@ -99,6 +99,10 @@ fn a_kept_checkpoint_is_evaluated_compared_and_adapted() {
     let rows = |text: &str| report.lines().filter(|line| line.contains(text)).count();
     let after = format!(", after {step} meta-steps | ");
     assert_eq!((rows("5 episodes"), rows("3 episodes"), rows(&after)), (2, 1, 2), "{report}");
+    // Nothing selected it but the person who asked for it.
+    let selected = |row: &&str| row.contains(&after) && row.contains("selected on");
+    assert_eq!(report.lines().filter(selected).count(), 0, "{report}");
+    assert_eq!(rows("selected on validation classes"), 2, "the test and the best: {report}");
     refused(folder, &[&evaluate[..], &["--step", "3"]].concat(), &["--step 3", "2, 4"]);
 }
 
