@@ -124,7 +124,7 @@ impl Compare {
             run.display()
         );
         self.choice.resize(config).with_context(|| run.display().to_string())?;
-        config.validate()?;
+        config.validate_evaluation()?;
         let model = trained.model(self.step)?;
         Ok((trained, model))
     }

@@ -34,7 +34,7 @@ impl Episodes {
             anyhow::bail!("--episodes-file: {} is a list already", list.display());
         }
         self.choice.resize(&mut config)?;
-        config.validate()?;
+        config.validate_evaluation()?;
         let list = self.choice.list(&config, self.places.cache.pack(&config)?)?;
         print(&list.write(&self.out)?.display().to_string())
     }

@@ -122,7 +122,7 @@ impl Evaluate {
         if let Some(steps) = self.steps {
             set_steps(config, steps)?;
         }
-        config.validate()?;
+        config.validate_evaluation()?;
         Ok(())
     }
 

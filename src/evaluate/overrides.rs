@@ -1,7 +1,6 @@
 //! What `--set` may change in an evaluation.
 
 use anyhow::bail;
-use lyceum_common::config::RunConfig;
 use lyceum_coordinator::enterprise::differing_key;
 
 use crate::trained::Trained;
@@ -16,7 +15,8 @@ pub(super) fn apply(overrides: &[String], trained: &mut Trained) -> anyhow::Resu
     }
     let config = &trained.config;
     let name = trained.folder.path().join("config.toml").display().to_string();
-    let changed: RunConfig = lyceum_common::config::parse(&name, &config.to_toml(), overrides)?;
+    let text = config.to_toml();
+    let changed = lyceum_common::config::parse_for_evaluation(&name, &text, overrides)?;
     // What no bit depends on is no change.
     if differing_key(config, &changed).is_some() {
         let changes = overrides.iter().filter(|set| !is_place(set));

@@ -83,7 +83,8 @@ impl LoadError {
 /// # Errors
 /// Where there is no such file or preset, or its keys or values are not those of a run.
 pub fn load(name_or_path: &str, overrides: &[String]) -> Result<RunConfig, LoadError> {
-    read(&Source::find(name_or_path, Path::new(""))?.with_bases()?, overrides)
+    let sources = Source::find(name_or_path, Path::new(""))?.with_bases()?;
+    read(&sources, overrides, RunConfig::validate)
 }
 
 /// As [`load`], of a text that is at hand, and builds on nothing; errors call it `name`.
@@ -92,7 +93,19 @@ pub fn load(name_or_path: &str, overrides: &[String]) -> Result<RunConfig, LoadE
 /// Where its keys or values are not those of a run.
 pub fn parse(name: &str, text: &str, overrides: &[String]) -> Result<RunConfig, LoadError> {
     // It may be a peer's, who has no say in which files are read.
-    read(&[Source::at_hand(name, text)], overrides)
+    read(&[Source::at_hand(name, text)], overrides, RunConfig::validate)
+}
+
+/// As [`parse`], of a configuration that a model is to be [evaluated](RunConfig::validate_evaluation) with.
+///
+/// # Errors
+/// Where its keys or values are not those of a run.
+pub fn parse_for_evaluation(
+    name: &str,
+    text: &str,
+    overrides: &[String],
+) -> Result<RunConfig, LoadError> {
+    read(&[Source::at_hand(name, text)], overrides, RunConfig::validate_evaluation)
 }
 
 /// Loads the `[data]` of a file or of a preset; whatever else stands there is passed over, and need not be a whole
@@ -123,7 +136,11 @@ pub fn comment(name_or_path: &str) -> Result<String, LoadError> {
     Ok(Source::find(name_or_path, Path::new(""))?.comment())
 }
 
-fn read(sources: &[Source<'_>], overrides: &[String]) -> Result<RunConfig, LoadError> {
+fn read(
+    sources: &[Source<'_>],
+    overrides: &[String],
+    validate: fn(&RunConfig) -> Result<(), ConfigError>,
+) -> Result<RunConfig, LoadError> {
     let layers = Layers::parse(sources)?;
     let overrides = overrides
         .iter()
@@ -132,7 +149,7 @@ fn read(sources: &[Source<'_>], overrides: &[String]) -> Result<RunConfig, LoadE
     let blame = |error| layers.blame(&overrides, error);
     let mut config: RunConfig = place::deserialize(&layers.merged(&overrides)).map_err(blame)?;
     config.data.fill_in_lists();
-    config.validate().map_err(blame)?;
+    validate(&config).map_err(blame)?;
     Ok(config)
 }
 

@@ -23,7 +23,7 @@ pub use distortion::DistortionConfig;
 pub use farm::FarmConfig;
 pub use initialisation::InitialisationConfig;
 pub use learner::*;
-pub use load::{LoadError, comment, load, load_data, parse};
+pub use load::{LoadError, comment, load, load_data, parse, parse_for_evaluation};
 pub use meta_optimizer::{AdamConfig, MetaOptimizerConfig, Rule, Schedule};
 pub use network::{
     Activation, Conv4Config, Downsample, Features, LinearConfig, MlpConfig, NetworkConfig,

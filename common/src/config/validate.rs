@@ -25,6 +25,16 @@ impl RunConfig {
     /// # Errors
     /// The first key that is wrong.
     pub fn validate(&self) -> Result<(), ConfigError> {
+        self.validate_evaluation()?;
+        self.data.validate_episode(&self.episode, &self.learner, &self.training)
+    }
+
+    /// As [`RunConfig::validate`], but for whether all splits have the classes and images of an episode: an evaluation draws
+    /// from one of them, and checks that one when it does.
+    ///
+    /// # Errors
+    /// The first key that is wrong.
+    pub fn validate_evaluation(&self) -> Result<(), ConfigError> {
         name(&self.name)?;
         within("seed", self.seed, 0, i64::MAX as u64)?;
         self.data.validate()?;
@@ -33,7 +43,6 @@ impl RunConfig {
         self.network.validate()?;
         self.learner.validate(self)?;
         self.initialisation.as_ref().map_or(Ok(()), InitialisationConfig::validate)?;
-        self.data.validate_episode(&self.episode, &self.learner, &self.training)?;
         self.meta_optimizer.validate()?;
         self.training.validate()?;
         self.farm.validate()?;

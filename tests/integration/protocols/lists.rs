@@ -100,3 +100,32 @@ fn episodes_that_cannot_be_the_same_are_refused_with_the_reason() {
     std::fs::write(&path, text.replacen("\"images\":[", "\"images\":[99,", 1)).unwrap();
     refused(folder, &["evaluate", "a", "--episodes-file", &file], &[&file, "episode 0"]);
 }
+
+#[test]
+fn only_the_split_that_is_evaluated_needs_classes_enough() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let mut changes = glyphs("name=a", "learner.prototypical={}", "episode.ways=4");
+    changes.push("data.glyphs.classes=[7, 4, 8]");
+    train(folder, &[], &changes);
+    let with = |command: &[&'static str], flags: &[&'static str]| {
+        [command, &["--episodes", "3"], flags].concat()
+    };
+    let (evaluate, eight) = (["evaluate", "a"], ["--ways", "8"]);
+    let results = object(folder, &with(&evaluate, &eight));
+    assert_eq!((&results["ways"], &results["split"]), (&8.into(), &"test".into()));
+    let set = ["--set", "episode.evaluation_ways=8"];
+    assert_eq!(object(folder, &with(&evaluate, &set))["accuracy"], results["accuracy"]);
+    printed(folder, &with(&["compare", "a", "a"], &eight));
+    let file = printed(folder, &with(&["episodes", "a"], &eight));
+    printed(folder, &["evaluate", "a", "--episodes-file", &file]);
+    printed(folder, &with(&evaluate, &["--split", "train", "--ways", "7"]));
+    for (split, too_many, has) in [
+        ("train", "8", "the train split has 7 classes"),
+        ("validation", "5", "the validation split has 4 classes"),
+        ("test", "9", "the test split has 8 classes"),
+    ] {
+        let flags = ["--split", split, "--ways", too_many];
+        refused(folder, &with(&evaluate, &flags), &[too_many, has]);
+    }
+}

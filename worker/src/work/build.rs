@@ -76,7 +76,7 @@ pub fn build_listed(
     }
     let mut config = config.clone();
     listed.list().size().set_evaluation(&mut config.episode);
-    config.validate()?;
+    config.validate_evaluation()?;
     let source: Arc<dyn EpisodeSource> = Arc::new(listed);
     assemble(&config, None, &|| Ok(Arc::clone(&source)), options)
 }
