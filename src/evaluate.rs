@@ -122,6 +122,7 @@ impl Evaluate {
         if let Some(steps) = self.steps {
             set_steps(config, steps)?;
         }
+        self.overrides.iter().try_for_each(|set| overrides::check_hidden(set, config))?;
         config.validate_evaluation()?;
         Ok(())
     }

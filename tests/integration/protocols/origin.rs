@@ -153,6 +153,9 @@ fn an_override_that_would_change_nothing_is_refused_with_the_flag_that_does() {
         ("learner.maml.inner_steps=20", "--steps"),
         ("training.meta_batch=2", "[training]"),
         ("meta_optimizer.rate=0.1", "[meta_optimizer]"),
+        ("learner.maml.order=first", "learner.maml.order"),
+        ("episode.distortion={}", "episode.distortion"),
+        ("episode.queries=1", "--queries"),
     ] {
         refused(folder, &["evaluate", "maml", "--set", set], &[set, flag]);
     }
