@@ -49,11 +49,16 @@ pub(crate) struct Job<'a> {
 }
 
 /// What sets a comparison apart from that of the run as it is configured.
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Departures<'a> {
     /// The meta-step of another checkpoint's parameters than those that the run is for.
     pub(crate) checkpoint: Option<u64>,
     /// Other steps than the run's.
     pub(crate) steps: Option<usize>,
+    /// Another number of optimizees than the run's test has.
+    pub(crate) episodes: Option<u64>,
+    /// Another number of these to search rates on than to compare on.
+    pub(crate) search_episodes: Option<u64>,
     /// What was changed in the run's configuration.
     pub(crate) overrides: &'a [String],
     /// The name of another data set than in training.
@@ -64,12 +69,15 @@ impl Departures<'_> {
     /// Where such a comparison is kept: the run's own in `own`, every other one in a folder of its own below that.
     pub(crate) fn place(&self, own: PathBuf) -> PathBuf {
         let steps = self.steps.map(|steps| format!("{steps}-steps"));
+        let episodes = self.episodes.map(|episodes| format!("{episodes}-episodes"));
+        let searched = self.search_episodes.map(|episodes| format!("{episodes}-searched"));
         let after = self.checkpoint.map(|step| format!("after-{step}"));
         let changed = (!self.overrides.is_empty() || self.data_set.is_some()).then(|| {
             let settings = serde_json::json!([self.overrides, self.data_set]).to_string();
             format!("changed-{:.8}", Digest::of(settings.as_bytes()).to_string())
         });
-        let parts: Vec<String> = steps.into_iter().chain(after).chain(changed).collect();
+        let parts = [steps, episodes, searched, after, changed];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
         if parts.is_empty() { own } else { own.join(parts.join("-")) }
     }
 }
@@ -296,21 +304,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_choice_of_steps_settings_and_data_has_a_place_of_its_own() {
+    fn every_choice_of_steps_counts_settings_and_data_has_a_place_of_its_own() {
         let own = Path::new("comparison");
         let more = ["network.mlp.hidden=[40]".to_owned()];
+        let none = Departures::default();
         let places = [
-            Departures { checkpoint: None, steps: None, overrides: &[], data_set: None },
-            Departures { checkpoint: None, steps: Some(200), overrides: &[], data_set: None },
-            Departures { checkpoint: Some(200), steps: None, overrides: &[], data_set: None },
-            Departures { checkpoint: None, steps: None, overrides: &more, data_set: None },
-            Departures { checkpoint: None, steps: Some(200), overrides: &more, data_set: None },
-            Departures { checkpoint: None, steps: None, overrides: &[], data_set: Some("mnist") },
+            none,
+            Departures { steps: Some(200), ..none },
+            Departures { checkpoint: Some(200), ..none },
+            Departures { episodes: Some(200), ..none },
+            Departures { search_episodes: Some(200), ..none },
+            Departures { episodes: Some(200), search_episodes: Some(100), ..none },
+            Departures { overrides: &more, ..none },
+            Departures { steps: Some(200), overrides: &more, ..none },
+            Departures { data_set: Some("mnist"), ..none },
         ]
         .map(|departures| departures.place(own.to_owned()));
         assert_eq!(places[0], own);
         assert_eq!(places[1], own.join("200-steps"));
         assert_eq!(places[2], own.join("after-200"));
+        assert_eq!(places[5], own.join("200-episodes-100-searched"));
         assert_eq!(places.iter().collect::<std::collections::BTreeSet<_>>().len(), places.len());
         assert!(places.iter().all(|place| place.starts_with(own)));
     }

@@ -56,7 +56,7 @@ pub(crate) struct Evaluate {
     #[arg(long)]
     search_episodes: Option<u64>,
     /// The folder for a learned optimizer's JSON and CSV files and picture; where absent `comparison` in the run's folder, or
-    /// one below it for each choice of other steps, settings and data, where `lyceum report` looks for them
+    /// one below it for each choice of other steps, counts, settings and data, where `lyceum report` looks for them
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// The folder that the data set lies in, where it is another one than in training; other images there are reported as
@@ -137,11 +137,15 @@ impl Evaluate {
         data_set: Option<&str>,
     ) -> anyhow::Result<()> {
         let Trained { config, overrides, folder, .. } = trained;
-        let episodes = self.choice.episodes.unwrap_or(config.training.test_episodes);
+        let own_episodes = config.training.test_episodes;
+        let episodes = self.choice.episodes.unwrap_or(own_episodes);
+        let search_episodes = self.search_episodes.unwrap_or(episodes);
         let steps = steps_of(config);
         let departures = Departures {
             checkpoint: model.origin.checkpoint(),
             steps: steps.filter(|_| steps != trained.own_steps()),
+            episodes: (episodes != own_episodes).then_some(episodes),
+            search_episodes: (search_episodes != episodes).then_some(search_episodes),
             overrides,
             data_set,
         };
@@ -155,7 +159,7 @@ impl Evaluate {
             data_set,
             pack,
             episodes,
-            search_episodes: self.search_episodes.unwrap_or(episodes),
+            search_episodes,
             threads: self.mode.threads(),
             out: &self.out.clone().unwrap_or_else(own_place),
             json: self.json,

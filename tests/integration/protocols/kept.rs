@@ -16,6 +16,16 @@ fn printed_and_failed(folder: &Path, arguments: &[&str]) -> (String, String) {
     (printed, said)
 }
 
+/// A learned optimizer's run.
+const OPTIMIZER: &str = "quadratics-learned-optimizer";
+
+/// Trains it, with two optimizees in its test.
+fn train_optimizer(folder: &Path) {
+    let small = ["training.meta_steps=1", "training.validate_every=0", "training.test_episodes=2"];
+    let small = small.iter().flat_map(|&change| ["--set", change]);
+    printed(folder, &["train", OPTIMIZER].into_iter().chain(small).collect::<Vec<_>>());
+}
+
 #[test]
 fn what_cannot_be_kept_is_printed_all_the_same() {
     let folder = tempfile::tempdir().unwrap();
@@ -42,16 +52,32 @@ fn what_cannot_be_kept_is_printed_all_the_same() {
 fn a_comparison_that_cannot_be_written_is_printed_all_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let name = "quadratics-learned-optimizer";
-    let small = ["training.meta_steps=1", "training.validate_every=0", "training.test_episodes=2"];
-    let small = small.iter().flat_map(|&change| ["--set", change]);
-    printed(folder, &["train", name].into_iter().chain(small).collect::<Vec<_>>());
+    train_optimizer(folder);
     std::fs::write(folder.join("file"), "").unwrap();
-    let evaluate = ["evaluate", name, "--episodes", "2", "--steps", "2", "--out", "file"];
+    let evaluate = ["evaluate", OPTIMIZER, "--steps", "2", "--out", "file"];
     let (table, said) = printed_and_failed(folder, &evaluate);
     assert!(table.contains("loss at the end") && !table.contains("written to"), "{table}");
     assert!(said.contains("what is printed was not kept: file: "), "{said}");
     let (json, _) = printed_and_failed(folder, &[&evaluate[..], &["--json"]].concat());
     let results: Value = serde_json::from_str(&json).unwrap();
     assert!(results["out"].is_null() && results["optimizers"].is_array(), "{json}");
+}
+
+#[test]
+fn comparisons_on_other_numbers_of_optimizees_are_kept_beside_one_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    train_optimizer(folder);
+    let evaluate = ["evaluate", OPTIMIZER, "--steps", "2"];
+    let choices: [&[&str]; 3] = [&[], &["--episodes", "3"], &["--search-episodes", "3"]];
+    for more in choices {
+        printed(folder, &[&evaluate[..], more].concat());
+    }
+    let report = printed(folder, &["report", OPTIMIZER]);
+    for (episodes, searched) in [(2, 2), (3, 3), (2, 3)] {
+        let protocol = format!(
+            "{episodes} episodes, hand-made optimizers' rates searched on {searched} others, 2 inner steps"
+        );
+        assert!(report.contains(&protocol), "{protocol}: {report}");
+    }
 }
