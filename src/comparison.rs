@@ -14,6 +14,7 @@ use lyceum_common::ids::{Digest, Split};
 use lyceum_common::pack::Pack;
 use lyceum_common::report::Estimate;
 use lyceum_common::statistics::PairedTest;
+use lyceum_common::whole_file;
 use lyceum_coordinator::run_folder::RunFolder;
 use lyceum_worker::comparison::{Compared, Comparing, Comparison, compare};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -251,15 +252,14 @@ impl Job<'_> {
         }
     }
 
-    /// Writes all files, and returns their folder.
+    /// Writes all files, and returns their folder. What `lyceum report` reads is the last of them.
     fn write(&self, comparison: &Comparison, results: &Results) -> anyhow::Result<PathBuf> {
         let in_out = |name: &str| self.out.join(name);
         let save = |name: &str, text: &str| {
             let path = in_out(name);
-            std::fs::write(&path, text).with_context(|| path.display().to_string())
+            whole_file::write(&path, text.as_bytes()).with_context(|| path.display().to_string())
         };
         std::fs::create_dir_all(self.out).with_context(|| self.out.display().to_string())?;
-        save(RESULTS, &format!("{}\n", serde_json::to_string(results)?))?;
         save("losses.csv", &losses(comparison)?)?;
         save("search.csv", &search(comparison)?)?;
         let name = |compared: &Compared| {
@@ -273,6 +273,7 @@ impl Job<'_> {
             format!("{}: mean over {} optimizees, 95 % interval", self.config.name, self.episodes);
         plot::draw(&in_out("losses.png"), &title, ["step", "loss"], &curves)?;
         Ok(self.out.to_owned())
+        save(RESULTS, &format!("{}\n", serde_json::to_string(results)?))?;
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use lyceum_common::whole_file;
 use lyceum_worker::case::{Case, CaseResult, Comparison, Tolerance, compute};
 use lyceum_worker::kernels::InstructionSet;
 use safetensors::tensor::{Dtype, TensorView};
@@ -100,5 +101,5 @@ fn write(path: &Path, result: &CaseResult) -> anyhow::Result<()> {
         .map(|(name, (shape, data))| Ok((name, TensorView::new(Dtype::F32, shape.clone(), data)?)))
         .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()?;
     let file = safetensors::serialize(views, None)?;
-    std::fs::write(path, file).with_context(|| path.display().to_string())
+    whole_file::write(path, &file).with_context(|| path.display().to_string())
 }

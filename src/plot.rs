@@ -1,6 +1,7 @@
 //! Curves with their intervals, over a logarithmic axis, as a PNG file.
 
 use std::convert::Infallible;
+use std::io::Cursor;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -10,8 +11,9 @@ use embedded_graphics::pixelcolor::Rgb888;
 use embedded_graphics::prelude::*;
 use embedded_graphics::primitives::{Line, Polyline, PrimitiveStyle};
 use embedded_graphics::text::{Alignment, Baseline, Text, TextStyle, TextStyleBuilder};
-use image::{Rgb, RgbImage};
+use image::{ImageFormat, Rgb, RgbImage};
 use lyceum_common::report::Estimate;
+use lyceum_common::whole_file;
 
 const SIZE: (u32, u32) = (960, 600);
 const LEFT: f64 = 80.0;
@@ -55,7 +57,10 @@ pub(crate) fn draw(
         canvas.line((RIGHT + 16.0, y), (RIGHT + 40.0, y), colour, 3);
         canvas.text(&curve.name, (RIGHT + 48.0, y), Alignment::Left);
     }
-    canvas.0.save(path).with_context(|| path.display().to_string())
+    let mut file = Cursor::new(Vec::new());
+    let place = || path.display().to_string();
+    canvas.0.write_to(&mut file, ImageFormat::Png).with_context(place)?;
+    whole_file::write(path, file.get_ref()).with_context(place)
 }
 
 /// From steps and values to pixels.

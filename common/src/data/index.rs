@@ -1,7 +1,6 @@
 //! Which data sets a cache holds already: a small file a data set, named by what it was made from, holding the digest of
 //! its pack.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -55,12 +54,7 @@ impl Key {
     /// Where the cache cannot be written.
     pub(super) fn remember(self, cache: &Path, digest: Digest) -> Result<(), DataError> {
         let path = self.path(cache);
-        let write = || {
-            let mut file = whole_file::begin(cache)?;
-            writeln!(file, "{digest}")?;
-            file.persist(&path)?;
-            Ok(())
-        };
-        write().map_err(|source| DataError::Io { path: path.clone(), source })
+        let written = whole_file::write(&path, format!("{digest}\n").as_bytes());
+        written.map_err(|source| DataError::Io { path, source })
     }
 }

@@ -1,5 +1,8 @@
 //! What is kept of evaluations in a run's folder.
 
+use std::fs::File;
+#[cfg(unix)]
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use serde_json::Value;
@@ -73,6 +76,18 @@ fn comparisons_on_other_numbers_of_optimizees_are_kept_beside_one_another() {
     for more in choices {
         printed(folder, &[&evaluate[..], more].concat());
     }
+    // Written anew, and not written over: whoever reads a file meanwhile reads it to its end.
+    let own = folder.join("runs").join(OPTIMIZER).join("comparison/2-steps");
+    let files = ["losses.csv", "search.csv", "losses.png", "results.json"];
+    let readers = files.map(|name| File::open(own.join(name)).unwrap());
+    printed(folder, &evaluate);
+    #[cfg(unix)]
+    for (name, reader) in files.iter().zip(&readers) {
+        let [old, new] = [reader.metadata(), std::fs::metadata(own.join(name))];
+        assert_ne!(old.unwrap().ino(), new.unwrap().ino(), "{name}");
+    }
+    assert_eq!(std::fs::read_dir(&own).unwrap().count(), files.len());
+
     let report = printed(folder, &["report", OPTIMIZER]);
     for (episodes, searched) in [(2, 2), (3, 3), (2, 3)] {
         let protocol = format!(

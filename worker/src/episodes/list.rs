@@ -16,7 +16,7 @@
 //! absent); and `images`, places among the class's images in the order of their files' names, or of the list that names them:
 //! `shots` of support, then `queries` of query.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use lyceum_common::ids::{Digest, EpisodeIndex, Split};
@@ -310,10 +310,7 @@ impl EpisodeList {
         let path = folder.join(format!("{}.json", self.digest));
         let write = || {
             std::fs::create_dir_all(folder)?;
-            let mut file = whole_file::begin(folder)?;
-            file.write_all(self.to_json().as_bytes())?;
-            file.persist(&path)?;
-            Ok(())
+            whole_file::write(&path, self.to_json().as_bytes())
         };
         write().map_err(|source| ListError::Io { path: path.clone(), source })?;
         Ok(path)
