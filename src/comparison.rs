@@ -157,8 +157,9 @@ impl Line {
 }
 
 impl Results {
-    /// Those in a run's folder: of the run as it is configured, then of what departs from it.
-    pub(crate) fn read(folder: &RunFolder) -> anyhow::Result<Vec<Self>> {
+    /// Those in a run's folder, or what is wrong with one's file: of the run as it is configured, then of what departs from
+    /// it.
+    pub(crate) fn read(folder: &RunFolder) -> anyhow::Result<Vec<anyhow::Result<Self>>> {
         let own = folder.comparison();
         if !own.is_dir() {
             return Ok(Vec::new());
@@ -176,7 +177,7 @@ impl Results {
             let text = std::fs::read(path).with_context(place)?;
             serde_json::from_slice(&text).with_context(place)
         };
-        places.iter().map(read).collect()
+        Ok(places.iter().map(read).collect())
     }
 
     /// The learned optimizer's.
@@ -272,8 +273,8 @@ impl Job<'_> {
         let title =
             format!("{}: mean over {} optimizees, 95 % interval", self.config.name, self.episodes);
         plot::draw(&in_out("losses.png"), &title, ["step", "loss"], &curves)?;
-        Ok(self.out.to_owned())
         save(RESULTS, &format!("{}\n", serde_json::to_string(results)?))?;
+        Ok(self.out.to_owned())
     }
 }
 

@@ -7,6 +7,7 @@ mod seeds;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use lyceum_coordinator::kept_evaluation::KeptEvaluation;
 use lyceum_coordinator::metrics::History;
 
 use crate::comparison::Results;
@@ -20,7 +21,8 @@ use seeds::{Experiment, Reported};
 /// each with its protocol, beside what their configuration knows to be published. Where runs differ in nothing but their
 /// seed, a row for each protocol has the mean over seeds; runs of the same seed are the same bits, and count as one. What was
 /// evaluated with `--set`, with other inner steps or queries than the run's own, or before the run's end, is printed as such,
-/// and not beside what was published. A folder that has no result is passed over, and said on standard error.
+/// and not beside what was published. A folder that has no result, and a file that cannot be read, is passed over, and said on
+/// standard error.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Report {
     /// The runs' folders, or their names below --runs; those that differ in nothing but their seed have a row of their mean
@@ -115,6 +117,13 @@ fn own_name(place: &Path, places: &[&Path]) -> Option<String> {
     (alike == 1).then(|| name.display().to_string())
 }
 
+/// Results whose files can be read; what is wrong with another one is said.
+fn whole<T>(results: Vec<anyhow::Result<T>>) -> impl Iterator<Item = T> {
+    results.into_iter().filter_map(|result| {
+        result.inspect_err(|error| tell(&format!("passed over: {}", causes(error)))).ok()
+    })
+}
+
 /// A run with its rows: the test at its end, then the evaluations that are kept, then a learned optimizer's comparisons. Of
 /// rows that are alike in all that is printed one is enough: an evaluation may have been the test once more.
 fn read(trained: &Trained, name: &str) -> anyhow::Result<Reported> {
@@ -126,8 +135,10 @@ fn read(trained: &Trained, name: &str) -> anyhow::Result<Reported> {
     let run = Run { name, config, model, seconds };
     let mut rows = Vec::new();
     rows.extend(test.map(|test| Row::of_test(&run, test)));
-    rows.extend(folder.kept()?.iter().map(|kept| Row::of_kept(&run, kept)));
-    rows.extend(Results::read(folder)?.iter().filter_map(|of| Row::of_comparison(&run, of)));
+    let kept = folder.kept()?.into_iter().map(|kept| kept.map_err(Into::into)).collect();
+    rows.extend(whole(kept).map(|kept: KeptEvaluation| Row::of_kept(&run, &kept)));
+    let compared = whole(Results::read(folder)?);
+    rows.extend(compared.filter_map(|results| Row::of_comparison(&run, &results)));
     let mut printed = BTreeSet::new();
     rows.retain(|row| printed.insert(row.line()));
     anyhow::ensure!(

@@ -94,11 +94,11 @@ impl RunFolder {
         }
     }
 
-    /// The evaluations that are kept, in the order of their files' names.
+    /// The evaluations that are kept, or what is wrong with one's file, in the order of the files' names.
     ///
     /// # Errors
-    /// Where one of them cannot be read.
-    pub fn kept(&self) -> Result<Vec<KeptEvaluation>, RunFolderError> {
+    /// Where their folder cannot be read.
+    pub fn kept(&self) -> Result<Vec<Result<KeptEvaluation, RunFolderError>>, RunFolderError> {
         let folder = self.evaluations();
         if !folder.is_dir() {
             return Ok(Vec::new());
@@ -115,7 +115,7 @@ impl RunFolder {
             let parsed = text.and_then(|text| Ok(serde_json::from_slice(&text)?));
             parsed.map_err(|source| failed(path, source))
         };
-        paths.into_iter().map(read).collect()
+        Ok(paths.into_iter().map(read).collect())
     }
 }
 
@@ -171,21 +171,29 @@ mod tests {
         }
     }
 
+    /// What is kept in a folder whose files are whole.
+    fn kept(folder: &RunFolder) -> Vec<KeptEvaluation> {
+        folder.kept().unwrap().into_iter().map(Result::unwrap).collect()
+    }
+
     #[test]
     fn an_evaluation_is_kept_once_a_list_and_a_mode() {
         let runs = tempfile::tempdir().unwrap();
         let folder = RunFolder::create(runs.path(), "run", "").unwrap();
-        assert_eq!(folder.kept().unwrap(), []);
+        assert_eq!(kept(&folder), []);
         for kept in [evaluation(true, 0.5), evaluation(false, 0.6), evaluation(true, 0.7)] {
             folder.keep(&kept).unwrap();
         }
-        assert_eq!(folder.kept().unwrap(), [evaluation(false, 0.6), evaluation(true, 0.7)]);
+        assert_eq!(kept(&folder), [evaluation(false, 0.6), evaluation(true, 0.7)]);
         let diverged = KeptEvaluation { loss: vec![f64::NAN, 2.5], ..evaluation(true, 0.7) };
         folder.keep(&diverged).unwrap();
-        let loss = &folder.kept().unwrap()[1].loss;
+        let loss = &kept(&folder)[1].loss;
         assert!(loss[0].is_nan() && loss[1] == 2.5, "{loss:?}");
         std::fs::write(folder.evaluations().join("cut.json"), "{ \"parameters\"").unwrap();
-        assert!(folder.kept().unwrap_err().to_string().contains("cut.json"));
+        let kept = folder.kept().unwrap();
+        let damaged: Vec<_> = kept.iter().filter_map(|kept| kept.as_ref().err()).collect();
+        assert!(kept.len() == 3 && damaged.len() == 1, "{kept:?}");
+        assert!(damaged[0].to_string().contains("cut.json"), "{damaged:?}");
     }
 
     #[test]
@@ -204,10 +212,10 @@ mod tests {
             serde_json::from_str(&text.replace("\"validated\":true,", "")).unwrap();
         assert_eq!(older, KeptEvaluation { validated: None, ..all[0].clone() });
         assert!(files[1].ends_with("l-inductive-after-200.json"), "{files:?}");
-        assert_eq!(folder.kept().unwrap(), all, "in the order of their names");
+        assert_eq!(kept(&folder), all, "in the order of their names");
         let unknown = text.replace("\"loss\"", "\"accuracy\":[null,0.5],\"loss\"");
         std::fs::write(&files[0], unknown).unwrap();
-        let accuracy = &folder.kept().unwrap()[0].accuracy;
+        let accuracy = &kept(&folder)[0].accuracy;
         assert!(accuracy[0].is_nan() && accuracy[1] == 0.5, "{accuracy:?}");
     }
 
@@ -227,7 +235,7 @@ mod tests {
         ];
         let files: Vec<_> = all.iter().map(|kept| folder.keep(kept).unwrap()).collect();
         assert!(files[0].ends_with("l-inductive.json"), "as in older versions: {files:?}");
-        let kept = folder.kept().unwrap();
+        let kept = kept(&folder);
         assert!(kept.len() == 3 && all.iter().all(|one| kept.contains(one)), "{files:?}");
     }
 
@@ -244,7 +252,7 @@ mod tests {
             folder.keep(kept).unwrap();
         }
         folder.keep(&changed(&["a=1"], 0.6)).unwrap();
-        let mut kept = folder.kept().unwrap();
+        let mut kept = kept(&folder);
         kept.sort_by(|a, b| a.accuracy[0].total_cmp(&b.accuracy[0]));
         assert_eq!(kept, all);
     }

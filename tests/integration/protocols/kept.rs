@@ -95,4 +95,32 @@ fn comparisons_on_other_numbers_of_optimizees_are_kept_beside_one_another() {
         );
         assert!(report.contains(&protocol), "{protocol}: {report}");
     }
+
+    // Of one that is damaged there is no row, and of the others there are.
+    let damaged = own.join("results.json");
+    std::fs::write(&damaged, "{").unwrap();
+    let (report, said) = report_with_damage(folder, OPTIMIZER);
+    assert_eq!(report.matches("hand-made optimizers' rates").count(), 2, "{report}");
+    assert!(said.contains("passed over: ") && said.contains("2-steps/results.json"), "{said}");
+}
+
+/// What a report prints and says that ends well all the same.
+fn report_with_damage(folder: &Path, run: &str) -> (String, String) {
+    let output = lyceum(folder, &["report", run]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).into()
+}
+
+#[test]
+fn a_damaged_evaluation_costs_no_other_its_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    train(folder, &[], &glyphs("name=a", "learner.prototypical={}", "episode.ways=3"));
+    for episodes in ["5", "7"] {
+        printed(folder, &["evaluate", "a", "--episodes", episodes]);
+    }
+    std::fs::write(folder.join("runs/a/evaluations/cut.json"), "{").unwrap();
+    let (report, said) = report_with_damage(folder, "a");
+    assert!(report.contains("5 episodes") && report.contains("7 episodes"), "{report}");
+    assert!(said.contains("passed over: ") && said.contains("evaluations/cut.json"), "{said}");
 }
