@@ -90,6 +90,7 @@ impl Compare {
         self.check_same([(&a, &first), (&b, &second)], &packs)?;
         let [pack, other] = packs;
         let list = self.choice.list(&a.config, pack.clone())?;
+        ensure!(list.episodes().len() > 1, "a comparison takes two episodes or more");
         let (a, first) = self.side(&a, &first, pack, &list)?;
         let (b, second) = self.side(&b, &second, other, &list)?;
         let test = PairedTest::of(&first.accuracies(), &second.accuracies());

@@ -284,7 +284,8 @@ fn losses(comparison: &Comparison) -> anyhow::Result<String> {
     for Compared { name, rate, losses, .. } in &comparison.optimizers {
         let rate = rate.map_or(String::new(), |rate| rate.to_string());
         for (step, loss) in losses.iter().enumerate() {
-            writeln!(text, "{name},{rate},{step},{},{}", loss.mean, loss.interval)?;
+            let interval = loss.half_width().map_or(String::new(), |half| half.to_string());
+            writeln!(text, "{name},{rate},{step},{},{interval}", loss.mean)?;
         }
     }
     Ok(text)

@@ -104,7 +104,9 @@ fn line(report: &Report, timing: Timing, left: Option<f64>) -> String {
 /// What a report is about, and what was found.
 fn result(report: &Report) -> String {
     let accuracy = report.accuracy.map_or_else(String::new, |accuracy| {
-        format!(" · accuracy {:.2} % ± {:.2}", 100.0 * accuracy.mean, 100.0 * accuracy.interval)
+        let half_width = accuracy.half_width().map(|half| format!(" ± {:.2}", 100.0 * half));
+        let half_width = half_width.unwrap_or_default();
+        format!(" · accuracy {:.2} %{half_width}", 100.0 * accuracy.mean)
     });
     format!(
         "{} at step {} · loss {:.4}{accuracy}",
@@ -137,6 +139,8 @@ mod tests {
             line(&report, timing, Some(4320.0)),
             "training at step 10 · loss 0.5000 · accuracy 50.00 % ± 10.00 · 0.31 episodes/s · 1 worker · 1 h 12 min left"
         );
+        report.accuracy = Some(Estimate { mean: 0.5, interval: f64::NAN });
+        assert_eq!(result(&report), "training at step 10 · loss 0.5000 · accuracy 50.00 %");
         (report.accuracy, report.workers) = (None, 2);
         let expected = "training at step 10 · loss 0.5000 · 0.31 episodes/s · 2 workers";
         assert_eq!(line(&report, timing, None), expected, "no rate is known");

@@ -87,8 +87,8 @@ pub fn diverged(reports: &[EpisodeReport]) -> u64 {
 pub struct Estimate {
     /// The mean; NaN over no episodes.
     pub mean: f64,
-    /// 1.96 standard errors, the standard deviation taken with n − 1; zero for fewer than two episodes, and NaN where a value
-    /// or its square is infinite or NaN.
+    /// 1.96 standard errors, the standard deviation taken with n − 1; NaN for fewer than two episodes, and where a value or
+    /// its square is infinite or NaN.
     pub interval: f64,
 }
 
@@ -102,12 +102,11 @@ impl Estimate {
     fn of(episodes: u64, sum: f64, sum_of_squares: f64) -> Self {
         let n = episodes as f64;
         let mean = sum / n;
-        // Infinity minus itself is NaN, which `max` below would take for zero: an interval of nothing about infinity.
-        if !(mean.is_finite() && sum_of_squares.is_finite()) {
+        // Infinity minus itself is NaN, and so is zero over zero, which `max` below would take for zero: an interval of nothing.
+        if episodes < 2 || !(mean.is_finite() && sum_of_squares.is_finite()) {
             return Self { mean, interval: f64::NAN };
         }
-        let variance =
-            if episodes < 2 { 0.0 } else { ((sum_of_squares - sum * mean) / (n - 1.0)).max(0.0) };
+        let variance = ((sum_of_squares - sum * mean) / (n - 1.0)).max(0.0);
         Self { mean, interval: 1.96 * (variance / n).sqrt() }
     }
 }
@@ -145,13 +144,18 @@ mod tests {
             let sums = ReportSums::of(&reports);
             assert_eq!(sums.mean_loss().half_width().is_some(), expected == 0, "{losses:?}");
             assert_eq!(sums.mean_accuracy(), Estimate { mean: 0.5, interval: 0.0 });
-            assert_eq!(
-                ReportSums::of(&reports[1..2]).mean_loss().half_width().is_some(),
-                losses[1].is_finite()
-            );
         }
         // Squares overflow before what is squared does.
         assert_eq!(ReportSums::of(&of([1e200, 2e200, 3e200])).mean_loss().half_width(), None);
+    }
+
+    #[test]
+    fn one_episode_has_a_mean_and_no_interval() {
+        let one = ReportSums::from(EpisodeReport { loss: 2.0, accuracy: 0.5 });
+        for (estimate, mean) in [(one.mean_loss(), 2.0), (one.mean_accuracy(), 0.5)] {
+            assert_eq!((estimate.mean, estimate.half_width()), (mean, None));
+        }
+        assert_eq!(ReportSums::default().mean_loss().half_width(), None);
     }
 
     proptest! {

@@ -41,11 +41,13 @@ impl History {
         for line in String::from_utf8_lossy(&bytes).lines() {
             let Ok(line) = serde_json::from_str::<ReadLine>(line) else { continue };
             if line.kind == ReportKind::Test.name() {
-                let accuracy = line.accuracy.zip(line.accuracy_interval);
+                // JSON has null for what is no number: a loss that diverged, and an interval that is not known.
+                let number = |number: Option<f64>| number.unwrap_or(f64::NAN);
+                let estimate = |mean, interval| Estimate { mean, interval: number(interval) };
                 history.test = Some(TestResult {
                     episodes: line.episodes,
-                    loss: Estimate { mean: line.loss, interval: line.loss_interval },
-                    accuracy: accuracy.map(|(mean, interval)| Estimate { mean, interval }),
+                    loss: estimate(number(line.loss), line.loss_interval),
+                    accuracy: line.accuracy.map(|mean| estimate(mean, line.accuracy_interval)),
                 });
                 continue;
             }
@@ -63,8 +65,8 @@ impl History {
 #[derive(Deserialize)]
 struct ReadLine {
     kind: String,
-    loss: f64,
-    loss_interval: f64,
+    loss: Option<f64>,
+    loss_interval: Option<f64>,
     accuracy: Option<f64>,
     accuracy_interval: Option<f64>,
     episodes: u64,

@@ -68,6 +68,27 @@ fn a_history_adds_up_the_times_that_a_run_was_begun() {
 }
 
 #[test]
+fn a_test_on_one_episode_and_one_that_diverged_are_read_again() {
+    let runs = TempDir::new().unwrap();
+    let folder = RunFolder::create(runs.path(), "run", "").unwrap();
+    let mut metrics = Metrics::open(&folder, None, 1e9).unwrap();
+    let unknown = |mean| Estimate { mean, interval: f64::NAN };
+    for (loss, expected) in [(0.5, Some(0.5)), (f64::INFINITY, None)] {
+        let test = Report {
+            loss: unknown(loss),
+            accuracy: Some(unknown(0.75)),
+            ..report(ReportKind::Test, 10)
+        };
+        metrics.write(&test, timing()).unwrap();
+        let test = History::read(&folder).unwrap().test.unwrap();
+        let accuracy = test.accuracy.unwrap();
+        assert_eq!(Some(test.loss.mean).filter(|mean| mean.is_finite()), expected);
+        assert_eq!((accuracy.mean, accuracy.half_width()), (0.75, None));
+        assert_eq!(test.loss.half_width(), None);
+    }
+}
+
+#[test]
 fn a_history_adds_up_times_though_the_clock_does_not_fall() {
     let runs = TempDir::new().unwrap();
     let folder = RunFolder::create(runs.path(), "run", "").unwrap();

@@ -8,7 +8,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::made::{glyphs, train};
-use crate::command::{lyceum, printed};
+use crate::command::{lyceum, object, printed, refused};
 
 /// What is printed, and what is said of it, where it ends with status 1.
 fn printed_and_failed(folder: &Path, arguments: &[&str]) -> (String, String) {
@@ -123,4 +123,26 @@ fn a_damaged_evaluation_costs_no_other_its_row() {
     let (report, said) = report_with_damage(folder, "a");
     assert!(report.contains("5 episodes") && report.contains("7 episodes"), "{report}");
     assert!(said.contains("passed over: ") && said.contains("evaluations/cut.json"), "{said}");
+}
+
+#[test]
+fn of_one_episode_there_is_a_figure_and_no_interval() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let mut changes = glyphs("name=a", "learner.prototypical={}", "episode.ways=3");
+    changes.extend(["training.test_episodes=1", "training.meta_batch=1"]);
+    train(folder, &[], &changes);
+    let evaluate = ["evaluate", "a", "--episodes", "1"];
+    let table = printed(folder, &evaluate);
+    assert!(table.starts_with("test accuracy") && !table.contains('±'), "{table}");
+    let results = object(folder, &evaluate);
+    assert!(results["accuracy"].is_f64() && results["interval"].is_null(), "{results}");
+    let report = object(folder, &["report", "a"]);
+    let rows = report["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 1, "the test, and it once more: {report}");
+    let row = &rows[0];
+    assert!(row["interval"].is_null() && row["measure"] == "accuracy", "{report}");
+    let file = printed(folder, &["episodes", "a", "--episodes", "1"]);
+    let compare = ["compare", "a", "a", "--episodes-file", &file];
+    refused(folder, &compare, &["a comparison takes two episodes or more"]);
 }
