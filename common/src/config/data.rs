@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::array;
+
 /// A data set, or a distribution of functions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -129,6 +131,7 @@ impl Default for ImageOptions {
 #[serde(deny_unknown_fields, default)]
 pub struct GlyphsConfig {
     /// Characters in training, validation and test.
+    #[serde(deserialize_with = "array::of_length")]
     pub classes: [usize; 3],
     /// Images a character.
     pub images_per_class: usize,
@@ -219,7 +222,7 @@ pub struct FolderConfig {
     #[serde(default)]
     pub invert: bool,
     /// The shares of classes that validate and test, where the folder has no split of its own.
-    #[serde(default = "held_out")]
+    #[serde(default = "held_out", deserialize_with = "array::of_length")]
     pub held_out: [f64; 2],
     /// What a random split is drawn from.
     #[serde(default)]
@@ -247,7 +250,7 @@ pub struct IdxConfig {
     /// The file of labels: unsigned bytes or 32-bit integers.
     pub labels_path: PathBuf,
     /// The shares of classes that validate and test.
-    #[serde(default = "held_out")]
+    #[serde(default = "held_out", deserialize_with = "array::of_length")]
     pub held_out: [f64; 2],
     /// What the split is drawn from.
     #[serde(default)]
@@ -262,10 +265,13 @@ pub struct IdxConfig {
 #[serde(deny_unknown_fields, default)]
 pub struct SinusoidConfig {
     /// A is uniform in this range.
+    #[serde(deserialize_with = "array::of_length")]
     pub amplitude: [f32; 2],
     /// φ is uniform in this range.
+    #[serde(deserialize_with = "array::of_length")]
     pub phase: [f32; 2],
     /// x is uniform in this range.
+    #[serde(deserialize_with = "array::of_length")]
     pub domain: [f32; 2],
 }
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
+use super::array;
 use super::run::is_zero;
 use super::validate::{range, within};
 
@@ -16,6 +17,7 @@ pub struct DistortionConfig {
     /// The largest shear in either direction, rows by columns and columns by rows.
     pub shear: f32,
     /// Rows and columns are each scaled by a factor in this range.
+    #[serde(deserialize_with = "array::of_length")]
     pub scale: [f32; 2],
     /// The largest shift in either direction, as a share of the rows or columns.
     pub shift: f32,

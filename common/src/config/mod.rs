@@ -1,5 +1,6 @@
 //! A run's configuration: plain data, as it stands in a TOML file.
 
+mod array;
 mod data;
 mod distortion;
 mod farm;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Definition, steps};
+use crate::config::array;
 use crate::config::validate::range;
 use crate::config::{ConfigError, RunConfig};
 use crate::layout::{Initialisation, Layout};
@@ -12,7 +13,7 @@ use crate::layout::{Initialisation, Layout};
 #[serde(deny_unknown_fields)]
 pub struct MetaSgdConfig {
     /// The rates begin uniform in this range.
-    #[serde(default = "initial_rates")]
+    #[serde(default = "initial_rates", deserialize_with = "array::of_length")]
     pub initial_rates: [f32; 2],
     /// Inner steps in training.
     pub inner_steps: usize,

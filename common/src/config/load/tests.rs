@@ -112,6 +112,42 @@ fn an_override_that_is_wrong_is_named_with_the_key_and_the_nearest_known_one() {
             "meta_optimizer.rule.sgd.momentm=1",
             "meta_optimizer.rule.sgd.momentm: unknown key `momentm`; the nearest known one is `momentum`",
         ),
+        (
+            "data.glyphs.classes=[400, 50]",
+            "data.glyphs.classes: expected an array of 3 numbers, found one of 2",
+        ),
+        (
+            "data.glyphs.classes=[400, 50, 100, 7]",
+            "data.glyphs.classes: expected an array of 3 numbers, found one of 4",
+        ),
+        (
+            "data.folder={path='x', held_out=[0.7, 0.1, 0.2]}",
+            "data.folder.held_out: expected an array of 2 numbers, found one of 3",
+        ),
+        (
+            "data.idx={images_path='x', labels_path='y', held_out=[]}",
+            "data.idx.held_out: expected an array of 2 numbers, found one of 0",
+        ),
+        (
+            "data.sinusoid.amplitude=[1, 2, 3]",
+            "data.sinusoid.amplitude: expected an array of 2 numbers, found one of 3",
+        ),
+        (
+            "data.sinusoid.phase=[1, 2, 3]",
+            "data.sinusoid.phase: expected an array of 2 numbers, found one of 3",
+        ),
+        (
+            "data.sinusoid.domain=[1, 2, 3]",
+            "data.sinusoid.domain: expected an array of 2 numbers, found one of 3",
+        ),
+        (
+            "episode.distortion.scale=[0.8, 1, 1.2]",
+            "episode.distortion.scale: expected an array of 2 numbers, found one of 3",
+        ),
+        (
+            "learner.meta_sgd={initial_rates=[0, 1, 2], inner_steps=1, evaluation_steps=1}",
+            "learner.meta_sgd.initial_rates: expected an array of 2 numbers, found one of 3",
+        ),
         ("meta_optimizer=3", "meta_optimizer: expected a table, found integer `3`"),
         ("seed", "an override is a key and a value, as in `learner.maml.inner_rate=0.1`"),
         ("=3", "an override is a key and a value, as in `learner.maml.inner_rate=0.1`"),
