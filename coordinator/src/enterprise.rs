@@ -206,7 +206,9 @@ mod tests {
             let config = config::load("sinusoid-maml", &overrides).unwrap();
             Enterprise::resume(config, None, RunFolder::open(folder.path()).unwrap())
         };
+        std::fs::remove_dir_all(folder.tensorboard()).unwrap();
         assert_eq!(resume(&["farm.lease_seconds=1"]).unwrap().step(), MetaStep(0));
+        assert!(folder.tensorboard().is_dir(), "what is served has it again");
         let error = resume(&["training.meta_steps=5"]).unwrap_err().to_string();
         assert!(error.starts_with("config.toml: training.meta_steps is not"), "{error}");
     }

@@ -9,7 +9,7 @@ use lyceum_common::parameters::MetaParameters;
 
 use crate::checkpoint::CheckpointError;
 use crate::run::Snapshot;
-use crate::run_folder::RunFolder;
+use crate::run_folder::{RunFolder, RunFolderError};
 
 /// A run's folder that no other process trains in while this is there. Who only reads it need not hold it.
 #[derive(Debug)]
@@ -38,6 +38,9 @@ pub enum HoldError {
         /// What it says.
         source: io::Error,
     },
+    /// It cannot be written into.
+    #[error(transparent)]
+    Parts(#[from] RunFolderError),
 }
 
 impl HeldFolder {
@@ -56,6 +59,7 @@ impl HeldFolder {
             Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
+        folder.create_parts()?;
         Ok(Self { folder, pack, _lock: file })
     }
 

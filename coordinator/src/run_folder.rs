@@ -53,10 +53,8 @@ impl RunFolder {
             .unwrap_or_else(|| Err(failed(runs, io::ErrorKind::AlreadyExists.into())))?;
         durable::sync_folder(runs).map_err(|source| failed(runs, source))?;
         let folder = Self { path, config: config.to_owned() };
-        for part in [folder.checkpoints(), folder.tensorboard()] {
-            fs::create_dir(&part).map_err(|source| failed(&part, source))?;
-        }
-        let file = folder.path.join(CONFIG);
+        folder.create_parts()?;
+        let file = folder.config_file();
         durable::write(&file, config.as_bytes()).map_err(|source| failed(&file, source))?;
         Ok(folder)
     }
@@ -69,7 +67,7 @@ impl RunFolder {
         paths(runs, name).take_while(|path| path.exists()).filter(is_unfinished).last()
     }
 
-    /// Opens the folder of a run that was begun before.
+    /// Opens the folder of a run that was begun before. Nothing is written: it may be somebody else's, or read-only.
     ///
     /// # Errors
     /// Where it is not there, or has no configuration.
@@ -77,11 +75,17 @@ impl RunFolder {
         let path = path.into();
         let file = path.join(CONFIG);
         let config = fs::read_to_string(&file).map_err(|source| failed(&file, source))?;
-        let folder = Self { path, config };
-        for part in [folder.checkpoints(), folder.tensorboard()] {
-            fs::create_dir_all(&part).map_err(|source| failed(&part, source))?;
-        }
-        Ok(folder)
+        Ok(Self { path, config })
+    }
+
+    /// Creates the folders that serving the run writes into, where they are not there.
+    ///
+    /// # Errors
+    /// Where the file system refuses.
+    pub(crate) fn create_parts(&self) -> Result<(), RunFolderError> {
+        [self.checkpoints(), self.tensorboard()].iter().try_for_each(|part| {
+            durable::create_folder(part).map_err(|source| failed(part, source))
+        })
     }
 
     /// Where it is.
@@ -94,6 +98,12 @@ impl RunFolder {
     #[must_use]
     pub fn config(&self) -> &str {
         &self.config
+    }
+
+    /// The file of the resolved configuration.
+    #[must_use]
+    pub fn config_file(&self) -> PathBuf {
+        self.path.join(CONFIG)
     }
 
     /// The folder of checkpoints.
@@ -205,6 +215,17 @@ fn failed(path: &Path, source: io::Error) -> RunFolderError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_opened_is_not_written_to() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(CONFIG), "another program's").unwrap();
+        let opened = RunFolder::open(folder.path()).unwrap();
+        assert_eq!(opened.kept_checkpoints().unwrap(), []);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        opened.create_parts().unwrap();
+        assert!(opened.checkpoints().is_dir() && opened.tensorboard().is_dir());
+    }
 
     #[test]
     fn the_last_run_that_is_not_over_is_found_among_those_of_its_name() {

@@ -1,6 +1,7 @@
 //! A folder of checkpoints: `step-NNNNNN.safetensors`, and `latest`, which names the newest.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use lyceum_common::ids::MetaStep;
@@ -45,7 +46,11 @@ pub(super) fn remove_old(folder: &Path) -> Result<(), CheckpointError> {
 
 /// The checkpoints of a folder, by step.
 pub(super) fn steps(folder: &Path) -> Result<Vec<(u64, PathBuf)>, CheckpointError> {
-    let entries = fs::read_dir(folder).map_err(|source| failed(folder, source))?;
+    let entries = match fs::read_dir(folder) {
+        // A run that was not served yet, or a copy of a model with its configuration alone.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(|source| failed(folder, source))?,
+    };
     let mut steps = Vec::new();
     for entry in entries {
         let path = entry.map_err(|source| failed(folder, source))?.path();

@@ -70,6 +70,11 @@ fn a_folder_of_the_same_name_hides_no_run() {
     std::fs::create_dir(folder.join("mine")).unwrap();
     let evaluate = ["evaluate", "mine", "--episodes", "3"];
     assert_eq!(object(folder, &evaluate)["run"], "runs/mine");
+    let foreign = folder.join("foreign");
+    std::fs::create_dir(&foreign).unwrap();
+    std::fs::write(foreign.join("config.toml"), "host = \"localhost\"\n").unwrap();
+    refused(folder, &["report", "foreign"], &["foreign/config.toml"]);
+    assert_eq!(std::fs::read_dir(&foreign).unwrap().count(), 1, "nothing is written there");
     let none = "is not a run's folder, and there is none of that name below runs";
     for (arguments, place) in [
         (&["report", "runs"][..], "runs"),
