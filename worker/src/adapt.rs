@@ -30,6 +30,11 @@ pub enum AdaptError {
         /// Outputs of the head.
         outputs: usize,
     },
+    /// What it says of a query example is not finite.
+    #[error(
+        "the adaptation diverged: scores are not finite; take fewer inner steps, or images that are more like those of the training"
+    )]
+    Diverged,
     /// Too few of something.
     #[error("{there} {what}, and it takes {least} or more")]
     TooFew {
@@ -73,7 +78,7 @@ pub struct Predictions {
 ///
 /// # Errors
 /// Where the model does not classify, or cannot tell so many classes apart, or something is of another length than the
-/// model's.
+/// model's; and where the adaptation diverges.
 pub fn predict(
     config: &RunConfig,
     parameters: &[f32],
@@ -140,6 +145,9 @@ pub fn predict(
         let scores = Array2::from_shape_vec((together, ways), objective.scores(frame, ways));
         let scores = scores.expect("a score for every query and class");
         let known = scores.slice(s![..some.nrows(), ..]);
+        if !known.iter().all(|score| score.is_finite()) {
+            return Err(AdaptError::Diverged);
+        }
         predictions.scores.append(Axis(0), known).expect("rows of one length");
         predictions.classes.extend(objective.classes(frame, ways).take(some.nrows()));
     }

@@ -241,7 +241,9 @@ impl<T: Real> Objective<T> {
     pub(crate) fn scores(&self, frame: &Frame<T>, ways: usize) -> Vec<f64> {
         let mut outputs: Vec<f64> = self.outputs_of(frame).iter().map(|x| x.to_f64()).collect();
         outputs.chunks_exact_mut(self.loss.width).for_each(|row| self.loss.score(row));
-        let largest = |of_class: &[f64]| of_class.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        // Not `f64::max`, which passes over what is not a number.
+        let larger = |a: f64, b: f64| if a >= b || a.is_nan() { a } else { b };
+        let largest = |of_class: &[f64]| of_class.iter().copied().fold(f64::NEG_INFINITY, larger);
         outputs.chunks_exact(self.loss.width / ways).map(largest).collect()
     }
 

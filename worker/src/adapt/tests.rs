@@ -145,6 +145,17 @@ fn a_class_with_fewer_examples_has_them_again() {
 }
 
 #[test]
+fn an_adaptation_that_diverges_tells_no_classes() {
+    let config = config(&["learner.maml.inner_rate=1e30"]);
+    let theta = parameters(network(&config).unwrap().layout().len());
+    let (support, queries) = episode(&config, 0, EpisodeSize { ways: 3, shots: 1, queries: 1 });
+    let said = predict(&config, &theta, &classes(&support), &queries.view(), options(true));
+    let error = said.unwrap_err();
+    assert!(matches!(error, AdaptError::Diverged), "{error}");
+    assert!(error.to_string().contains("inner steps"), "{error}");
+}
+
+#[test]
 fn what_does_not_fit_is_refused() {
     let config = config(&[]);
     let network = network(&config).unwrap();
