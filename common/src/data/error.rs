@@ -76,6 +76,12 @@ pub enum DataError {
         /// The class's folder; in a zip, with the zip's name before it.
         class: String,
     },
+    /// The name of a class's folder, or of an image, is no text.
+    #[error("{}: the name is not UTF-8; rename it", path.display())]
+    NotUtf8 {
+        /// The folder or file.
+        path: PathBuf,
+    },
     /// A folder has no images.
     #[error("{}: no PNG or JPEG files in it", path.display())]
     NoImageFiles {

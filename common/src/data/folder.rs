@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::folder_lists::FolderLists;
 use super::picture::Picture;
-use super::tree::{Tree, class_files, decoded};
+use super::tree::{class_files, decoded};
 use super::{DataError, split};
 use crate::config::FolderConfig;
 use crate::ids::Split;
@@ -16,11 +16,10 @@ pub(super) fn inputs(config: &FolderConfig) -> Result<Vec<PathBuf>, DataError> {
     let (key, path) = ("data.folder.path (--data DIR)", &*config.path);
     let expected = "a folder of class folders, of train, val and test, or with lists,";
     fs::read_dir(path).map_err(DataError::absent(key, expected, path))?;
-    let Some(lists) = FolderLists::of(config)? else {
-        return Tree::Folder(config.path.clone()).inputs();
-    };
-    let images = lists.read()?.into_values().flat_map(|(_, images)| images);
-    Ok(lists.files().chain(images).collect())
+    let lists = FolderLists::of(config)?;
+    let lists = lists.iter().flat_map(FolderLists::files);
+    let images = classes(config)?.into_iter().flat_map(|(_, _, images)| images);
+    Ok(lists.chain(images).collect())
 }
 
 /// Reads the set into the folder `cache`, class after class. Where there are lists, they are the split. Where the folder has a

@@ -64,8 +64,8 @@ impl<'a> FolderLists<'a> {
     }
 
     /// The lists themselves.
-    pub(super) fn files(&self) -> impl Iterator<Item = PathBuf> {
-        Split::ALL.map(|split| self.file(split)).into_iter()
+    pub(super) fn files(&self) -> [PathBuf; 3] {
+        Split::ALL.map(|split| self.file(split))
     }
 
     fn file(&self, split: Split) -> PathBuf {

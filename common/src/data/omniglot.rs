@@ -11,6 +11,9 @@ use crate::config::{OmniglotConfig, OmniglotSplit};
 use crate::ids::Split;
 use crate::pack::PackBuilder;
 
+/// Images lie in the folder of a character, in that of an alphabet.
+const DEPTH: usize = 2;
+
 /// The parts of Omniglot that a split uses: where training classes come from, and where test classes.
 fn sets(split: &OmniglotSplit) -> [&'static str; 2] {
     let background = match split {
@@ -44,7 +47,7 @@ pub(super) fn inputs(config: &OmniglotConfig) -> Result<Vec<PathBuf>, DataError>
     fs::read_dir(path).map_err(DataError::absent(key, expected, path))?;
     let mut inputs = Vec::new();
     for set in sets(&config.split) {
-        inputs.extend(find(&config.path, set)?.inputs()?);
+        inputs.extend(find(&config.path, set)?.inputs(DEPTH)?);
     }
     if let OmniglotSplit::Vinyals { lists } = &config.split {
         let key = "data.omniglot.split.vinyals.lists";
@@ -63,8 +66,8 @@ pub(super) fn inputs(config: &OmniglotConfig) -> Result<Vec<PathBuf>, DataError>
 pub(super) fn import(config: &OmniglotConfig) -> Result<PackBuilder, DataError> {
     let picture = Picture::from(config);
     let [background, evaluation] = sets(&config.split);
-    let background = find(&config.path, background)?.classes(2, picture)?;
-    let evaluation = find(&config.path, evaluation)?.classes(2, picture)?;
+    let background = find(&config.path, background)?.classes(DEPTH, picture)?;
+    let evaluation = find(&config.path, evaluation)?.classes(DEPTH, picture)?;
     let mut builder = picture.pack();
     match &config.split {
         OmniglotSplit::Lake { validation_alphabets }

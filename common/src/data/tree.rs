@@ -27,15 +27,11 @@ pub(super) enum Tree {
 pub type Classes = BTreeMap<String, Vec<u8>>;
 
 impl Tree {
-    /// The files that the tree is made of.
-    pub(super) fn inputs(&self) -> Result<Vec<PathBuf>, DataError> {
+    /// The files that its [classes](Self::classes) are read from.
+    pub(super) fn inputs(&self, depth: usize) -> Result<Vec<PathBuf>, DataError> {
         match self {
             Self::Zip(path, _) => Ok(vec![path.clone()]),
-            Self::Folder(root) => {
-                let mut files = Vec::new();
-                walk(root, &mut |path| files.push(path.to_owned()), &mut |_| ())?;
-                Ok(files)
-            }
+            Self::Folder(root) => Ok(class_files(root, depth)?.into_values().flatten().collect()),
         }
     }
 
@@ -75,32 +71,27 @@ pub(super) fn io(path: &Path) -> impl Fn(std::io::Error) -> DataError + '_ {
     |source| DataError::Io { path: path.to_owned(), source }
 }
 
-/// Calls `file` for every file and `folder` for every folder below `root`, in the order of names.
-fn walk(
-    root: &Path,
-    file: &mut impl FnMut(&Path),
-    folder: &mut impl FnMut(&Path),
-) -> Result<(), DataError> {
-    let entries = fs::read_dir(root).map_err(io(root))?;
-    let mut paths =
-        entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>, _>>().map_err(io(root))?;
-    paths.sort();
-    for path in paths {
-        if path.is_dir() {
-            folder(&path);
-            walk(&path, file, folder)?;
-        } else {
-            file(&path);
+/// What lies in a folder itself and `is_wanted` by its name and path, in the order of names. What is hidden never is; a name
+/// that is wanted, and is no text, is refused rather than passed over.
+fn listed(
+    folder: &Path,
+    is_wanted: impl Fn(&str, &Path) -> bool,
+) -> Result<Vec<(String, PathBuf)>, DataError> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).map_err(io(folder))? {
+        let entry = entry.map_err(io(folder))?;
+        let (name, path) = (entry.file_name(), entry.path());
+        let shown = name.to_string_lossy();
+        if shown.starts_with('.') || !is_wanted(&shown, &path) {
+            continue;
+        }
+        match name.into_string() {
+            Ok(name) => found.push((name, path)),
+            Err(_) => return Err(DataError::NotUtf8 { path }),
         }
     }
-    Ok(())
-}
-
-/// `a/b/c` of a path below `root`, where it is text that no hidden name is in.
-fn relative(path: &Path, root: &Path) -> Option<String> {
-    let parts = path.strip_prefix(root).ok()?.iter().map(|part| part.to_str());
-    let parts = parts.collect::<Option<Vec<_>>>()?;
-    parts.iter().all(|part| !part.starts_with('.')).then(|| parts.join("/"))
+    found.sort();
+    Ok(found)
 }
 
 /// Whether a file of this name is an image.
@@ -120,23 +111,28 @@ fn folder_classes(root: &Path, depth: usize, picture: Picture) -> Result<Classes
     files.map(|(class, images)| Ok((class, decoded(&images, picture)?))).collect()
 }
 
-/// The image files that lie `depth` folders deep, by their classes.
+/// The image files that lie `depth` folders deep, by their classes. What lies deeper is not looked at, wherever links lead.
 pub(super) fn class_files(
     root: &Path,
     depth: usize,
 ) -> Result<BTreeMap<String, Vec<PathBuf>>, DataError> {
-    let mut classes: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
-    let mut files = Vec::new();
-    walk(root, &mut |path| files.push(path.to_owned()), &mut |path| {
-        let class = relative(path, root).filter(|class| class.split('/').count() == depth);
-        classes.extend(class.map(|class| (class, Vec::new())));
-    })?;
-    for path in files {
-        let Some(name) = relative(&path, root) else { continue };
-        let Some(class) = class_of(&name, depth) else { continue };
-        classes.entry(class.to_owned()).or_default().push(path);
+    let folders = class_folders(root, depth)?.into_iter();
+    let classes = folders.map(|(class, folder)| Ok((class, image_files(&folder)?)));
+    checked(classes.collect::<Result<_, DataError>>()?, root)
+}
+
+/// The folders that lie `depth` folders deep, by the folders' names together.
+fn class_folders(root: &Path, depth: usize) -> Result<Vec<(String, PathBuf)>, DataError> {
+    let folders = listed(root, |_, path| path.is_dir())?;
+    if depth <= 1 {
+        return Ok(folders);
     }
-    checked(classes, root)
+    let mut classes = Vec::new();
+    for (outer, folder) in folders {
+        let inner = class_folders(&folder, depth - 1)?.into_iter();
+        classes.extend(inner.map(|(inner, folder)| (format!("{outer}/{inner}"), folder)));
+    }
+    Ok(classes)
 }
 
 /// The pixels of image files, one behind the other; decoded on all cores.
@@ -151,16 +147,8 @@ pub(super) fn decoded(images: &[PathBuf], picture: Picture) -> Result<Vec<u8>, D
 
 /// The image files that lie in a folder itself, in the order of their names.
 pub(super) fn image_files(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
-    let entries = fs::read_dir(folder).map_err(io(folder))?;
-    let paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>, _>>();
-    let mut paths = paths.map_err(io(folder))?;
-    let is_shown = |path: &PathBuf| {
-        let name = path.file_name().and_then(|name| name.to_str());
-        name.is_some_and(|name| !name.starts_with('.') && is_image(name)) && path.is_file()
-    };
-    paths.retain(is_shown);
-    paths.sort();
-    Ok(paths)
+    let images = listed(folder, |name, path| is_image(name) && !path.is_dir())?;
+    Ok(images.into_iter().map(|(_, path)| path).collect())
 }
 
 fn zip_classes(

@@ -1,5 +1,6 @@
 //! Damaged and contradictory data sets: an error that names the culprit.
 
+use super::super::tree::Tree;
 use super::super::*;
 use super::*;
 use crate::config::{FolderConfig, IdxConfig, ImageOptions, OmniglotConfig, OmniglotSplit};
@@ -164,17 +165,7 @@ fn lists_are_checked_line_by_line() {
 #[test]
 fn folders_without_classes_or_images_are_refused() {
     let data = tempfile::tempdir().unwrap();
-    let path = data.path().to_owned();
-    let images = ImageOptions::default();
-    let config = DataConfig::Folder(FolderConfig {
-        path,
-        lists: "".into(),
-        colour: false,
-        invert: false,
-        held_out: [0.1, 0.2],
-        split_seed: 0,
-        images,
-    });
+    let config = DataConfig::Folder(folder(data.path()));
     let unknown = refused(&config, "data.folder.path (--data DIR): ");
     assert!(matches!(unknown, DataError::NoKnownForm { .. }));
     for form in ["class folders", "train, val and test", "train.csv", ".txt"] {
@@ -185,6 +176,50 @@ fn folders_without_classes_or_images_are_refused() {
     write(&data.path().join("train/a/1.png"), &png(8, 0));
     fs::create_dir(data.path().join("test")).unwrap();
     assert!(matches!(refused(&config, "test"), DataError::EmptySplit { split: Split::Test, .. }));
+}
+
+/// What editors and file managers leave in folders of images.
+#[cfg(unix)]
+#[test]
+fn links_that_lead_nowhere_or_round_in_circles_are_no_images() {
+    use std::os::unix::fs::symlink;
+
+    let data = tempfile::tempdir().unwrap();
+    for class in ["train/a", "val/b", "test/c"] {
+        let folder = data.path().join(class);
+        write(&folder.join("1.png"), &png(8, 0));
+        symlink("somebody@nowhere.1234", folder.join(".#1.png")).unwrap();
+        symlink("somebody@nowhere.1234", folder.join("notes.txt")).unwrap();
+        symlink("..", folder.join("up")).unwrap();
+    }
+    let config = DataConfig::Folder(folder(data.path()));
+    let cache = tempfile::tempdir().unwrap();
+    let pack = prepare(&config, cache.path()).unwrap().unwrap();
+    assert_eq!(Split::ALL.map(|split| pack.classes(split).len()), [1; 3]);
+    // An image's name says that one is there.
+    symlink("nowhere", data.path().join("train/a/2.png")).unwrap();
+    refused(&config, "train/a/2.png");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn names_that_are_no_text_are_refused_and_not_passed_over() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+
+    let name = |bytes| OsStr::from_bytes(bytes);
+    for (class, image) in [(name(b"caf\xe9"), name(b"1.png")), (name(b"a"), name(b"caf\xe9.png"))] {
+        let data = tempfile::tempdir().unwrap();
+        write(&data.path().join(class).join(image), &png(8, 0));
+        let error = refused(&DataConfig::Folder(folder(data.path())), "caf\u{fffd}");
+        assert!(matches!(error, DataError::NotUtf8 { .. }), "{error}");
+        let own = OwnImages::like(&DataConfig::Folder(folder(data.path()))).unwrap();
+        assert!(matches!(own.classes(data.path()), Err(DataError::NotUtf8 { .. })));
+    }
+    let data = tempfile::tempdir().unwrap();
+    write(&data.path().join("a/1.png"), &png(8, 0));
+    write(&data.path().join("a").join(name(b"caf\xe9.txt")), b"no image");
+    assert_eq!(Tree::Folder(data.path().to_owned()).inputs(1).unwrap().len(), 1);
 }
 
 #[test]

@@ -12,18 +12,6 @@ fn names(pack: &Pack, split: Split) -> Vec<&str> {
     pack.classes(split).iter().map(|class| class.name()).collect()
 }
 
-fn folder(path: &Path) -> FolderConfig {
-    FolderConfig {
-        path: path.to_owned(),
-        lists: "".into(),
-        colour: false,
-        invert: false,
-        held_out: [0.25, 0.25],
-        split_seed: 0,
-        images: ImageOptions { image_size: 4, rotations: false },
-    }
-}
-
 fn prepared(config: &DataConfig) -> Arc<Pack> {
     let cache = tempfile::tempdir().unwrap();
     prepare(config, cache.path()).unwrap().unwrap()

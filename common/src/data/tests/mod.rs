@@ -10,6 +10,8 @@ use image::{GrayImage, ImageFormat, Luma};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
+use crate::config::{FolderConfig, ImageOptions};
+
 /// A PNG of one shade.
 fn png(size: u32, shade: u8) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
@@ -21,6 +23,19 @@ fn png(size: u32, shade: u8) -> Vec<u8> {
 fn write(path: &Path, bytes: &[u8]) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, bytes).unwrap();
+}
+
+/// A folder of class folders, without lists.
+fn folder(path: &Path) -> FolderConfig {
+    FolderConfig {
+        path: path.to_owned(),
+        lists: "".into(),
+        colour: false,
+        invert: false,
+        held_out: [0.25, 0.25],
+        split_seed: 0,
+        images: ImageOptions { image_size: 4, rotations: false },
+    }
 }
 
 /// A zip of these files; a name that ends in a slash is a folder's.
