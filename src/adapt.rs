@@ -76,6 +76,7 @@ impl Adapt {
             trained.config.validate()?;
         }
         let config = &trained.config;
+        self.norm.check(config)?;
         let model = trained.model(self.step)?;
         if model.origin.unfinished_at().is_some() {
             tell(&format!("{}: {}", trained.folder.path().display(), model.origin));

@@ -86,6 +86,9 @@ impl Compare {
         ensure!(self.choice.episodes != Some(1), "--episodes: a comparison takes two or more");
         let open = |run| self.open(run);
         let ((a, first), (b, second)) = (open(&self.a)?, open(&self.b)?);
+        let norm = &self.mode.norm;
+        // It may be one of the two alone that has something to choose.
+        norm.check(&a.config).or_else(|_| norm.check(&b.config))?;
         let packs = [self.places.cache.pack(&a.config)?, self.places.cache.pack(&b.config)?];
         self.check_same([(&a, &first), (&b, &second)], &packs)?;
         let [pack, other] = packs;

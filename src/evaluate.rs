@@ -124,7 +124,7 @@ impl Evaluate {
         }
         self.overrides.iter().try_for_each(|set| overrides::check_hidden(set, config))?;
         config.validate_evaluation()?;
-        Ok(())
+        self.mode.norm.check(config)
     }
 
     /// Compares a learned optimizer with hand-made ones.

@@ -56,6 +56,16 @@ impl Norm {
         config.is_transductive(self.transductive())
     }
 
+    /// Refuses a choice where there is nothing to choose.
+    pub(crate) fn check(&self, config: &RunConfig) -> anyhow::Result<()> {
+        let flag = if self.inductive { "--inductive" } else { "--transductive" };
+        anyhow::ensure!(
+            !self.is_chosen() || config.is_transductive(Some(true)),
+            "{flag}: examples see one another through batch norm, and there is none"
+        );
+        Ok(())
+    }
+
     pub(crate) fn build_options(&self) -> BuildOptions {
         BuildOptions { transductive: self.transductive(), ..BuildOptions::default() }
     }

@@ -40,6 +40,9 @@ fn a_report_sets_what_was_obtained_beside_what_was_published() {
     // Of the test once more there is no second row; other inner steps have rows of their own.
     printed(folder, &["evaluate", "five", "--episodes", "6"]);
     let evaluate = ["evaluate", "sinusoid-maml", "--episodes", "6"];
+    for flag in ["--inductive", "--transductive"] {
+        refused(folder, &[&evaluate[..], &[flag]].concat(), &[flag, "batch norm"]);
+    }
     let own_steps: &[&str] = &[];
     for more in [own_steps, &["--steps", "1"], &["--steps", "2"]] {
         let table = printed(folder, &[&evaluate[..], more].concat());
