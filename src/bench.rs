@@ -35,9 +35,9 @@ pub(crate) struct Bench {
     /// plain sockets
     #[arg(value_name = "WORKLOAD")]
     workloads: Vec<String>,
-    /// Compute threads.
-    #[arg(long, default_value = "1", value_parser = at_least_one)]
-    threads: NonZeroUsize,
+    /// Compute threads; one where absent.
+    #[arg(long, value_parser = at_least_one)]
+    threads: Option<NonZeroUsize>,
     /// Seconds for each workload, and for the machine's peak beside it.
     #[arg(long, default_value_t = 5.0)]
     seconds: f64,
@@ -48,7 +48,7 @@ pub(crate) struct Bench {
     #[arg(long, value_enum, default_value = "float32")]
     precision: PrecisionName,
     /// Where an episode's time goes instead: each op of each layer, on one thread.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["threads", "seconds"])]
     profile: bool,
     /// One JSON object a line.
     #[arg(long)]
@@ -103,21 +103,19 @@ impl Bench {
     pub(crate) fn run(&self) -> anyhow::Result<()> {
         let time = Duration::try_from_secs_f64(self.seconds)
             .with_context(|| format!("--seconds {}", self.seconds))?;
-        anyhow::ensure!(!time.is_zero(), "--seconds: must be above zero");
+        anyhow::ensure!(time >= SHORTEST, "--seconds: must be at least {}", SHORTEST.as_secs_f64());
         let is_step = |name: &&String| step::NAMES.contains(&name.as_str());
         let (steps, others): (Vec<_>, Vec<_>) = self.workloads.iter().partition(is_step);
+        let steps_alone = !steps.is_empty() && others.is_empty();
+        // Every name and flag is looked at before anything is measured.
+        let workloads = if steps_alone { Vec::new() } else { self.workloads_of(&others)? };
         if !steps.is_empty() {
-            anyhow::ensure!(!self.profile, "--profile: a step of a farm has no profile");
-            anyhow::ensure!(
-                matches!(self.precision, PrecisionName::Float32),
-                "--precision: a step of a farm that computes nothing has no convolutions"
-            );
+            self.check_flags_of_steps()?;
             self.steps(&steps)?;
-            if others.is_empty() {
-                return Ok(());
-            }
         }
-        let workloads = self.workloads_of(&others)?;
+        if steps_alone {
+            return Ok(());
+        }
         if self.profile {
             return workloads.iter().try_for_each(|workload| self.profile(workload));
         }
@@ -140,7 +138,7 @@ impl Bench {
         for workload in workload::named(names)? {
             let name = workload.name;
             match workload.in_precision(self.precision.into()) {
-                Some(workload) => workloads.push(workload.on(self.threads)),
+                Some(workload) => workloads.push(workload.on(self.threads())),
                 None if names.is_empty() => {}
                 None => anyhow::bail!(
                     "--precision: {name} has no convolutions, and only they multiply bfloat16"
@@ -148,6 +146,29 @@ impl Bench {
             }
         }
         Ok(workloads)
+    }
+
+    /// Refuses what a step of a farm that computes nothing would pass over.
+    fn check_flags_of_steps(&self) -> anyhow::Result<()> {
+        let half = !matches!(self.precision, PrecisionName::Float32);
+        let flags = [
+            (self.profile, "--profile: a step of a farm has no profile"),
+            (half, "--precision: a step of a farm that computes nothing has no convolutions"),
+            (self.threads.is_some(), "--threads: a step of a farm computes nothing"),
+            (
+                self.instruction_set.is_some(),
+                "--instruction-set: a step of a farm computes nothing",
+            ),
+        ];
+        match flags.into_iter().find(|(is_given, _)| *is_given) {
+            Some((_, problem)) => anyhow::bail!(problem),
+            None => Ok(()),
+        }
+    }
+
+    /// Compute threads.
+    fn threads(&self) -> NonZeroUsize {
+        self.threads.unwrap_or(NonZeroUsize::MIN)
     }
 
     /// Times steps of a farm that computes nothing.
@@ -190,16 +211,16 @@ impl Bench {
     fn measure(&self, workload: &Workload) -> anyhow::Result<Measurement> {
         let instruction_set = self.instruction_set.unwrap_or_else(InstructionSet::best);
         let slice = Duration::from_secs_f64(self.seconds / 10.0);
-        let before = peak(instruction_set, self.threads, slice);
+        let before = peak(instruction_set, self.threads(), slice);
         let (tasks_per_second, products) = match &workload.task {
             Task::Run(config) => self.train(config, instruction_set)?,
             Task::Lstm => self.lstm(instruction_set),
         };
-        let peak = before.max(peak(instruction_set, self.threads, slice));
+        let peak = before.max(peak(instruction_set, self.threads(), slice));
         let gflops = 2e-9 * products as f64 * tasks_per_second;
         Ok(Measurement {
             workload: workload.name,
-            threads: self.threads.get(),
+            threads: self.threads().get(),
             instruction_set: instruction_set.name(),
             tasks_per_second,
             gflops,
@@ -222,7 +243,7 @@ impl Bench {
             (f64::from(runs) / started.elapsed().as_secs_f64(), workload.products())
         };
         std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..self.threads.get()).map(|_| scope.spawn(spin)).collect();
+            let threads: Vec<_> = (0..self.threads().get()).map(|_| scope.spawn(spin)).collect();
             let ended = threads.into_iter().filter_map(|thread| thread.join().ok());
             ended.fold((0.0, 0), |(rate, _), (more, products)| (rate + more, products))
         })
@@ -236,13 +257,15 @@ impl Bench {
     ) -> anyhow::Result<(f64, usize)> {
         let Setup { work, layout } = Setup::new(config, instruction_set)?;
         let products = work.products();
-        let pool = Pool::new(work, self.threads).context("no compute threads")?;
+        let pool = Pool::new(work, self.threads()).context("no compute threads")?;
         let limit = Duration::from_secs_f64(self.seconds);
         let rate = meta_steps::rate(pool, config, &layout, limit)?;
         Ok((rate * config.training.meta_batch as f64, products))
     }
 }
 
+/// The shortest time that a workload is measured for: in less, the machine's peak is not seen.
+const SHORTEST: Duration = Duration::from_millis(10);
 /// Repeats that a profile's times are the medians of.
 const PROFILE_REPEATS: usize = 31;
 

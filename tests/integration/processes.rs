@@ -154,7 +154,16 @@ fn bad_input_is_refused_by_its_name() {
     refused(folder, &worker, &["--threads", "must be at least 1"]);
     refused(folder, &["bench", "lstm", "--threads", "0"], &["--threads", "must be at least 1"]);
     refused(folder, &["bench", "lstm", "--seconds", "1e30"], &["--seconds"]);
+    refused(folder, &["bench", "lstm", "--seconds", "1e-9"], &["--seconds", "at least 0.01"]);
     refused(folder, &["bench", "step-112k", "--profile"], &["--profile", "step"]);
+    for flag in [["--threads", "4"], ["--instruction-set", "portable"]] {
+        refused(folder, &["bench", "step-112k", flag[0], flag[1]], &[flag[0], "step"]);
+    }
+    for flag in [["--threads", "4"], ["--seconds", "1"]] {
+        refused(folder, &["bench", "lstm", "--profile", flag[0], flag[1]], &[flag[0], "--profile"]);
+    }
+    let unknown = lyceum(folder, &["bench", "step-112k", "maml-9q"]).output().unwrap();
+    assert!(!unknown.status.success() && unknown.stdout.is_empty(), "nothing is measured before");
     let half = ["--precision", "bfloat16"];
     for workload in ["sinusoid", "step-112k"] {
         refused(folder, &["bench", workload, half[0], half[1]], &["--precision", "convolutions"]);
