@@ -48,7 +48,7 @@ impl Configuration {
     /// Refuses what would change a run that is to go on.
     pub(crate) fn check_beside(&self, resume: Option<&Path>, runs: &Path) -> anyhow::Result<()> {
         let changes = [
-            ("a configuration", self.config.is_some()),
+            ("configuration", self.config.is_some()),
             ("--set", !self.overrides.is_empty()),
             ("--data", self.data.is_some()),
         ];

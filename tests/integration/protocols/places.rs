@@ -91,7 +91,7 @@ fn a_folder_of_the_same_name_hides_no_run() {
     ] {
         let resume = [&[command, "--resume", "mine"][..], changed].concat();
         let keys = ["[farm]", "training.report_every", "training.checkpoint_every"];
-        let given = if changed.len() == 1 { "a configuration" } else { changed[0] };
+        let given = if changed.len() == 1 { "configuration" } else { changed[0] };
         let problem = format!("takes no {given}; ");
         let culprits = [&keys[..], &[problem.as_str(), "in runs/mine/config.toml: "]].concat();
         refused(folder, &resume, &culprits);
