@@ -52,7 +52,7 @@ impl Finished {
         let (Ok(last), Ok(History { seconds, test })) = (last, History::read(folder)) else {
             return Ok(None);
         };
-        check_same(&last, config, None)?;
+        check_same(folder, &last, config, None)?;
         let Snapshot { step, parameters, best, validated, .. } = last.snapshot;
         let selected = best.is_some();
         let (step, parameters) =

@@ -125,7 +125,8 @@ impl Leg<'_> {
     /// What the run came to at its end, if that was with the configuration and the data that are here now.
     fn expected(&self) -> anyhow::Result<Digest> {
         let checkpoint = self.folder.checkpoint(self.to, &layout_of(self.config)?)?;
-        check_same(&checkpoint, self.config, self.pack.as_ref().map(|pack| pack.digest()))?;
+        let pack = self.pack.as_ref().map(|pack| pack.digest());
+        check_same(self.folder, &checkpoint, self.config, pack)?;
         Ok(checkpoint.snapshot.parameters.digest())
     }
 

@@ -17,7 +17,7 @@ use crate::initialisation::{initial_parameters, note_file};
 use crate::meta_optimizer::StateError;
 use crate::run::{Run, Snapshot};
 use crate::run_folder::RunFolder;
-pub use crate::same_run::{OtherRun, changed_key, check_same, differing_key};
+pub use crate::same_run::{OtherRun, check_config, check_same, differing_key};
 
 /// A run with what it needs to be served.
 #[derive(Debug)]
@@ -89,7 +89,7 @@ impl Enterprise {
         let resumed = match folder.run_folder().latest(&layout)? {
             None => None,
             Some(checkpoint) => {
-                check_same(&checkpoint, &config, digest)?;
+                check_same(folder.run_folder(), &checkpoint, &config, digest)?;
                 Some(checkpoint.snapshot)
             }
         };
@@ -210,6 +210,8 @@ mod tests {
         assert_eq!(resume(&["farm.lease_seconds=1"]).unwrap().step(), MetaStep(0));
         assert!(folder.tensorboard().is_dir(), "what is served has it again");
         let error = resume(&["training.meta_steps=5"]).unwrap_err().to_string();
-        assert!(error.starts_with("config.toml: training.meta_steps is not"), "{error}");
+        let file = folder.config_file();
+        let begins = format!("{}: training.meta_steps is not", file.display());
+        assert!(error.starts_with(&begins), "{error}");
     }
 }

@@ -1,12 +1,14 @@
 //! Whether what is to go on is still the run that its last checkpoint is of: else its bits would be nobody's.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use lyceum_common::config::{RunConfig, Schedule};
 use lyceum_common::ids::Digest;
 use serde_json::Value;
 
 use crate::checkpoint::Checkpoint;
+use crate::run_folder::RunFolder;
 
 /// What may have changed, beside where data and a first model lie: no bit of a run depends on it. What these are, their
 /// digests say.
@@ -18,15 +20,23 @@ const MAY_DIFFER: [&str; 4] =
 pub enum OtherRun {
     /// The configuration was changed.
     #[error(
-        "config.toml: {key} is not as in the last checkpoint: change it back, or begin a new run"
+        "{}: {key} is not as in the last checkpoint: change it back, or begin a new run",
+        file.display()
     )]
     Config {
+        /// The file that has it.
+        file: PathBuf,
         /// The first key that differs.
         key: String,
     },
     /// The data was changed.
-    #[error("the last checkpoint is of the data pack {trained}, and the data set is now {found}")]
+    #[error(
+        "{}: the last checkpoint is of the data pack {trained}, and the data set is now {found}",
+        folder.display()
+    )]
     Pack {
+        /// The run's folder.
+        folder: PathBuf,
         /// The digest of the pack that the run was trained on.
         trained: Digest,
         /// The digest of what is there now.
@@ -42,28 +52,32 @@ pub fn differing_key(one: &RunConfig, other: &RunConfig) -> Option<String> {
     first_difference("", &value(one), &value(other))
 }
 
-/// Compares what a checkpoint is of with the configuration and the data pack that are at hand.
+/// Compares what a checkpoint of a run's folder is of with the configuration and the data pack that are at hand.
 ///
 /// # Errors
 /// Where they are another run's.
 pub fn check_same(
+    folder: &RunFolder,
     checkpoint: &Checkpoint,
     config: &RunConfig,
     pack: Option<Digest>,
 ) -> Result<(), OtherRun> {
-    check_config(&checkpoint.config, config)?;
-    check_pack(checkpoint.pack, pack)
+    check_config(&checkpoint.config, config, folder)?;
+    check_pack(checkpoint.pack, pack, folder)
 }
 
-/// Compares the configuration that a checkpoint has, if it has one, with the one that the run is to go on with.
-fn check_config(trained: &str, found: &RunConfig) -> Result<(), OtherRun> {
-    changed_key(trained, found).map_or(Ok(()), |key| Err(OtherRun::Config { key }))
+/// Compares the configuration that is written beside a run's parameters, if one is, with the one that is there now, which may
+/// let the run [go on for longer](may_be_longer).
+///
+/// # Errors
+/// Where it was changed.
+pub fn check_config(trained: &str, found: &RunConfig, folder: &RunFolder) -> Result<(), OtherRun> {
+    let changed = changed_key(trained, found);
+    changed.map_or(Ok(()), |key| Err(OtherRun::Config { file: folder.config_file(), key }))
 }
 
-/// As [`differing_key`], of the configuration's text that is written beside parameters, and the one that is there now, which
-/// may let the run [go on for longer](may_be_longer). None where nothing is written, or what cannot be read.
-#[must_use]
-pub fn changed_key(trained: &str, found: &RunConfig) -> Option<String> {
+/// As [`differing_key`], of what [`check_config`] compares. None where nothing is written, or what cannot be read.
+fn changed_key(trained: &str, found: &RunConfig) -> Option<String> {
     if trained.is_empty() {
         return None;
     }
@@ -95,9 +109,15 @@ fn may_be_longer(trained: &RunConfig, found: &RunConfig) -> bool {
 
 /// Compares the data pack that a checkpoint was trained on with the one that the run is to go on with, where both are
 /// known.
-fn check_pack(trained: Option<Digest>, found: Option<Digest>) -> Result<(), OtherRun> {
+fn check_pack(
+    trained: Option<Digest>,
+    found: Option<Digest>,
+    folder: &RunFolder,
+) -> Result<(), OtherRun> {
     match (trained, found) {
-        (Some(trained), Some(found)) if trained != found => Err(OtherRun::Pack { trained, found }),
+        (Some(trained), Some(found)) if trained != found => {
+            Err(OtherRun::Pack { folder: folder.path().to_owned(), trained, found })
+        }
         _ => Ok(()),
     }
 }
@@ -123,10 +143,17 @@ mod tests {
     use super::*;
     use lyceum_common::config;
 
+    fn folder() -> (tempfile::TempDir, RunFolder) {
+        let runs = tempfile::tempdir().unwrap();
+        let folder = RunFolder::create(runs.path(), "run", "").unwrap();
+        (runs, folder)
+    }
+
     fn difference(preset: &str, overrides: &[&str]) -> Option<String> {
         let overrides: Vec<String> = overrides.iter().map(|&set| set.to_owned()).collect();
         let trained = config::load(preset, &[]).unwrap().to_toml();
-        check_config(&trained, &config::load(preset, &overrides).unwrap())
+        let (_runs, folder) = folder();
+        check_config(&trained, &config::load(preset, &overrides).unwrap(), &folder)
             .err()
             .map(|error| error.to_string())
     }
@@ -140,7 +167,7 @@ mod tests {
             (&["data.glyphs.seed=1"], "data.glyphs.seed"),
         ] {
             let error = difference("glyphs-maml", overrides).unwrap();
-            assert!(error.starts_with(&format!("config.toml: {key} is not ")), "{error}");
+            assert!(error.contains(&format!("run/config.toml: {key} is not ")), "{error}");
         }
     }
 
@@ -164,14 +191,17 @@ mod tests {
             assert!(difference(preset, overrides).is_some(), "{preset} {overrides:?}");
         }
         let config = config::load("glyphs-maml", &[]).unwrap();
-        assert_eq!(check_config("", &config), Ok(()), "the checkpoint has none");
+        assert_eq!(changed_key("", &config), None, "the checkpoint has none");
         assert_eq!(changed_key("name = 3", &config), None, "another version wrote it");
     }
 
     #[test]
     fn another_data_pack_is_refused_with_both_digests() {
         let (trained, found) = (Digest::of(b"trained"), Digest::of(b"found"));
+        let (_runs, folder) = folder();
+        let check_pack = |trained, found| check_pack(trained, found, &folder);
         let error = check_pack(Some(trained), Some(found)).unwrap_err().to_string();
+        assert!(error.starts_with(&folder.path().display().to_string()), "{error}");
         assert!(error.contains(&trained.to_string()) && error.contains(&found.to_string()));
         assert_eq!(check_pack(Some(trained), Some(trained)), Ok(()));
         assert_eq!(check_pack(None, Some(found)), Ok(()), "an older version wrote it");

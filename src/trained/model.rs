@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use lyceum_common::ids::{Digest, MetaStep};
 use lyceum_common::parameters::MetaParameters;
 use lyceum_coordinator::checkpoint::{Checkpoint, model_config, read_model};
-use lyceum_coordinator::enterprise::{changed_key, layout_of};
+use lyceum_coordinator::enterprise::{check_config, layout_of};
 use serde::{Deserialize, Serialize};
 
 use super::Trained;
@@ -119,14 +119,8 @@ impl Trained {
             None if self.is_over() => Some(self.last()?),
             None => self.so_far()?,
         };
-        if let Some(model) = &model
-            && let Some(key) = changed_key(&model.config, &self.own)
-        {
-            let file = self.folder.path().join("config.toml");
-            anyhow::bail!(
-                "{}: {key} is not as in the last checkpoint: change it back, or begin a new run",
-                file.display()
-            );
+        if let Some(model) = &model {
+            check_config(&model.config, &self.own, &self.folder)?;
         }
         Ok(model)
     }

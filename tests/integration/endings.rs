@@ -129,7 +129,11 @@ fn a_run_that_is_over_is_told_and_not_tested_again() {
     let changed = config.replace("seed = 0", "seed = 7");
     assert_ne!(changed, config);
     std::fs::write(run.join("config.toml"), changed).unwrap();
-    refused(folder, &["train", "--resume", "sinusoid-maml"], &["config.toml: seed"]);
+    refused(
+        folder,
+        &["train", "--resume", "sinusoid-maml"],
+        &["runs/sinusoid-maml/config.toml: seed"],
+    );
     std::fs::write(run.join("config.toml"), config).unwrap();
     std::fs::remove_file(run.join("model.safetensors")).unwrap();
     let again = lyceum(folder, &["train", "--resume", "sinusoid-maml", "--json"]).output().unwrap();
