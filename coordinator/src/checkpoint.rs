@@ -46,6 +46,16 @@ pub enum CheckpointError {
         /// What is wrong.
         problem: String,
     },
+    /// No checkpoint of a run is whole.
+    #[error(
+        "{path}: not a whole checkpoint: {problem}; nor is an older one: put a copy of it in its place, or begin a new run"
+    )]
+    NoneWhole {
+        /// The newest.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The file is no model, or is damaged: the run can write it once more.
     #[error(
         "{}: not a whole model: {problem}; `lyceum train --resume {}` writes it anew from the run's last checkpoint",
@@ -280,7 +290,13 @@ pub fn newest(folder: &Path, layout: &Arc<Layout>) -> Result<Option<Newest>, Che
             Err(error) => passed_over.push(error),
         }
     }
-    passed_over.into_iter().next().map_or(Ok(None), Err)
+    match passed_over.into_iter().next() {
+        None => Ok(None),
+        Some(CheckpointError::Damaged { path, problem }) => {
+            Err(CheckpointError::NoneWhole { path, problem })
+        }
+        Some(other) => Err(other),
+    }
 }
 
 /// The meta-steps whose checkpoints a folder keeps, in order.

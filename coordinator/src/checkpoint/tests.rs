@@ -125,6 +125,7 @@ fn a_damaged_checkpoint_is_passed_over_for_the_newest_whole_one() {
     damage(&paths[0], Vec::clear);
     let error = newest(folder.path(), &layout).unwrap_err().to_string();
     assert!(error.contains("step-000030.safetensors: not a whole checkpoint"), "{error}");
+    assert!(error.contains("nor is an older one") && error.contains("a new run"), "{error}");
 }
 
 #[test]
