@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::output::print;
 use crate::place::{Cache, Configuration};
 use crate::serve::check_place;
+use crate::words;
 
 /// Prepares the data pack that `train` draws from, in the same cache, and prints what it is.
 #[derive(Debug, clap::Args)]
@@ -53,7 +54,7 @@ impl Data {
             row("digest", &digest.to_string()),
             row("file", &file.display().to_string()),
             row("bytes", &pack.bytes().len().to_string()),
-            row("images", &shape(pack.shape())),
+            row("images", &words::shape(pack.shape())),
         ];
         rows.extend(Split::ALL.map(|split| row(&split.to_string(), &classes(&pack, split))));
         if config.data.rotations() {
@@ -76,14 +77,6 @@ fn counts(pack: &Pack, split: Split) -> serde_json::Value {
     let classes = pack.classes(split);
     let images: u64 = classes.iter().map(|class| u64::from(class.images())).sum();
     json!({ "classes": classes.len(), "images": images })
-}
-
-fn shape(shape: Shape) -> String {
-    match shape {
-        Shape::Image { height, width, channels: 1 } => format!("{height} × {width}, grey"),
-        Shape::Image { height, width, .. } => format!("{height} × {width}, in colour"),
-        Shape::Vector { length } => format!("{length} numbers"),
-    }
 }
 
 /// How many classes a split has, and how many images.

@@ -19,6 +19,7 @@ use crate::place::Places;
 use crate::serve::check_place;
 use crate::summary::Summary;
 use crate::trained::{Kept, Mode, Model, Trained, set_steps, steps_of};
+use crate::words;
 use outcome::Outcome;
 
 /// Adapts the trained model to episodes of classes that it never saw, and tests it on their query sets.
@@ -109,8 +110,10 @@ impl Evaluate {
             let (found, expected) = (data.shape(), config.data.shape());
             anyhow::ensure!(
                 found == expected && data.is_classification(),
-                "--data-set {name}: data.{} has examples of {found:?}, and the model was trained on classes of {expected:?}",
-                data.kind()
+                "--data-set {name}: data.{} has examples of {}; the model was trained on classes of {}",
+                data.kind(),
+                words::shape(found),
+                words::shape(expected)
             );
             config.data = data;
         }

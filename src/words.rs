@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 
+use lyceum_common::config::Shape;
 use lyceum_common::report::Estimate;
 
 /// Which times are told to a tenth of a second.
@@ -17,6 +18,15 @@ pub(crate) fn counted<N: Copy + Display + PartialEq + From<u8>>(
 ) -> String {
     let what = if count == N::from(1) { one } else { more };
     format!("{count} {what}")
+}
+
+/// The shape of an example: `28 × 28, grey`.
+pub(crate) fn shape(shape: Shape) -> String {
+    match shape {
+        Shape::Image { height, width, channels: 1 } => format!("{height} × {width}, grey"),
+        Shape::Image { height, width, .. } => format!("{height} × {width}, in colour"),
+        Shape::Vector { length } => counted(length, "number", "numbers"),
+    }
 }
 
 /// A number to so many significant digits: plain from 0.0001 to 99,999, and beyond that with its power of ten.

@@ -108,7 +108,7 @@ fn other_data(folder: &Path) {
     let results = object(folder, &[&on("digits.toml")[..], &["--ways", "6"]].concat());
     // All drawings of a class are one picture.
     assert_eq!(results["accuracy"].as_f64(), Some(1.0), "{results}");
-    refused(folder, &on("large.toml"), &["large.toml", "32", "28"]);
+    refused(folder, &on("large.toml"), &["large.toml", "32 × 32, grey", "28 × 28, grey"]);
     refused(folder, &on("wrong.toml"), &["wrong.toml", "data.idx.heldout"]);
     refused(folder, &on("sinusoid-maml"), &["sinusoid"]);
     refused(folder, &on("no-such-set"), &["no-such-set"]);
