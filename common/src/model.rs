@@ -21,6 +21,9 @@ pub const OPTIMIZER_LAYERS: usize = 2;
 /// Numbers that a learned optimizer reads of a gradient.
 pub const OPTIMIZER_READS: usize = 2;
 
+/// The most numbers that a model may have: a gigabyte of them, of which every process holds several.
+const LARGEST: usize = 1 << 28;
+
 /// Why a network cannot read such examples.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ModelError {
@@ -40,6 +43,9 @@ pub enum ModelError {
         "a relation module halves the encoder's maps twice, and {0}×{1} leaves nothing; network.conv4 leaves larger ones with downsample = \"max_pool_twice\" and features = \"flatten\""
     )]
     NothingToRelate(usize, usize),
+    /// It does not fit into a machine's memory a few times over.
+    #[error("the model has {0} numbers, and may have {LARGEST}")]
+    TooLarge(usize),
 }
 
 /// What stands behind a network's encoder.
@@ -60,11 +66,14 @@ pub enum Head {
 /// The meta-parameters of a run.
 ///
 /// # Errors
-/// Where the network cannot read the data.
+/// Where the network cannot read the data, or is too large.
 pub fn run_layout(config: &RunConfig) -> Result<Layout, ModelError> {
     let head = config.learner.head(config.outputs());
     let network = network_layout(&config.network, config.data.shape(), head)?;
-    Ok(config.learner.layout(&network))
+    let layout = config.learner.layout(&network);
+    // Of a learned optimizer the network is what it trains, and no part of the layout.
+    let length = network.len().max(layout.len());
+    if length > LARGEST { Err(ModelError::TooLarge(length)) } else { Ok(layout) }
 }
 
 /// The parameters of `network` on examples of `shape`, in the order of PyTorch's modules. Where features are compared,

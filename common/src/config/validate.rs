@@ -84,6 +84,14 @@ impl RunConfig {
             Err(error @ ModelError::NothingToRelate(..)) => {
                 Err(ConfigError::new("network.conv4.downsample", error.to_string()))
             }
+            Err(error @ ModelError::TooLarge(_)) => {
+                let key = match self.network {
+                    NetworkConfig::Conv4(_) => "network.conv4.filters",
+                    NetworkConfig::Mlp(_) => "network.mlp.hidden",
+                    NetworkConfig::Linear(_) => "network.linear",
+                };
+                Err(ConfigError::new(key, error.to_string()))
+            }
             Err(error @ ModelError::TooSmall(..)) => Err(ConfigError::new(
                 format!("data.{}.images.image_size", self.data.kind()),
                 error.to_string(),
@@ -280,6 +288,19 @@ mod tests {
             (&["episode.shots=6"], "episode.shots"),
             (&["episode.evaluation_queries=20"], "episode.evaluation_queries"),
             (&["data.glyphs.images_per_class=9"], "data.glyphs.images_per_class"),
+            (
+                &["data.glyphs.images.image_size=1024", "data.glyphs.images_per_class=100000"],
+                "data.glyphs.images_per_class",
+            ),
+            (
+                &["data.glyphs.images_per_class=100000", "data.glyphs.images.image_size=1024"],
+                "data.glyphs.images.image_size",
+            ),
+            (&["network.mlp={hidden=[65536,65536], activation='relu'}"], "network.mlp.hidden"),
+            (
+                &["network.conv4.filters=4096", "learner.matching.full_context.processing_steps=1"],
+                "network.conv4.filters",
+            ),
             (&["data.glyphs.images.image_size=0"], "data.glyphs.images.image_size"),
             (&["data.glyphs.images.image_size=1025"], "data.glyphs.images.image_size"),
             (

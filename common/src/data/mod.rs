@@ -65,7 +65,7 @@ fn inputs(config: &DataConfig) -> Result<Option<Vec<PathBuf>>, DataError> {
 /// Reads a data set into the folder `cache`.
 fn import(config: &DataConfig, cache: &Path) -> Result<Option<Pack>, DataError> {
     let builder = match config {
-        DataConfig::Glyphs(glyphs) => glyphs::draw(glyphs),
+        DataConfig::Glyphs(glyphs) => return Ok(Some(glyphs::import(glyphs, cache)?)),
         DataConfig::Omniglot(omniglot) => omniglot::import(omniglot)?,
         DataConfig::Folder(folder) => return folder::import(folder, cache).map(Some),
         DataConfig::Idx(idx) => idx::import(idx)?,

@@ -9,6 +9,9 @@ use crate::config::{
     QuadraticsConfig, SinusoidConfig, TrainingConfig,
 };
 
+/// A class of glyphs is drawn in memory: this many bytes of it at most.
+const LARGEST_CLASS: usize = 1 << 30;
+
 const SPLITS: [&str; 3] = ["training", "validation", "test"];
 
 impl DataConfig {
@@ -128,7 +131,18 @@ impl GlyphsConfig {
         if train == 0 || test == 0 {
             return Err(ConfigError::new("data.glyphs.classes", "training and test need classes"));
         }
-        within("data.glyphs.images_per_class", self.images_per_class, 2, 100_000)?;
+        let images_key = "data.glyphs.images_per_class";
+        within(images_key, self.images_per_class, 2, 100_000)?;
+        let size = self.images.image_size;
+        let bytes = self.images_per_class * size * size;
+        if bytes > LARGEST_CLASS {
+            let problem = format!(
+                "{} images of {size} × {size} are {bytes} bytes a class, and may be {LARGEST_CLASS}",
+                self.images_per_class
+            );
+            let size_key = "data.glyphs.images.image_size";
+            return Err(ConfigError::new(images_key, problem).or_of(&[size_key]));
+        }
         within("data.glyphs.seed", self.seed, 0, i64::MAX as u64)
     }
 }

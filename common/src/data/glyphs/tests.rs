@@ -1,9 +1,9 @@
 use super::*;
-use crate::pack::Pack;
 use crate::seed::Generator;
 
 fn default_set() -> Pack {
-    draw(&GlyphsConfig::default()).in_memory().unwrap()
+    let cache = tempfile::tempdir().unwrap();
+    import(&GlyphsConfig::default(), cache.path()).unwrap()
 }
 
 /// How often the nearest of five support images, by squared distance of pixels, is of the query's class.
