@@ -75,6 +75,9 @@ impl Summary {
             (None, None) => ("test", "none".to_owned()),
         };
         let mut rows = vec![tested, ("episodes", self.episodes.to_string())];
+        if self.loss.is_some_and(|loss| !loss.is_finite()) {
+            rows.push(("diverged", "one of these or more: the loss is not finite".to_owned()));
+        }
         // What is no classification has no batch norm, which examples could see one another through.
         if self.accuracy.is_some() {
             let transductive = if self.transductive { "yes" } else { "no" };
@@ -173,6 +176,8 @@ mod tests {
             (diverged, Some(accuracy), "test accuracy    50.00 % ± 25.00 (95 % interval)"),
         ] {
             let table = said(loss, accuracy);
+            let is_told = table.contains("\ndiverged         one of these or more");
+            assert_eq!(is_told, !loss.mean.is_finite(), "{table}");
             assert_eq!(table.lines().next(), Some(expected), "{table}");
             assert_eq!(table.contains("transductive"), accuracy.is_some(), "{table}");
         }

@@ -63,6 +63,13 @@ impl ReportSums {
         }
     }
 
+    /// Whether every sum is: no episode diverged.
+    #[must_use]
+    pub fn are_finite(&self) -> bool {
+        let &Self { episodes: _, loss, loss_squared, accuracy, accuracy_squared } = self;
+        [loss, loss_squared, accuracy, accuracy_squared].into_iter().all(f64::is_finite)
+    }
+
     /// The loss's mean over episodes.
     #[must_use]
     pub fn mean_loss(&self) -> Estimate {
@@ -143,6 +150,7 @@ mod tests {
             assert_eq!(diverged(&reports), expected);
             let sums = ReportSums::of(&reports);
             assert_eq!(sums.mean_loss().half_width().is_some(), expected == 0, "{losses:?}");
+            assert_eq!(sums.are_finite(), expected == 0, "{losses:?}");
             assert_eq!(sums.mean_accuracy(), Estimate { mean: 0.5, interval: 0.0 });
         }
         // Squares overflow before what is squared does.

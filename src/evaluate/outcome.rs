@@ -81,6 +81,8 @@ impl Outcome {
         if let Some((name, _)) = rows.first_mut() {
             *name = self.figure;
         }
+        // How many of them diverged is known here.
+        rows.retain(|(name, _)| *name != "diverged");
         rows.retain(|(name, _)| *name != "transductive" || self.normalises);
         let rest = rows.split_off(rows.len().min(2));
         if self.diverged > 0 {

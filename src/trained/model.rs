@@ -53,7 +53,7 @@ enum Part {
     Final,
     /// The best so far by validation.
     BestSoFar,
-    /// The last so far, where nothing was validated yet.
+    /// The last so far, where nothing was validated yet, or diverged.
     LastSoFar,
     /// Those of a checkpoint that was asked for.
     Checkpoint,
@@ -158,11 +158,13 @@ impl Trained {
             (found.digest() == parameters.digest()).then_some(step.0)
         });
         let training = &self.own.training;
+        // Where every validation diverged, none selected anything.
+        let selected = checkpoint.as_ref().map(|last| last.snapshot.best.is_some());
         let origin = Origin {
             meta_step,
             meta_steps: training.meta_steps,
             model: Part::Final,
-            validated: training.validate_every > 0,
+            validated: selected.unwrap_or(training.validate_every > 0),
             unfinished_at: None,
         };
         let pack = checkpoint.and_then(|checkpoint| checkpoint.pack);

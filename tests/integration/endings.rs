@@ -204,6 +204,40 @@ fn a_run_that_is_over_goes_on_for_longer_as_if_it_always_had_been_to() {
 }
 
 #[test]
+fn a_run_whose_evaluations_diverge_is_over_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let brief = [
+        // One step leads somewhere, and two hundred of them do not.
+        "learner.maml.inner_rate=3",
+        "learner.maml.evaluation_steps=200",
+        "training.meta_steps=2",
+        "training.validate_every=1",
+        "training.validation_episodes=3",
+        "training.test_episodes=3",
+    ];
+    let sets = brief.iter().flat_map(|&change| ["--set", change]);
+    let train: Vec<_> = ["train", "sinusoid-maml", "--json"].into_iter().chain(sets).collect();
+    let first = lyceum(folder, &train).output().unwrap();
+    assert!(first.status.success(), "{}", errors(&first));
+    let found = object(&first);
+    assert!(found["loss"].is_null() && found["interval"].is_null(), "{found}");
+    assert_eq!((&found["validated"], &found["selected_step"]), (&false.into(), &2.into()));
+    assert!(folder.join("runs/sinusoid-maml/model.safetensors").is_file());
+    let again = lyceum(folder, &["train", "--resume", "sinusoid-maml"]).output().unwrap();
+    assert!(errors(&again).starts_with("runs/sinusoid-maml is over"), "{}", errors(&again));
+    let table = String::from_utf8_lossy(&again.stdout);
+    assert!(table.contains("diverged ") && table.contains("not finite"), "{table}");
+    let report = printed(folder, &["report", "sinusoid-maml"]);
+    assert!(report.contains("| loss not finite | "), "{report}");
+    let evaluated = printed(folder, &["evaluate", "sinusoid-maml", "--episodes", "3"]);
+    assert!(
+        evaluated.contains("3 of these") && evaluated.contains("the final model\n"),
+        "{evaluated}"
+    );
+}
+
+#[test]
 fn a_run_that_lies_there_unfinished_is_named_where_another_begins() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();

@@ -128,6 +128,18 @@ fn a_resumed_run_has_each_step_once() {
 }
 
 #[test]
+fn a_test_that_diverged_is_read_again() {
+    let runs = TempDir::new().unwrap();
+    let folder = RunFolder::create(runs.path(), "run", "").unwrap();
+    let mut metrics = Metrics::open(&folder, None, 1e9).unwrap();
+    let loss = Estimate { mean: f64::INFINITY, interval: f64::NAN };
+    metrics.write(&Report { loss, ..report(ReportKind::Test, 3) }, timing()).unwrap();
+    let test = History::read(&folder).unwrap().test.unwrap();
+    assert!(test.loss.mean.is_nan() && test.loss.interval.is_nan(), "{test:?}");
+    assert_eq!(test.accuracy, report(ReportKind::Test, 3).accuracy);
+}
+
+#[test]
 fn event_files_are_tensorflows_records() {
     // What TensorFlow's own writer begins every event file with, at the wall time 1e9.
     let mut event = vec![0x09];

@@ -37,6 +37,8 @@ pub(super) fn fingerprint(partials: &[Partial]) -> Digest {
         let sums = partial.reports;
         bytes.extend_from_slice(&sums.episodes.to_le_bytes());
         for sum in [sums.loss, sums.loss_squared, sums.accuracy, sums.accuracy_squared] {
+            // Machines differ in the sign of what is no number.
+            let sum = if sum.is_nan() { f64::NAN } else { sum };
             bytes.extend_from_slice(&sum.to_le_bytes());
         }
     }

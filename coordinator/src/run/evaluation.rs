@@ -36,11 +36,11 @@ impl Run {
         let sums = root.reports;
         let report = self.report(ReportKind::Validation, self.step, &sums);
         self.outbox.push_back(Action::Report(report));
-        if self
-            .best
-            .as_ref()
-            .is_none_or(|best| is_better(self.config.classifies(), &sums, &best.sums))
-        {
+        let classifies = self.config.classifies();
+        let is_best =
+            || self.best.as_ref().is_none_or(|best| is_better(classifies, &sums, &best.sums));
+        // Parameters that diverge on an episode are not what a run is for.
+        if sums.are_finite() && is_best() {
             let parameters = self.parameters.clone();
             self.best = Some(Best { step: self.step, parameters, sums });
         }

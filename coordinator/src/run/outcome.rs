@@ -23,11 +23,11 @@ pub enum Outcome {
 /// What a complete run has found.
 #[derive(Clone, Debug)]
 pub struct Completed {
-    /// The meta-parameters that the run is for: the best by validation, or the last where there was none.
+    /// The meta-parameters that the run is for: the best by validation, or the last where none is.
     pub parameters: MetaParameters,
     /// The number of meta-steps that these parameters had seen.
     pub step: MetaStep,
-    /// Whether validation selected them.
+    /// Whether validation selected them: it has not where there was none, or where all of them diverged.
     pub selected: bool,
     /// What the test found; absent where the configuration asks for no test episodes.
     pub test: Option<Report>,
@@ -36,7 +36,7 @@ pub struct Completed {
 /// Why a run cannot go on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RunError {
-    /// A range gave values that are not finite twice.
+    /// A range of a meta-step gave values that are not finite twice.
     #[error("diverged: {job} gives values that are not finite in episodes {range}")]
     Diverged {
         /// The job.

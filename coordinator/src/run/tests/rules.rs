@@ -198,6 +198,46 @@ fn a_range_that_is_not_finite_twice_ends_the_run() {
     assert!(error.to_string().starts_with("diverged: meta-step 0"), "{error}");
 }
 
+/// A run that is over, and every evaluation of which, by its job and its number from 1 on, `diverges` has a loss of no number.
+fn evaluated(diverges: impl Fn(&Job, usize) -> bool) -> World {
+    let mut world = world(&[]);
+    let worker = world.join(1);
+    let mut evaluations = 0;
+    while let Some(assignment) = world.take(worker) {
+        let mut submission = world.honest(&assignment);
+        if matches!(assignment.job, Job::Evaluation { .. }) && assignment.range.start.0 == 0 {
+            evaluations += 1;
+            if diverges(&assignment.job, evaluations) {
+                submission.partials[0].reports.loss = f64::NAN;
+                submission.partials[0].reports.loss_squared = f64::NAN;
+            }
+        }
+        world.submit(worker, submission);
+    }
+    world
+}
+
+#[test]
+fn an_evaluation_that_diverges_is_reported_and_selects_nothing() {
+    let completed = |world: &World| match &world.outcome {
+        Some(Outcome::Completed(completed)) => completed.clone(),
+        outcome => panic!("{outcome:?}"),
+    };
+    let test = evaluated(|job, _| *job == Job::Evaluation { split: Split::Test });
+    let of_test = completed(&test).test.unwrap();
+    assert!(of_test.loss.mean.is_nan() && of_test.episodes == 9, "{of_test:?}");
+    assert_eq!(test.refusals, []);
+    let all_finite = completed(&undisturbed(&config(&[])));
+    assert_eq!(completed(&test).parameters.digest(), all_finite.parameters.digest());
+
+    let none = completed(&evaluated(|_, _| true));
+    assert_eq!((none.step, none.selected), (MetaStep(6), false), "the last");
+    let first = completed(&evaluated(|_, nth| nth == 1));
+    assert!(first.selected && first.step > MetaStep(2), "{}", first.step);
+    let but_first = completed(&evaluated(|_, nth| nth > 1));
+    assert_eq!((but_first.step, but_first.selected), (MetaStep(2), true));
+}
+
 #[test]
 fn a_run_that_fails_saves_the_last_complete_step_and_can_go_on_from_it() {
     let config = config(&["training.checkpoint_every=0"]);
