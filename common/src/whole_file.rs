@@ -82,8 +82,8 @@ mod tests {
         let mut reader = File::open(&path).unwrap();
         write(&path, b"newer").unwrap();
         assert_eq!(io::read_to_string(&mut reader).unwrap(), "old");
-        assert_eq!(std::fs::read(&path).unwrap(), b"newer");
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert_eq!(fs::read(&path).unwrap(), b"newer");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]
