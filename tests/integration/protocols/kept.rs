@@ -71,13 +71,13 @@ fn comparisons_on_other_numbers_of_optimizees_are_kept_beside_one_another() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     train_optimizer(folder);
-    let evaluate = ["evaluate", OPTIMIZER, "--steps", "2"];
+    let evaluate = ["evaluate", OPTIMIZER, "--steps", "12"];
     let choices: [&[&str]; 3] = [&[], &["--episodes", "3"], &["--search-episodes", "3"]];
     for more in choices {
         printed(folder, &[&evaluate[..], more].concat());
     }
     // Written anew, and not written over: whoever reads a file meanwhile reads it to its end.
-    let own = folder.join("runs").join(OPTIMIZER).join("comparison/2-steps");
+    let own = folder.join("runs").join(OPTIMIZER).join("comparison/12-steps");
     let files = ["losses.csv", "search.csv", "losses.png", "results.json"];
     let readers = files.map(|name| File::open(own.join(name)).unwrap());
     printed(folder, &evaluate);
@@ -91,7 +91,7 @@ fn comparisons_on_other_numbers_of_optimizees_are_kept_beside_one_another() {
     let report = printed(folder, &["report", OPTIMIZER]);
     for (episodes, searched) in [(2, 2), (3, 3), (2, 3)] {
         let protocol = format!(
-            "{episodes} episodes, hand-made optimizers' rates searched on {searched} others, 2 inner steps"
+            "{episodes} episodes, hand-made optimizers' rates searched on {searched} others, 12 inner steps"
         );
         assert!(report.contains(&protocol), "{protocol}: {report}");
     }
@@ -101,7 +101,7 @@ fn comparisons_on_other_numbers_of_optimizees_are_kept_beside_one_another() {
     std::fs::write(&damaged, "{").unwrap();
     let (report, said) = report_with_damage(folder, OPTIMIZER);
     assert_eq!(report.matches("hand-made optimizers' rates").count(), 2, "{report}");
-    assert!(said.contains("passed over: ") && said.contains("2-steps/results.json"), "{said}");
+    assert!(said.contains("passed over: ") && said.contains("12-steps/results.json"), "{said}");
 }
 
 /// What a report prints and says that ends well all the same.
