@@ -9,7 +9,7 @@ use embedded_graphics::mono_font::MonoTextStyle;
 use embedded_graphics::mono_font::ascii::FONT_8X13;
 use embedded_graphics::pixelcolor::Rgb888;
 use embedded_graphics::prelude::*;
-use embedded_graphics::primitives::{Line, Polyline, PrimitiveStyle};
+use embedded_graphics::primitives::{Line, PrimitiveStyle};
 use embedded_graphics::text::{Alignment, Baseline, Text, TextStyle, TextStyleBuilder};
 use image::{ImageFormat, Rgb, RgbImage};
 use lyceum_common::report::Estimate;
@@ -145,12 +145,13 @@ impl Canvas {
         }
     }
 
+    /// Line by line: where a whole polyline's corners lie is beyond the library's integers if its lines are long.
     fn curve(&mut self, scale: &Scale, values: &[Estimate], colour: Rgb888) {
-        let at =
-            |(step, value): (usize, &Estimate)| point((scale.x(step as f64), scale.y(value.mean)));
-        let points: Vec<_> = values.iter().enumerate().map(at).collect();
-        let style = PrimitiveStyle::with_stroke(colour, 2);
-        let Ok(()) = Polyline::new(&points).into_styled(style).draw(self);
+        let place = |(step, value): (usize, &Estimate)| (scale.x(step as f64), scale.y(value.mean));
+        let places: Vec<_> = values.iter().enumerate().map(place).collect();
+        for (&from, &to) in places.iter().zip(places.iter().skip(1)) {
+            self.line(from, to, colour, 2);
+        }
     }
 
     fn line(&mut self, from: (f64, f64), to: (f64, f64), colour: Rgb888, width: u32) {
@@ -206,7 +207,8 @@ mod tests {
         let good: Vec<_> = (0..50).map(|t| value(10.0 / f64::from(1 + t))).collect();
         let diverged = Estimate { mean: f64::INFINITY, interval: f64::NAN };
         let bad = [value(f64::NAN), value(0.0), value(f64::INFINITY), diverged];
-        let curves = [("good", &good[..]), ("bad", &bad), ("none", &[])]
+        let steep = [value(1e9), value(1e-9), value(1e8)];
+        let curves = [("good", &good[..]), ("bad", &bad), ("steep", &steep), ("none", &[])]
             .map(|(name, values)| Curve { name: name.to_owned(), values });
         draw(&path, "title", ["x", "y"], &curves).unwrap();
         let image = image::open(&path).unwrap().to_rgb8();
