@@ -34,7 +34,8 @@ fn a_run_begins_with_a_models_parameters_on_any_number_of_workers() {
 
     // What does not fit is said before there is a folder.
     let begin = |changes: &[&'static str], words: &[&str]| {
-        let sets = maml("name=none", changes);
+        let mut sets = maml("name=none", changes);
+        sets.extend(["episode.queries=2", "episode.evaluation_queries=2"]);
         let sets = sets.iter().flat_map(|&change| ["--set", change]);
         let command: Vec<_> = ["train"].into_iter().chain(sets).collect();
         refused(folder, &command, words);
