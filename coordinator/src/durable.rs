@@ -24,7 +24,7 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_folder(path.parent().unwrap_or(Path::new(".")))
 }
 
-/// As [`write`], where others may write to `path` meanwhile: the last one's bytes stay.
+/// As [`write()`], where others may write to `path` meanwhile: the last one's bytes stay.
 pub(crate) fn write_beside_others(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
