@@ -67,7 +67,7 @@ pub fn check_same(
 }
 
 /// Compares the configuration that is written beside a run's parameters, if one is, with the one that is there now, which may
-/// let the run [go on for longer](may_be_longer).
+/// let the run go on for longer.
 ///
 /// # Errors
 /// Where it was changed.
