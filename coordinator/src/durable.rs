@@ -6,26 +6,9 @@ use std::path::{Path, PathBuf};
 
 use lyceum_common::whole_file;
 
-/// The ending of a file that is not complete.
-const PARTIAL: &str = "partial";
-
-/// Puts `bytes` at `path`: written beside it, synced, renamed over it, and the folder synced. Nobody else may write to `path`
-/// meanwhile.
+/// Puts `bytes` at `path`: written beside it, synced, renamed over it, and the folder synced. Where several write to `path` at
+/// once, the last one's bytes stay.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
-    name.push(".");
-    name.push(PARTIAL);
-    let partial = path.with_file_name(name);
-    let mut file = File::create(&partial)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    drop(file);
-    fs::rename(&partial, path)?;
-    sync_folder(path.parent().unwrap_or(Path::new(".")))
-}
-
-/// As [`write()`], where others may write to `path` meanwhile: the last one's bytes stay.
-pub(crate) fn write_beside_others(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
     let mut file = whole_file::begin(folder)?;
@@ -73,7 +56,7 @@ mod tests {
             for text in &texts {
                 scope.spawn(|| {
                     for _ in 0..20 {
-                        write_beside_others(&path, text).unwrap();
+                        write(&path, text).unwrap();
                         let read = fs::read(&path).unwrap();
                         assert!(texts.contains(&read), "{} bytes", read.len());
                     }

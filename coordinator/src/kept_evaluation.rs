@@ -83,10 +83,7 @@ impl RunFolder {
         let path = folder.join(file_name(evaluation));
         let write = || {
             durable::create_folder(&folder)?;
-            durable::write_beside_others(
-                &path,
-                (serde_json::to_string(evaluation)? + "\n").as_bytes(),
-            )
+            durable::write(&path, (serde_json::to_string(evaluation)? + "\n").as_bytes())
         };
         match write() {
             Ok(()) => Ok(path),
