@@ -41,10 +41,10 @@ impl DataConfig {
     pub fn set_folder(&mut self, folder: PathBuf) -> Result<(), ConfigError> {
         match self {
             Self::Omniglot(omniglot) => {
-                let beside = vinyals_lists(&omniglot.path);
-                omniglot.path = folder;
+                let before = std::mem::replace(&mut omniglot.path, folder);
                 if let OmniglotSplit::Vinyals { lists } = &mut omniglot.split
-                    && *lists == beside
+                    && !is_nowhere(&before)
+                    && *lists == vinyals_lists(&before)
                 {
                     lists.clear();
                 }

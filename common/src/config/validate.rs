@@ -47,11 +47,21 @@ impl RunConfig {
         self.training.validate()?;
         self.farm.validate()?;
         self.validate_precision()?;
-        if self.episode.transductive.is_some() && !self.normalises() {
-            let problem = "examples see one another through batch norm, and there is none";
-            return Err(ConfigError::new("episode.transductive", problem));
-        }
+        self.validate_transductive()?;
         self.validate_network_reads_data()
+    }
+
+    /// Refuses a choice that nothing would heed.
+    fn validate_transductive(&self) -> Result<(), ConfigError> {
+        let problem = if matches!(self.learner, LearnerConfig::LearnedOptimizer(_)) {
+            "an optimizee's minibatches are normalised by themselves, always"
+        } else if !self.normalises() {
+            "examples see one another through batch norm, and there is none"
+        } else {
+            return Ok(());
+        };
+        let chosen = self.episode.transductive.is_some();
+        if chosen { Err(ConfigError::new("episode.transductive", problem)) } else { Ok(()) }
     }
 
     /// Refuses a precision that nothing in the run would have.
@@ -169,9 +179,11 @@ impl EpisodeConfig {
         }
         let distorted = distortions.iter().find(|(_, distortion)| distortion.is_some());
         let key = if let Some((key, _)) = distorted {
-            *key
+            (*key).to_owned()
         } else if self.within_groups > 0.0 {
-            "episode.within_groups"
+            "episode.within_groups".to_owned()
+        } else if data.rotations() {
+            format!("data.{}.images.rotations", data.kind())
         } else {
             return Ok(());
         };
