@@ -72,8 +72,8 @@ impl LoadError {
 ///
 /// A file with `base = "omniglot-maml-5w1s"` builds on that preset, or on the file at that path, which is relative to its own
 /// folder: what it does not say itself is as there, but for the name and for what papers report. Tables are laid over one
-/// another key by key; whatever else it says takes the place of the base's. What a base turns on, and absence turns off, stays
-/// on.
+/// another key by key; whatever else it says takes the place of the base's. `none` turns off what is on where it is named, as
+/// `distortion = "none"` under `[episode]` does, in overrides too.
 ///
 /// An override's value is TOML where it reads as such, and else a string. Another kind of data, network, learner, rule or
 /// schedule than the file or the base has (`network.mlp.hidden=[64]` over a `[network.conv4]`) takes the place

@@ -16,6 +16,30 @@ const KINDS: [&str; 8] = [
     "meta_optimizer.schedule",
 ];
 
+/// Keys that nothing need stand at, and that [`OFF`] leaves without a value.
+pub(super) const OPTIONS: [&str; 17] = [
+    "initialisation",
+    "initialisation.digest",
+    "episode.evaluation_ways",
+    "episode.evaluation_shots",
+    "episode.evaluation_queries",
+    "episode.transductive",
+    "episode.distortion",
+    "episode.class_distortion",
+    "learner.maml.inner_clip",
+    "learner.maml.multi_step_loss",
+    "learner.matching.full_context",
+    "learner.reptile.training_shots",
+    "learner.reptile.inner_batch",
+    "learner.reptile.evaluation_batch",
+    "learner.learned_optimizer.initial_deviation",
+    "meta_optimizer.clip_norm",
+    "meta_optimizer.clip_value",
+];
+
+/// The value of an option that is off, whatever the layers below say.
+const OFF: &str = "none";
+
 /// Keys that a base keeps to itself: what is built on it is another run, and none that a paper's result is beside.
 pub(super) const NOT_OF_BASES: [&str; 2] = ["name", "published"];
 
@@ -96,6 +120,7 @@ pub(super) fn merged<'l>(
         insert(&mut table, &mut String::new(), &set.path, &set.value);
     }
     spell_out_kinds(&mut table, "");
+    leave_out_what_is_off(&mut table, "");
     table.to_string()
 }
 
@@ -134,6 +159,16 @@ fn spell_out_kinds(table: &mut Table, prefix: &str) {
             spell_out_kinds(inner, &path);
         }
     }
+}
+
+fn leave_out_what_is_off(table: &mut Table, prefix: &str) {
+    table.retain(|key, value| {
+        let path = below(prefix, key);
+        if let Value::Table(inner) = value {
+            leave_out_what_is_off(inner, &path);
+        }
+        value.as_str() != Some(OFF) || !OPTIONS.contains(&path.as_str())
+    });
 }
 
 fn insert(table: &mut Table, prefix: &mut String, path: &[String], value: &Value) {

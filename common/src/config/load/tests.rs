@@ -254,6 +254,72 @@ fn a_later_override_wins_and_another_kind_takes_the_place_of_the_files() {
 }
 
 #[test]
+fn what_a_learned_optimizer_would_not_heed_is_refused() {
+    for (set, problem) in [
+        ("data.idx.images.rotations=true", "episodes are not made of classes of images"),
+        ("episode.distortion={}", "episodes are not made of classes of images"),
+        ("episode.within_groups=0.5", "episodes are not made of classes of images"),
+        ("episode.transductive=true", "minibatches are normalised by themselves"),
+    ] {
+        let error = load("mnist-learned-optimizer", &[set.to_owned()]).unwrap_err().to_string();
+        let (key, _) = set.split_once('=').unwrap();
+        assert!(error.contains(&format!("{key}: ")) && error.contains(problem), "{error}");
+    }
+}
+
+#[test]
+fn what_is_on_is_turned_off_by_none_and_may_be_turned_on_again() {
+    let load = |overrides: &[&str]| {
+        let overrides: Vec<String> = overrides.iter().map(|&set| set.to_owned()).collect();
+        load("omniglot-mamlpp-5w1s", &overrides)
+    };
+    let is_on = |config: RunConfig| match config.learner {
+        LearnerConfig::Maml(maml) => {
+            [config.episode.class_distortion.is_some(), maml.multi_step_loss.is_some()]
+        }
+        _ => unreachable!("MAML++ is MAML"),
+    };
+    let multi_step = "learner.maml.multi_step_loss=none";
+    assert_eq!(is_on(load(&[]).unwrap()), [true, true]);
+    assert_eq!(
+        is_on(load(&["episode.class_distortion=none", multi_step]).unwrap()),
+        [false, false]
+    );
+    assert_eq!(
+        is_on(load(&[multi_step, "learner.maml.multi_step_loss.meta_steps=9"]).unwrap()),
+        [true, true]
+    );
+    let refused = load(&["episode.ways=none"]).unwrap_err().to_string();
+    assert!(refused.contains("episode.ways: expected a whole number"), "{refused}");
+}
+
+/// Each is turned off over a configuration that has something of its kind there, where serde would not take a text.
+#[test]
+fn every_option_is_one() {
+    for option in merge::OPTIONS {
+        let preset = match option.split('.').nth(1) {
+            Some("reptile") => "omniglot-reptile-5w1s",
+            Some("matching") => "omniglot-matching-5w1s",
+            Some("learned_optimizer") => "mnist-learned-optimizer",
+            _ => "glyphs-maml",
+        };
+        let beside = match option {
+            "initialisation.digest" => "initialisation.from=model.safetensors",
+            "learner.reptile.training_shots" => "learner.reptile.inner_batch=none",
+            _ => "seed=0",
+        };
+        let mut overrides = [beside.to_owned(), format!("{option}=none")];
+        let config = load(preset, &overrides).unwrap_or_else(|error| panic!("{option}: {error}"));
+        let as_text: toml::Value = config.to_toml().parse::<toml::Table>().unwrap().into();
+        let there = option.split('.').try_fold(&as_text, |value, part| value.get(part));
+        assert_eq!(there, None, "{option}");
+        overrides[1] = format!("{option}=neither");
+        let refused = load(preset, &overrides).unwrap_err().to_string();
+        assert!(refused.contains(option), "{option}: {refused}");
+    }
+}
+
+#[test]
 fn omniglot_lists_lie_beside_the_images_unless_said_otherwise() {
     let lists = |overrides: &[&str]| {
         let overrides: Vec<String> = overrides.iter().map(|&set| set.to_owned()).collect();
@@ -285,6 +351,8 @@ fn omniglot_lists_lie_beside_the_images_unless_said_otherwise() {
     assert_eq!(moved(&["data.omniglot.path=there"]), Path::new("moved/splits/vinyals"));
     assert_eq!(moved(&both), Path::new("here"));
     assert_eq!(moved(&both[1..]), Path::new("here"));
+    let own = ["data.omniglot.split.vinyals.lists=splits/vinyals"];
+    assert_eq!(moved(&own), Path::new("splits/vinyals"), "in the current folder, as was said");
 }
 
 #[test]
