@@ -100,6 +100,12 @@ pub struct Estimate {
 }
 
 impl Estimate {
+    /// The mean of losses for a comparison: what diverged, whose mean may be no number, is above all others.
+    #[must_use]
+    pub fn mean_or_infinite(self) -> f64 {
+        if self.mean.is_finite() { self.mean } else { f64::INFINITY }
+    }
+
     /// The interval's half-width, where it has one.
     #[must_use]
     pub fn half_width(self) -> Option<f64> {

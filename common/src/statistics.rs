@@ -18,7 +18,7 @@ pub struct PairedTest {
 }
 
 impl PairedTest {
-    /// The test of a − b. None for fewer than two pairs, or samples of unequal length.
+    /// The test of a − b. None for fewer than two pairs, samples of unequal length, and where a value is infinite or no number.
     #[must_use]
     pub fn of(a: &[f64], b: &[f64]) -> Option<Self> {
         if a.len() != b.len() {
@@ -26,6 +26,9 @@ impl PairedTest {
         }
         let differences: Vec<f64> = a.iter().zip(b).map(|(a, b)| a - b).collect();
         let (mean, error) = mean_and_error(&differences)?;
+        if !(mean.is_finite() && error.is_finite()) {
+            return None;
+        }
         let degrees_of_freedom = differences.len() as u64 - 1;
         let t = if mean == 0.0 { 0.0 } else { mean / error };
         Some(Self {
@@ -154,6 +157,9 @@ mod tests {
         assert_eq!((test.t, test.p), (f64::INFINITY, 0.0));
         assert_eq!(PairedTest::of(&[1.0], &[0.5]), None);
         assert_eq!(PairedTest::of(&[1.0, 2.0], &[0.5]), None);
+        for diverged in [f64::NAN, f64::INFINITY, f64::MAX] {
+            assert_eq!(PairedTest::of(&[diverged, 2.0], &[0.5, -f64::MAX]), None, "{diverged}");
+        }
     }
 
     #[test]

@@ -88,8 +88,7 @@ impl Compared {
     /// None for fewer than two optimizees, or where a training diverged.
     #[must_use]
     pub fn above(&self, other: &Self) -> Option<PairedTest> {
-        let test = PairedTest::of(&self.last_losses, &other.last_losses)?;
-        test.difference.mean.is_finite().then_some(test)
+        PairedTest::of(&self.last_losses, &other.last_losses)
     }
 }
 
@@ -98,7 +97,8 @@ impl Comparison {
     #[must_use]
     pub fn best_hand_made(&self) -> Option<&Compared> {
         let hand_made = self.optimizers.iter().filter(|compared| compared.rate.is_some());
-        hand_made.min_by(|a, b| a.last().mean.total_cmp(&b.last().mean))
+        let loss = |compared: &Compared| compared.last().mean_or_infinite();
+        hand_made.min_by(|a, b| loss(a).total_cmp(&loss(b)))
     }
 }
 
@@ -150,8 +150,8 @@ fn search(optimizer: HandMade, trials: &Trials<'_>) -> Vec<Tried> {
     let tried = |sixteenths: i32| {
         let rate = libm::pow(10.0, f64::from(sixteenths) / 16.0);
         let losses = trials.losses(Method::HandMade(optimizer, rate)).by_step;
-        let loss = losses.last().map_or(f64::INFINITY, |loss| loss.mean);
-        (sixteenths, Tried { rate, loss: if loss.is_finite() { loss } else { f64::INFINITY } })
+        let loss = losses.last().map_or(f64::INFINITY, |loss| loss.mean_or_infinite());
+        (sixteenths, Tried { rate, loss })
     };
     let mut all: Vec<_> = QUARTERS.map(|quarters| tried(4 * quarters)).collect();
     let best = all.iter().min_by(|a, b| a.1.loss.total_cmp(&b.1.loss)).map_or(0, |best| best.0);
@@ -277,6 +277,22 @@ mod tests {
     use lyceum_common::model::run_layout;
 
     use super::*;
+
+    #[test]
+    fn what_diverged_is_never_the_best() {
+        let compared = |name: &str, loss| Compared {
+            name: name.to_owned(),
+            search: Vec::new(),
+            rate: Some(0.1),
+            losses: vec![Estimate { mean: loss, interval: 0.1 }],
+            last_losses: vec![loss, loss],
+        };
+        // Infinity less infinity is such a NaN on some machines.
+        let [sgd, adam] = [compared("SGD", -f64::NAN), compared("Adam", 4.0)];
+        assert_eq!(sgd.above(&adam), None);
+        let comparison = Comparison { optimizers: vec![sgd, adam] };
+        assert_eq!(comparison.best_hand_made().unwrap().name, "Adam");
+    }
 
     #[test]
     fn every_training_is_told_of_and_a_memory_has_its_like_beside_it() {
