@@ -80,13 +80,13 @@ impl FewShotSource {
 
     /// Distorts the images of training episodes like this.
     #[must_use]
-    pub fn distorting(self, distortion: Option<DistortionConfig>) -> Self {
+    pub(crate) fn distorting(self, distortion: Option<DistortionConfig>) -> Self {
         Self { distortion, ..self }
     }
 
     /// Distorts the classes of training episodes like this, all images of one alike.
     #[must_use]
-    pub fn distorting_classes(self, class_distortion: Option<DistortionConfig>) -> Self {
+    pub(crate) fn distorting_classes(self, class_distortion: Option<DistortionConfig>) -> Self {
         Self { class_distortion, ..self }
     }
 

@@ -135,6 +135,22 @@ pub enum ListProblem {
         /// The one at hand.
         pack: Digest,
     },
+    /// Its classes are not those of its split.
+    #[error("classes: {}, and the {split} split has {}", place(*at, list.as_ref()), place(*at, pack.as_ref()))]
+    OtherClasses {
+        /// The split.
+        split: Split,
+        /// The first place at which they differ, from 0.
+        at: usize,
+        /// The list's class there, if it has one.
+        list: Option<String>,
+        /// The data's.
+        pack: Option<String>,
+    },
+}
+
+fn place(at: usize, class: Option<&String>) -> String {
+    class.map_or_else(|| format!("none at {at}"), |class| format!("`{class}` at {at}"))
 }
 
 /// The file.
@@ -288,7 +304,7 @@ impl EpisodeList {
     /// # Panics
     /// Never: numbers, strings and arrays are JSON.
     #[must_use]
-    pub fn to_json(&self) -> String {
+    pub(crate) fn to_json(&self) -> String {
         let file = File {
             format: FORMAT.to_owned(),
             pack: self.pack.to_string(),
@@ -332,6 +348,11 @@ impl EpisodeList {
     #[must_use]
     pub fn split(&self) -> Split {
         self.split
+    }
+
+    /// The names of the split's classes, in the pack's order.
+    pub(super) fn classes(&self) -> &[String] {
+        &self.classes
     }
 
     /// The size of every episode.

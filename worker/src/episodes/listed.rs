@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use lyceum_common::ids::Split;
+use lyceum_common::pack::Class;
 use lyceum_common::seed::{OfEpisode, Seed};
 
 use super::few_shot::Way;
@@ -27,6 +28,7 @@ impl ListedSource {
             return Err(ListProblem::OtherPack { list: list.pack(), pack: pack.digest() });
         }
         let classes = pack.classes(list.split());
+        check_classes(list.split(), list.classes(), classes)?;
         for (episode, ways) in list.episodes().iter().enumerate() {
             for (label, ListedWay { class, quarters, images }) in ways.iter().enumerate() {
                 let there = classes.get(*class as usize).map_or(0, |class| class.images());
@@ -47,6 +49,19 @@ impl ListedSource {
     #[must_use]
     pub fn list(&self) -> &Arc<EpisodeList> {
         &self.list
+    }
+}
+
+/// Whether a list's classes are those of its split, which it knows by their places.
+fn check_classes(split: Split, listed: &[String], classes: &[Class]) -> Result<(), ListProblem> {
+    let name = |at: usize| classes.get(at).map(Class::name);
+    let differs = |&at: &usize| listed.get(at).map(String::as_str) != name(at);
+    match (0..listed.len().max(classes.len())).find(differs) {
+        None => Ok(()),
+        Some(at) => {
+            let (list, pack) = (listed.get(at).cloned(), name(at).map(str::to_owned));
+            Err(ListProblem::OtherClasses { split, at, list, pack })
+        }
     }
 }
 

@@ -26,7 +26,8 @@ pub use few_shot::{FewShotSource, intensity};
 pub use lake_runs::lake_runs;
 pub use list::{EpisodeList, ListError, ListProblem, ListedWay};
 pub use listed::ListedSource;
-pub use optimizee::{OptimizeeSource, optimizee_source};
+pub use optimizee::OptimizeeSource;
+pub(crate) use optimizee::optimizee_source;
 pub use sinusoid::SinusoidSource;
 
 /// How many classes an episode has, and how many examples of each.

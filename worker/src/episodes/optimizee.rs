@@ -52,7 +52,7 @@ pub trait OptimizeeSource: Send + Sync {
 ///
 /// # Errors
 /// Where the pack is not that of the configuration, or cannot give such optimizees.
-pub fn optimizee_source(
+pub(crate) fn optimizee_source(
     config: &RunConfig,
     learner: &LearnedOptimizerConfig,
     pack: Option<Arc<Pack>>,

@@ -98,6 +98,17 @@ fn a_list_is_for_the_data_that_it_names() {
     let another = FewShotSource::new(another, false).unwrap();
     assert_eq!(ListedSource::new(another, Arc::clone(&list)).unwrap_err(), expected);
 
+    let renamed = |from: &str, to: &str| {
+        let text = list.to_json().replace(from, to);
+        let other = Arc::new(EpisodeList::parse(text.as_bytes()).unwrap());
+        ListedSource::new(source(false), other).unwrap_err().to_string()
+    };
+    let [first, second] = [0, 1].map(|at| pack().classes(Split::Test)[at].name().to_owned());
+    let other = renamed(&format!("\"{second}\""), "\"other\"");
+    assert_eq!(other, format!("classes: `other` at 1, and the test split has `{second}` at 1"));
+    let more = renamed("\"classes\":[", "\"classes\":[\"more\",");
+    assert_eq!(more, format!("classes: `more` at 0, and the test split has `{first}` at 0"));
+
     let mut episodes = list.episodes().to_vec();
     episodes[4][1] = ListedWay { class: 0, quarters: 3, images: vec![0, 1, 4] };
     let missing = EpisodeList::new(&source(false), Split::Test, SIZE, episodes);
