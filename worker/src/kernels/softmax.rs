@@ -24,19 +24,12 @@ pub(crate) fn softmax<T: Real>(
     }
 }
 
-/// `out = ln Σ exp(logits)` along the ways: `[rows, ways]` → `[rows]`.
-pub(crate) fn log_sum_exp<T: Real>(
-    instruction_set: InstructionSet,
-    ways: usize,
-    logits: &[T],
-    out: &mut [T],
-) {
-    assert_eq!(logits.len(), out.len() * ways, "a sum for every row");
-    for (logits, out) in logits.chunks_exact(ways).zip(out) {
-        let maximum = maximum(logits);
-        let total = T::dispatch(instruction_set, Exponentials { maximum, logits, out: None });
-        *out = maximum + T::dispatch(instruction_set, Logarithm(total));
-    }
+/// ln Σ exp(logits) of a row in two parts, the largest logit and what comes on top of it. Their sum is rounded at the largest
+/// one's magnitude: what a logit is subtracted from is the largest one first, and the small rest stays whole.
+pub(crate) fn log_sum_exp<T: Real>(instruction_set: InstructionSet, logits: &[T]) -> [T; 2] {
+    let maximum = maximum(logits);
+    let total = T::dispatch(instruction_set, Exponentials { maximum, logits, out: None });
+    [maximum, T::dispatch(instruction_set, Logarithm(total))]
 }
 
 fn maximum<T: Real>(values: &[T]) -> T {
@@ -106,9 +99,8 @@ mod tests {
                 for (&p, &x) in row.iter().zip(logits) {
                     assert!((f64::from(p) - f64::from(x).exp() / total).abs() < 1e-6);
                 }
-                let mut normaliser = [0.0f32];
-                log_sum_exp(InstructionSet::best(), ways, logits, &mut normaliser);
-                assert!((f64::from(normaliser[0]) - total.ln()).abs() < 1e-6);
+                let [maximum, rest] = log_sum_exp(InstructionSet::best(), logits);
+                assert!((f64::from(maximum + rest) - total.ln()).abs() < 1e-6);
             }
             for set in InstructionSet::available() {
                 let mut out = vec![0.0; logits.len()];

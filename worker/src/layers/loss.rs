@@ -46,7 +46,7 @@ pub(crate) struct Loss {
     pub(crate) width: usize,
     pub(crate) outputs: Feature,
     pub(crate) targets: Slot,
-    /// The loss, and behind it what the loss keeps for itself.
+    /// The loss; of problems side by side, one of each.
     pub(crate) value: Slot,
 }
 
@@ -72,8 +72,7 @@ impl Loss {
         assert!(abreast == 1 || sums_squares, "sums of squares alone are taken side by side");
         let width = outputs.value.len() / abreast / rows;
         let targets = planner.slot(outputs.value.len(), false);
-        let kept = if kind == LossKind::CrossEntropy { rows } else { 0 };
-        let value = planner.slot(abreast + kept, false);
+        let value = planner.slot(abreast, false);
         Self { kind, abreast, width, outputs, targets, value }
     }
 

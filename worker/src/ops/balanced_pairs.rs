@@ -1,8 +1,9 @@
 //! Binary cross-entropy on logits of pairs, over as many pairs of one class as of two.
 
+use super::binary_cross_entropy::binary_cross_entropy;
 use super::{Nonlinear, inputs};
 use crate::kernels::pointwise::sigmoid_of;
-use crate::kernels::{InstructionSet, Real, log_sum_exp};
+use crate::kernels::{InstructionSet, Real};
 
 /// Which pairs count: each row has `classes` classes of `examples` examples, one class being the row's own; those with
 /// that class do, and those with the next one, the first coming after the last.
@@ -39,9 +40,7 @@ impl<T: Real> Nonlinear<T> for BalancedCrossEntropy {
         let mut total = T::ZERO;
         for (logits, targets) in logits.chunks_exact(width).zip(targets.chunks_exact(width)) {
             for column in (0..width).filter(|&column| self.0.counts(targets, column)) {
-                let mut softplus = [T::ZERO];
-                log_sum_exp(set, 2, &[T::ZERO, logits[column]], &mut softplus);
-                total = total + (softplus[0] - targets[column] * logits[column]);
+                total = total + binary_cross_entropy(set, logits[column], targets[column]);
             }
         }
         out[0] = total * self.0.share(logits.len() / width);

@@ -4,6 +4,12 @@ use super::{Nonlinear, inputs};
 use crate::kernels::pointwise::sigmoid_of;
 use crate::kernels::{InstructionSet, Real, log_sum_exp};
 
+/// ln(1 + eˢ) − t s of a logit s and its target t. Where s is large and t is one, all that is left is what ln has beyond s.
+pub(super) fn binary_cross_entropy<T: Real>(set: InstructionSet, logit: T, target: T) -> T {
+    let [maximum, rest] = log_sum_exp(set, &[T::ZERO, logit]);
+    (maximum - target * logit) + rest
+}
+
 /// (logits s, targets t) → mean of ln(1 + eˢ) − t s.
 pub(crate) struct BinaryCrossEntropy;
 
@@ -12,9 +18,7 @@ impl<T: Real> Nonlinear<T> for BinaryCrossEntropy {
         let [logits, targets] = inputs(x);
         let mut total = T::ZERO;
         for (&logit, &target) in logits.iter().zip(targets) {
-            let mut softplus = [T::ZERO];
-            log_sum_exp(set, 2, &[T::ZERO, logit], &mut softplus);
-            total = total + (softplus[0] - target * logit);
+            total = total + binary_cross_entropy(set, logit, target);
         }
         out[0] = total / T::from_f64(logits.len() as f64);
     }

@@ -11,7 +11,10 @@ pub(crate) struct LogSumExp {
 impl<T: Real> Nonlinear<T> for LogSumExp {
     fn value(&self, set: InstructionSet, x: &[&[T]], out: &mut [T]) {
         let [x] = inputs(x);
-        log_sum_exp(set, self.width, x, out);
+        for (x, out) in x.chunks_exact(self.width).zip(out) {
+            let [maximum, rest] = log_sum_exp(set, x);
+            *out = maximum + rest;
+        }
     }
 }
 
@@ -41,10 +44,9 @@ impl<T: Real> Nonlinear<T> for LogSoftmax {
     fn value(&self, set: InstructionSet, x: &[&[T]], out: &mut [T]) {
         let [x] = inputs(x);
         for (x, out) in x.chunks_exact(self.width).zip(out.chunks_exact_mut(self.width)) {
-            let mut normaliser = [T::ZERO];
-            log_sum_exp(set, self.width, x, &mut normaliser);
+            let [maximum, rest] = log_sum_exp(set, x);
             for (out, &x) in out.iter_mut().zip(x) {
-                *out = x - normaliser[0];
+                *out = (x - maximum) - rest;
             }
         }
     }

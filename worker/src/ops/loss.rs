@@ -4,7 +4,7 @@ use super::{Nonlinear, inputs};
 use crate::kernels::pointwise::scaled_difference;
 use crate::kernels::{InstructionSet, Real, log_sum_exp, softmax};
 
-/// (logits, targets) → (loss, and the normaliser ln Σ exp of each row). Targets are distributions, one-hot as a rule.
+/// (logits, targets) → loss, the mean of −Σ t ln softmax(s) over rows. Targets are distributions, one-hot as a rule.
 pub(crate) struct CrossEntropy {
     pub(crate) ways: usize,
 }
@@ -12,16 +12,15 @@ pub(crate) struct CrossEntropy {
 impl<T: Real> Nonlinear<T> for CrossEntropy {
     fn value(&self, set: InstructionSet, x: &[&[T]], out: &mut [T]) {
         let [logits, targets] = inputs(x);
-        let (loss, normalisers) = out.split_at_mut(1);
-        log_sum_exp(set, self.ways, logits, normalisers);
         let mut total = T::ZERO;
         let rows = logits.chunks_exact(self.ways).zip(targets.chunks_exact(self.ways));
-        for ((logits, targets), &normaliser) in rows.zip(normalisers.iter()) {
+        for (logits, targets) in rows {
+            let [maximum, rest] = log_sum_exp(set, logits);
             for (&logit, &target) in logits.iter().zip(targets) {
-                total = total + target * (normaliser - logit);
+                total = total + target * ((maximum - logit) + rest);
             }
         }
-        loss[0] = total / T::from_f64(normalisers.len() as f64);
+        out[0] = total / T::from_f64((logits.len() / self.ways) as f64);
     }
 
     fn tangent(&self, _: InstructionSet, _: &[&[T]], _: &[T], _: &[&[T]], _: &mut [T]) {
@@ -108,5 +107,33 @@ impl<T: Real> Nonlinear<T> for SquaredErrorBackward {
             targets_dot,
             out,
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::{BinaryCrossEntropy, LogSoftmax};
+
+    /// What is left of a loss where logits are large and right is as exact as where they are small.
+    #[test]
+    fn a_small_loss_of_large_logits_is_exact() {
+        let set = InstructionSet::best();
+        let found = |op: &dyn Nonlinear<f32>, logits: &[f32], targets: &[f32]| {
+            let mut out = [0.0];
+            op.value(set, &[logits, targets], &mut out);
+            f64::from(out[0])
+        };
+        for (large, gap) in [(265.0_f32, 11.5_f32), (-1e4, 7.25), (3.0, 1.5)] {
+            let expected = f64::from(-gap).exp().ln_1p();
+            let logits = [large, large - gap];
+            let entropy = found(&CrossEntropy { ways: 2 }, &logits, &[1.0, 0.0]);
+            assert!((entropy / expected - 1.0).abs() < 0.02, "{large}: {entropy}, {expected}");
+            let mut both = [0.0; 2];
+            LogSoftmax { width: 2 }.value(set, &[&logits], &mut both);
+            assert_eq!(f64::from(-both[0]), entropy, "{large}");
+            let binary = found(&BinaryCrossEntropy, &[gap], &[1.0]);
+            assert!((binary / expected - 1.0).abs() < 0.02, "{gap}: {binary}, {expected}");
+        }
     }
 }
