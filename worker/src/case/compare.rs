@@ -9,13 +9,14 @@ pub struct Tolerance {
     pub gradient: f64,
     /// ‖ĝₜ − gₜ‖ ≤ this · ‖gₜ‖ + `whole` · ‖g‖ for each tensor.
     pub tensor: f64,
-    /// The share of the whole gradient's norm: a bias ahead of a batch norm has a gradient of zero.
+    /// The share of the whole gradient's norm, or of all changes': a bias ahead of a batch norm has a gradient of zero, and a
+    /// constant channel's statistics stay where they are.
     pub whole: f64,
     /// The loss, relative.
     pub loss: f64,
     /// Each output, of the largest one's magnitude.
     pub output: f64,
-    /// ‖ĉ − c‖ ≤ this · ‖c‖ for each of batch norm's running statistics, which change by c.
+    /// ‖ĉ − c‖ ≤ this · ‖c‖ + `whole` · ‖all c‖ for each of batch norm's running statistics, which change by c.
     pub change: f64,
 }
 
@@ -38,7 +39,7 @@ pub struct Comparison {
     pub loss_error: f64,
     /// max |ô − o| / max |o|.
     pub output_error: f64,
-    /// The largest ‖ĉ − c‖ / ‖c‖ of a running statistic; none where none are expected to change.
+    /// The largest error of a running statistic, relative to ‖c‖ with its part of all of them; none where none are expected.
     pub change_error: Option<f64>,
 }
 
@@ -59,8 +60,13 @@ impl CaseResult {
         tolerance: &Tolerance,
     ) -> Result<Option<Comparison>, CaseError> {
         let Some(expected) = &case.expected else { return Ok(None) };
+        let is_unknown = |name: &&String| self.layout.get(name).is_none();
+        if let Some(name) = expected.meta_gradient.keys().find(is_unknown) {
+            let problem = "is no meta-parameter of this learner".to_owned();
+            return Err(case.tensor_error(&format!("expect/meta_gradient/{name}"), problem));
+        }
         let output_error = self.output_error(case, expected)?;
-        let change_error = self.change_error(case, expected)?;
+        let change_error = self.change_error(case, expected, tolerance)?;
         let whole =
             norm(expected.meta_gradient.values().flat_map(|tensor| tensor.values.iter().copied()));
         let mut squared = 0.0;
@@ -71,9 +77,9 @@ impl CaseResult {
             let tensor = expected
                 .meta_gradient
                 .get(&entry.name)
-                .filter(|tensor| tensor.values.len() == found.len())
+                .filter(|tensor| tensor.shape == entry.shape)
                 .ok_or_else(|| {
-                    case.tensor_error(&name, format!("{} numbers are needed", found.len()))
+                    case.tensor_error(&name, format!("the shape {:?} is needed", entry.shape))
                 })?;
             let error = norm(
                 found.iter().zip(&tensor.values).map(|(&found, &wanted)| f64::from(found) - wanted),
@@ -81,16 +87,16 @@ impl CaseResult {
             squared += error * error;
             let allowed =
                 tolerance.tensor * norm(tensor.values.iter().copied()) + tolerance.whole * whole;
-            let share = error / allowed;
+            let share = relative(error, allowed);
             if share > worst.1 || share.is_nan() {
                 worst = (entry.name.clone(), share);
             }
         }
         Ok(Some(Comparison {
-            gradient_error: squared.sqrt() / whole,
+            gradient_error: relative(squared.sqrt(), whole),
             worst_tensor: worst.0,
             worst_tensor_share: worst.1,
-            loss_error: (self.loss - expected.loss).abs() / expected.loss.abs(),
+            loss_error: relative((self.loss - expected.loss).abs(), expected.loss.abs()),
             output_error,
             change_error,
         }))
@@ -108,10 +114,17 @@ impl CaseResult {
             .iter()
             .zip(wanted)
             .map(|(&found, &wanted)| (f64::from(found) - wanted).abs());
-        Ok(differences.fold(0.0, larger) / largest)
+        Ok(relative(differences.fold(0.0, larger), largest))
     }
 
-    fn change_error(&self, case: &Case, expected: &Expected) -> Result<Option<f64>, CaseError> {
+    fn change_error(
+        &self,
+        case: &Case,
+        expected: &Expected,
+        tolerance: &Tolerance,
+    ) -> Result<Option<f64>, CaseError> {
+        let all = norm(expected.changes.values().flat_map(|tensor| tensor.values.iter().copied()));
+        let floor = all * tolerance.whole / tolerance.change;
         let mut worst: Option<f64> = None;
         for (name, wanted) in &expected.changes {
             let wanted = &wanted.values;
@@ -121,7 +134,7 @@ impl CaseResult {
                 case.tensor_error(&format!("expect/change/{name}"), problem.to_owned())
             })?;
             let differences = found.iter().zip(wanted).map(|(&f, &w)| f64::from(f) - w);
-            let error = norm(differences) / norm(wanted.iter().copied());
+            let error = relative(norm(differences), norm(wanted.iter().copied()) + floor);
             worst = Some(worst.map_or(error, |worst| larger(worst, error)));
         }
         Ok(worst)
@@ -138,6 +151,11 @@ impl Comparison {
             && self.output_error <= tolerance.output
             && self.change_error.is_none_or(|error| error <= tolerance.change)
     }
+}
+
+/// An error of what is so large; none of what is nothing, where nothing was found.
+fn relative(error: f64, whole: f64) -> f64 {
+    if error == 0.0 { 0.0 } else { error / whole }
 }
 
 fn norm(values: impl Iterator<Item = f64>) -> f64 {
@@ -201,6 +219,42 @@ mod tests {
             assert_eq!(comparison.worst_tensor, entry.name);
             assert!(!comparison.agrees(&tolerance), "{name}");
         }
+    }
+
+    #[test]
+    fn nothing_is_expected_where_nothing_is_found() {
+        let mut case = case("maml_sinusoid");
+        let mut result = exact(&case);
+        let expected = case.expected.as_mut().unwrap();
+        expected.loss = 0.0;
+        let tensors = expected.meta_gradient.values_mut().chain([&mut expected.output]);
+        tensors.for_each(|tensor| tensor.values.fill(0.0));
+        result.loss = 0.0;
+        result.output.fill(0.0);
+        result.meta_gradient.fill(-0.0);
+        let tolerance = Tolerance::SINGLE;
+        let comparison = result.compare(&case, &tolerance).unwrap().unwrap();
+        assert!(comparison.agrees(&tolerance), "{comparison:?}");
+        result.output[1] = 1e-30;
+        let comparison = result.compare(&case, &tolerance).unwrap().unwrap();
+        assert!(!comparison.agrees(&tolerance), "{comparison:?}");
+    }
+
+    #[test]
+    fn what_is_expected_of_no_meta_parameter_is_named() {
+        let mut case = case("maml_sinusoid");
+        let result = exact(&case);
+        let expected = case.expected.as_mut().unwrap();
+        let (name, tensor) = expected.meta_gradient.iter_mut().next().unwrap();
+        let name = name.clone();
+        tensor.shape.push(1);
+        let extra = tensor.clone();
+        let compared =
+            |case: &Case| result.compare(case, &Tolerance::SINGLE).unwrap_err().to_string();
+        let error = compared(&case);
+        assert!(error.contains(&format!("`expect/meta_gradient/{name}`: the shape")), "{error}");
+        case.expected.as_mut().unwrap().meta_gradient.insert("extra".to_owned(), extra);
+        assert!(compared(&case).contains("`expect/meta_gradient/extra`: is no meta-parameter"));
     }
 
     #[test]

@@ -111,7 +111,7 @@ impl Description {
     pub(super) fn learner(&self) -> Result<LearnerConfig, (&'static str, String)> {
         let inner_steps = || sized("inner_steps", self.inner_steps);
         let plain = || -> Result<MamlConfig, (&'static str, String)> {
-            Ok(MamlConfig::plain(needed("inner_lr", self.inner_lr)?, inner_steps()?))
+            Ok(MamlConfig::plain(finite("inner_lr", self.inner_lr)?, inner_steps()?))
         };
         match self.algorithm.as_str() {
             "maml" => Ok(LearnerConfig::Maml(plain()?)),
@@ -133,8 +133,8 @@ impl Description {
             })),
             "imaml" => Ok(LearnerConfig::Imaml(ImamlConfig {
                 regularisation: positive("regularisation", self.regularisation)?,
-                damping: self.damping.unwrap_or(0.0),
-                inner_rate: needed("inner_lr", self.inner_lr)?,
+                damping: not_negative("damping", self.damping.unwrap_or(0.0))?,
+                inner_rate: finite("inner_lr", self.inner_lr)?,
                 inner_steps: inner_steps()?,
                 evaluation_steps: inner_steps()?,
                 conjugate_gradient_steps: sized(
@@ -149,7 +149,7 @@ impl Description {
                 evaluation_steps: inner_steps()?,
             })),
             "meta_curvature" => Ok(LearnerConfig::MetaCurvature(MetaCurvatureConfig {
-                inner_rate: needed("inner_lr", self.inner_lr)?,
+                inner_rate: finite("inner_lr", self.inner_lr)?,
                 inner_steps: inner_steps()?,
                 evaluation_steps: inner_steps()?,
             })),
@@ -159,7 +159,7 @@ impl Description {
             "relation" => Ok(LearnerConfig::Relation(RelationConfig {})),
             "reptile" => Ok(LearnerConfig::Reptile(ReptileConfig {
                 inner_optimizer: InnerOptimizer::Sgd,
-                inner_rate: needed("inner_lr", self.inner_lr)?,
+                inner_rate: finite("inner_lr", self.inner_lr)?,
                 inner_steps: inner_steps()?,
                 evaluation_steps: inner_steps()?,
                 training_shots: None,
@@ -239,6 +239,22 @@ pub(super) fn sized(
     match needed(key, value)? {
         size @ 1..=MOST => Ok(size),
         other => Err((key, format!("must be from 1 to {MOST}, and is {other}"))),
+    }
+}
+
+/// A number that may be anything but infinite or none.
+pub(super) fn finite(key: &'static str, value: Option<f32>) -> Result<f32, (&'static str, String)> {
+    match needed(key, value)? {
+        number if number.is_finite() => Ok(number),
+        other => Err((key, format!("must be finite, and is {other}"))),
+    }
+}
+
+fn not_negative(key: &'static str, number: f32) -> Result<f32, (&'static str, String)> {
+    if number >= 0.0 && number.is_finite() {
+        Ok(number)
+    } else {
+        Err((key, format!("must be 0 or above, and is {number}")))
     }
 }
 

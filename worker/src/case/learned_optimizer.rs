@@ -26,7 +26,7 @@ use lyceum_common::layout::Layout;
 use lyceum_common::model::Head;
 use lyceum_common::seed::{OfEpisode, Seed};
 
-use super::description::{Description, Hidden, needed, positive, sized};
+use super::description::{Description, Hidden, finite, needed, positive, sized};
 use super::read::{Case, CaseError, CaseResult, Tensor, one_hot};
 use crate::episodes::{Batch, OptimizeeSource};
 use crate::kernels::InstructionSet;
@@ -110,8 +110,8 @@ fn learner(description: &Description) -> Result<LearnedOptimizerConfig, (&'stati
         inner_steps,
         evaluation_steps: inner_steps,
         unroll,
-        output_scale: needed("output_scale", description.output_scale)? as f32,
-        preprocess_p: needed("preprocess_p", description.preprocess_p)? as f32,
+        output_scale: finite("output_scale", description.output_scale.map(|scale| scale as f32))?,
+        preprocess_p: positive("preprocess_p", description.preprocess_p.map(|p| p as f32))?,
         memory: description.memory.map_or(Ok(0), |pairs| sized("memory", Some(pairs)))?,
         batch: 0,
         initial_deviation: None,

@@ -153,6 +153,10 @@ impl Case {
             sections.add(name, Tensor { shape: view.shape().to_vec(), values });
         }
         let expected = sections.expected(&file)?;
+        if let Some(name) = sections.rest.keys().next() {
+            let problem = "is none of params/…, episode/…, expect/loss, expect/output, expect/meta_gradient/… and expect/change/…";
+            return Err(tensor_error(&file, name, problem.to_owned()));
+        }
         Ok(Self {
             path: stem,
             description,
@@ -179,11 +183,21 @@ impl Case {
             return Err(described(("network", problem)));
         }
         let classes = self.description.classes().map_err(described)?;
+        if classes.is_none() && (learner.is_metric() || has_prototypes) {
+            let problem =
+                format!("{} compares classes, and mse has none", self.description.algorithm);
+            return Err(described(("loss", problem)));
+        }
         let head = learner.head(classes.unwrap_or(1));
         let network_layout = network_layout(&network, shape, head)
             .map_err(|source| CaseError::Model { path: with_ending(&self.path, "toml"), source })?;
         let layout = learner.layout(&network_layout);
         let parameters = self.flat(&layout)?;
+        let known = ["support.x", "support.y", "query.x", "query.y"];
+        if let Some(name) = self.episode.keys().find(|name| !known.contains(&name.as_str())) {
+            let problem = format!("is none of an episode's, which are {}", known.join(", "));
+            return Err(self.tensor_error(&format!("episode/{name}"), problem));
+        }
         let episode = Episode {
             support: self.batch("support", shape, classes)?,
             query: self.batch("query", shape, classes)?,
@@ -239,12 +253,16 @@ impl Case {
         };
         let (x, y) = (tensor("x")?, tensor("y")?);
         let count = y.shape.first().copied().unwrap_or(0);
+        if count == 0 {
+            let problem = "holds no label, where one of every example is needed".to_owned();
+            return Err(self.tensor_error(&format!("episode/{side}.y"), problem));
+        }
         let example = match shape {
             Shape::Image { height, width, channels } => vec![channels, height, width],
             Shape::Vector { length } => vec![length],
         };
         let wanted: Vec<usize> = [count].into_iter().chain(example).collect();
-        if x.shape != wanted || count == 0 {
+        if x.shape != wanted {
             let problem = format!("has shape {:?}, and {wanted:?} is needed", x.shape);
             return Err(self.tensor_error(&format!("episode/{side}.x"), problem));
         }
