@@ -230,7 +230,7 @@ impl Evaluate {
             transductive: self.mode.norm.is_transductive(config),
             selected_step: None,
             validated: None,
-            steps: None,
+            meta_steps: None,
             seconds: evaluated.seconds,
             episodes_per_second: sums.episodes as f64 / evaluated.seconds,
             run: trained.folder.path().display().to_string(),

@@ -57,9 +57,8 @@ impl Finished {
         let selected = best.is_some();
         let (step, parameters) =
             best.map_or((step, parameters), |best| (best.step, best.parameters));
-        let validates = training.validate_every > 0 && training.validation_episodes > 0;
-        let is_over = (validated || !validates)
-            && (test.is_some() || training.test_episodes == 0)
+        let is_over = (validated || training.validate_every == 0)
+            && test.is_some()
             && parameters.digest() == model.digest();
         let digest = model.digest();
         let finished = Self { digest, step, selected, test, seconds, episodes_per_second: 0.0 };
@@ -78,7 +77,7 @@ impl Finished {
             transductive: config.is_transductive(None),
             selected_step: Some(self.step.0),
             validated: Some(self.selected),
-            steps: Some(config.training.meta_steps),
+            meta_steps: Some(config.training.meta_steps),
             seconds: self.seconds,
             episodes_per_second: self.episodes_per_second,
             run: folder.display().to_string(),

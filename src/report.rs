@@ -14,7 +14,7 @@ use crate::comparison::Results;
 use crate::output::{causes, print, tell};
 use crate::place::Places;
 use crate::trained::Trained;
-use row::{Row, Run};
+use row::{FinalModel, Row, Run};
 use seeds::{Experiment, Reported};
 
 /// Prints a Markdown table of runs, called by their folders: the test at their end and every evaluation that is kept in them,
@@ -131,10 +131,13 @@ fn read(trained: &Trained, name: &str) -> anyhow::Result<Reported> {
     let History { seconds, test } = History::read(folder)?;
     let model = trained.find(None)?;
     let pack = model.as_ref().and_then(|model| model.pack);
-    let model = model.filter(|model| model.origin.is_final()).map(|model| model.digest());
+    let model = model
+        .filter(|model| model.origin.is_final())
+        .map(|model| FinalModel { digest: model.digest(), validated: model.origin.is_validated() });
     let run = Run { name, config, model, seconds };
     let mut rows = Vec::new();
-    rows.extend(test.map(|test| Row::of_test(&run, test)));
+    // A run that has become longer has the test of a shorter one.
+    rows.extend(run.model.as_ref().zip(test).map(|(model, test)| Row::of_test(&run, model, test)));
     let kept = folder.kept()?.into_iter().map(|kept| kept.map_err(Into::into)).collect();
     rows.extend(whole(kept).map(|kept: KeptEvaluation| Row::of_kept(&run, &kept)));
     let compared = whole(Results::read(folder)?);

@@ -31,7 +31,7 @@ pub(crate) struct Summary {
     pub(crate) validated: Option<bool>,
     /// Meta-steps of the run.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) steps: Option<u64>,
+    pub(crate) meta_steps: Option<u64>,
     /// How long it took, while somebody worked on it.
     pub(crate) seconds: f64,
     /// Training episodes a second of training, 0 where nothing was trained; in an evaluation its own.
@@ -102,7 +102,7 @@ impl Summary {
             return time;
         }
         let rate = rate(self.episodes_per_second);
-        let of_training = if self.steps.is_some() { " in training" } else { "" };
+        let of_training = if self.meta_steps.is_some() { " in training" } else { "" };
         format!("{time}, {rate} episodes/s{of_training}")
     }
 }
@@ -125,7 +125,7 @@ pub(crate) fn table(rows: &[(&str, String)]) -> String {
 mod tests {
     use super::*;
 
-    fn summary(steps: Option<u64>, seconds: f64, episodes_per_second: f64) -> Summary {
+    fn summary(meta_steps: Option<u64>, seconds: f64, episodes_per_second: f64) -> Summary {
         Summary {
             digest: "d".to_owned(),
             accuracy: None,
@@ -134,9 +134,9 @@ mod tests {
             episode_list: None,
             loss: None,
             transductive: false,
-            selected_step: steps,
+            selected_step: meta_steps,
             validated: None,
-            steps,
+            meta_steps,
             seconds,
             episodes_per_second,
             run: "r".to_owned(),
@@ -145,13 +145,13 @@ mod tests {
 
     #[test]
     fn a_rate_is_trainings_in_a_run_and_left_out_where_nothing_was_trained() {
-        for (steps, seconds, rate, time) in [
+        for (meta_steps, seconds, rate, time) in [
             (Some(4), 26.34, 0.314, "26.3 s, 0.31 episodes/s in training"),
             (Some(4), 4320.0, 152.4, "1 h 12 min, 152 episodes/s in training"),
             (Some(4), 8.0, 0.0, "8.0 s"),
             (None, 8.0, 125.0, "8.0 s, 125 episodes/s"),
         ] {
-            let summary = summary(steps, seconds, rate);
+            let summary = summary(meta_steps, seconds, rate);
             let table = table(&summary.rows());
             let row = format!("time             {time}");
             assert!(table.lines().any(|line| line == row), "{table}");

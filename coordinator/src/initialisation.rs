@@ -11,7 +11,7 @@ use lyceum_common::seed::Seed;
 use safetensors::tensor::{Dtype, SafeTensors};
 
 use crate::checkpoint::floats;
-use crate::run_folder::MODEL;
+use crate::run_folder::{MODEL, RunFolder};
 
 /// Why a run cannot begin with a model's parameters.
 #[derive(Debug, thiserror::Error)]
@@ -97,11 +97,15 @@ fn take_over(
         let Ok(tensor) = tensors.tensor(name) else {
             return Err(wrong(format!("it has no tensor `{name}`, as the run has{REMEDY}")));
         };
-        if tensor.dtype() != Dtype::F32 || tensor.shape() != entry.shape {
-            let (kind, found, expected) = (tensor.dtype(), tensor.shape(), &entry.shape);
+        let (found, expected) = (tensor.shape(), &entry.shape[..]);
+        if found != expected {
             return Err(wrong(format!(
-                "`{name}` is {kind:?} {found:?}, where the run has F32 {expected:?}{REMEDY}"
+                "`{name}` is {found:?}, where the run has {expected:?}{REMEDY}"
             )));
+        }
+        if tensor.dtype() != Dtype::F32 {
+            let kind = tensor.dtype();
+            return Err(wrong(format!("`{name}` is {kind:?}: convert the file's tensors to F32")));
         }
         for (value, of_file) in values[entry.range()].iter_mut().zip(floats(tensor.data())) {
             if !of_file.is_finite() {
@@ -117,10 +121,12 @@ fn take_over(
 const REMEDY: &str = ": initialisation.drawn has it drawn where it is named there";
 
 fn read(config: &InitialisationConfig) -> Result<(PathBuf, Vec<u8>), InitialisationError> {
-    let path = config.file(MODEL);
-    if path != config.from && !path.exists() {
+    let is_folder = config.from.is_dir();
+    let path = if is_folder { config.from.join(MODEL) } else { config.from.clone() };
+    let is_over = RunFolder::open(&config.from).map_or(path.exists(), |run| run.is_over());
+    if is_folder && !is_over {
         let problem = format!(
-            "holds no {MODEL}, as a run's folder does once the run is over; `lyceum export` writes a checkpoint's parameters"
+            "holds no {MODEL} of a run that is over; `lyceum export` writes a checkpoint's parameters"
         );
         return Err(InitialisationError::Model { path: config.from.clone(), problem });
     }
@@ -226,7 +232,7 @@ mod tests {
         };
         let preset = "omniglot-prototypical-5w1s";
         assert!(error(preset, &file, &[]).starts_with("initialisation.from: "));
-        assert!(error(preset, folder.path(), &[]).contains("once the run is over"));
+        assert!(error(preset, folder.path(), &[]).contains("of a run that is over"));
         std::fs::write(&file, "a text").unwrap();
         assert!(error(preset, &file, &[]).contains("not a safetensors file"));
         model(&file);
@@ -234,10 +240,7 @@ mod tests {
         let missing = error("omniglot-maml-5w1s", &file, &[pool]);
         assert!(missing.contains("no tensor `head.weight`"), "{missing}");
         let smaller = error(preset, &file, &["network.conv4.filters=32"]);
-        assert!(
-            smaller.contains("[64, 1, 3, 3], where the run has F32 [32, 1, 3, 3]"),
-            "{smaller}"
-        );
+        assert!(smaller.contains("[64, 1, 3, 3], where the run has [32, 1, 3, 3]"), "{smaller}");
         let unknown = error(preset, &file, &["initialisation.drawn=[\"hed\"]"]);
         assert!(unknown.contains("`hed` is part of no tensor's name"), "{unknown}");
         let all = error(preset, &file, &["initialisation.drawn=[\"encoder\"]"]);

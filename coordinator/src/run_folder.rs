@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use lyceum_common::config::RunConfig;
 use lyceum_common::ids::{Digest, MetaStep};
 use lyceum_common::layout::Layout;
 use lyceum_common::parameters::MetaParameters;
@@ -62,8 +63,7 @@ impl RunFolder {
     /// The last of the runs below `runs` that are in the way of a new one called `name`, and are not over.
     #[must_use]
     pub fn last_unfinished(runs: &Path, name: &str) -> Option<PathBuf> {
-        let is_unfinished =
-            |path: &PathBuf| path.join(CONFIG).is_file() && !path.join(MODEL).exists();
+        let is_unfinished = |path: &PathBuf| Self::open(path).is_ok_and(|run| !run.is_over());
         paths(runs, name).take_while(|path| path.exists()).filter(is_unfinished).last()
     }
 
@@ -148,6 +148,21 @@ impl RunFolder {
         self.path.join(MODEL)
     }
 
+    /// Whether the run is over: the parameters that it is for are there, and it has not become longer since.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        let model = self.model();
+        let meta_steps = |config: &str| {
+            RunConfig::from_toml(config).ok().map(|config| config.training.meta_steps)
+        };
+        let has_become_longer = || {
+            // What cannot be read is no sign of it, and whoever puts the model to use says what is wrong.
+            let of_model = meta_steps(&checkpoint::model_config(&model).ok()??)?;
+            Some(of_model < meta_steps(&self.config)?)
+        };
+        model.is_file() && !has_become_longer().unwrap_or(false)
+    }
+
     /// Writes a checkpoint of a run that draws from this data pack, if from any.
     ///
     /// # Errors
@@ -198,7 +213,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// Where the file system refuses.
-    pub fn save_model(&self, parameters: &MetaParameters) -> Result<(), CheckpointError> {
+    pub(crate) fn save_model(&self, parameters: &MetaParameters) -> Result<(), CheckpointError> {
         checkpoint::write_model(&self.model(), parameters, &self.config)
     }
 }
@@ -244,5 +259,25 @@ mod tests {
         assert_eq!(unfinished(), None);
         fs::create_dir(second.path()).unwrap();
         assert_eq!(unfinished(), None, "a folder of something else");
+    }
+
+    #[test]
+    fn a_run_that_becomes_longer_is_not_over() {
+        let of = |meta_steps: u64| {
+            let set = [format!("training.meta_steps={meta_steps}")];
+            lyceum_common::config::load("glyphs-maml", &set).unwrap().to_toml()
+        };
+        let runs = tempfile::tempdir().unwrap();
+        let run = RunFolder::create(runs.path(), "run", &of(40)).unwrap();
+        assert!(!run.is_over());
+        let parameters = MetaParameters::new(Arc::new(Layout::new()), Vec::new()).unwrap();
+        run.save_model(&parameters).unwrap();
+        assert!(run.is_over());
+        fs::write(run.config_file(), of(60)).unwrap();
+        let longer = RunFolder::open(run.path()).unwrap();
+        assert!(!longer.is_over());
+        assert_eq!(RunFolder::last_unfinished(runs.path(), "run").as_deref(), Some(run.path()));
+        longer.save_model(&parameters).unwrap();
+        assert!(longer.is_over());
     }
 }

@@ -20,9 +20,9 @@ pub(super) fn protocol(
     parts.join(", ")
 }
 
-/// What selected the parameters that a run came to.
-pub(super) fn selection(config: &RunConfig) -> &'static str {
-    if config.training.validate_every > 0 { on_validation(config) } else { "the last parameters" }
+/// What selected the parameters that a run came to: `validated` says whether validation did.
+pub(super) fn selection(config: &RunConfig, validated: bool) -> &'static str {
+    if validated { on_validation(config) } else { "the last parameters" }
 }
 
 /// What selected parameters before a run's end that nobody asked for by their meta-step: `validated` says whether validation

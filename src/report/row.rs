@@ -20,16 +20,29 @@ pub(super) struct Run<'a> {
     /// What it is called in the table: its folder's name.
     pub(super) name: &'a str,
     pub(super) config: &'a RunConfig,
-    /// The digest of the parameters that it is for; none where it is not over.
-    pub(super) model: Option<String>,
+    /// What it came to; none where it is not over.
+    pub(super) model: Option<FinalModel>,
     /// How long it trained.
     pub(super) seconds: f64,
 }
 
+/// The parameters that a run came to.
+pub(super) struct FinalModel {
+    /// Their digest.
+    pub(super) digest: String,
+    /// Whether validation selected them.
+    pub(super) validated: bool,
+}
+
 impl Run<'_> {
+    /// The parameters that the run came to, if these are.
+    fn final_model(&self, parameters: &str) -> Option<&FinalModel> {
+        self.model.as_ref().filter(|model| model.digest == parameters)
+    }
+
     /// Whether these are the parameters that the run came to.
     fn is_final(&self, parameters: &str) -> bool {
-        self.model.as_deref() == Some(parameters)
+        self.final_model(parameters).is_some()
     }
 
     /// What selected these parameters; nothing where those after so many meta-steps were asked for.
@@ -39,10 +52,10 @@ impl Run<'_> {
         meta_step: Option<u64>,
         validated: Option<bool>,
     ) -> &'static str {
-        match meta_step {
-            _ if self.is_final(parameters) => selection(self.config),
-            Some(_) => "",
-            None => selection_so_far(self.config, validated),
+        match (self.final_model(parameters), meta_step) {
+            (Some(model), _) => selection(self.config, model.validated),
+            (None, Some(_)) => "",
+            (None, None) => selection_so_far(self.config, validated),
         }
     }
 
@@ -86,8 +99,8 @@ pub(super) struct Row {
     pub(super) measure: Measure,
     /// The figure.
     pub(super) obtained: Estimate,
-    /// In how many episodes the loss is infinite, or no number.
-    pub(super) diverged: u64,
+    /// In how many episodes the loss is infinite, or no number, where that was counted.
+    pub(super) diverged: Option<u64>,
     /// The best hand-made optimizer beside a learned one, and its loss.
     pub(super) hand_made: Option<(String, Estimate)>,
     /// What papers report for such episodes.
@@ -141,8 +154,8 @@ struct Conditions<'a> {
 }
 
 impl Row {
-    /// The row of the test at a run's end.
-    pub(super) fn of_test(run: &Run<'_>, test: TestResult) -> Self {
+    /// The row of the test that a run came to this model with.
+    pub(super) fn of_test(run: &Run<'_>, model: &FinalModel, test: TestResult) -> Self {
         let &Run { config, seconds, .. } = run;
         let TestResult { episodes, loss, accuracy } = test;
         let episode = &config.episode;
@@ -166,10 +179,11 @@ impl Row {
             run: run.name.to_owned(),
             seeds: 1,
             is_final: true,
-            protocol: protocol(&parts, steps, selection(config), &[]),
+            protocol: protocol(&parts, steps, selection(config, model.validated), &[]),
             measure,
             obtained,
-            diverged: 0,
+            // The mean does not say how many there were.
+            diverged: loss.mean.is_finite().then_some(0),
             hand_made: None,
             published: published(config, &conditions),
             seconds,
@@ -213,7 +227,7 @@ impl Row {
             protocol: protocol(&parts, steps, selection, &departures),
             measure,
             obtained,
-            diverged,
+            diverged: Some(diverged),
             hand_made: None,
             published: published(config, &conditions),
             seconds,
@@ -246,7 +260,7 @@ impl Row {
             protocol: protocol(&parts, Some(steps), selection, &departures),
             measure: Measure::Loss,
             obtained: learned.loss(),
-            diverged: learned.diverged as u64,
+            diverged: Some(learned.diverged as u64),
             hand_made: results.best_hand_made().map(|best| (best.optimizer.clone(), best.loss())),
             published: Vec::new(),
             seconds,
@@ -256,8 +270,8 @@ impl Row {
     /// The row as Markdown.
     pub(super) fn line(&self) -> String {
         let mut obtained = self.measure.text(self.obtained);
-        if self.diverged > 0 {
-            let episodes = counted(self.diverged, "episode", "episodes");
+        if let Some(diverged) = self.diverged.filter(|&diverged| diverged > 0) {
+            let episodes = counted(diverged, "episode", "episodes");
             obtained += &format!(", {episodes} diverged");
         }
         if let Some((optimizer, loss)) = &self.hand_made {

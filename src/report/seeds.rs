@@ -121,7 +121,7 @@ mod tests {
             protocol: protocol.to_owned(),
             measure: Measure::Accuracy,
             obtained: Estimate { mean, interval: 0.5 },
-            diverged: 0,
+            diverged: Some(0),
             hand_made: None,
             published: vec![Published {
                 data: "glyphs".to_owned(),

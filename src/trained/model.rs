@@ -116,18 +116,13 @@ impl Trained {
             Some(step) => {
                 Some(self.kept(MetaStep(step)).with_context(|| format!("--step {step}"))?)
             }
-            None if self.is_over() => Some(self.last()?),
+            None if self.folder.is_over() => Some(self.last()?),
             None => self.so_far()?,
         };
         if let Some(model) = &model {
             check_config(&model.config, &self.own, &self.folder)?;
         }
         Ok(model)
-    }
-
-    /// Whether the run is over.
-    fn is_over(&self) -> bool {
-        self.folder.model().is_file()
     }
 
     /// Those after `step` meta-steps, of which a checkpoint is kept.
@@ -140,7 +135,7 @@ impl Trained {
             meta_steps: self.own.training.meta_steps,
             model: Part::Checkpoint,
             validated: false,
-            unfinished_at: newest.filter(|_| !self.is_over()),
+            unfinished_at: newest.filter(|_| !self.folder.is_over()),
         };
         Ok(Model { parameters: snapshot.parameters, config, pack, origin })
     }

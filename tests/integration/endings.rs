@@ -113,7 +113,7 @@ fn a_run_that_is_over_is_told_and_not_tested_again() {
         assert_eq!(resumed.status.code(), Some(0), "{said}");
         assert!(said.starts_with("runs/sinusoid-maml is over"), "{said}");
         let kept = object(&resumed);
-        for key in ["digest", "episodes", "selected_step", "validated", "steps", "run"] {
+        for key in ["digest", "episodes", "selected_step", "validated", "meta_steps", "run"] {
             assert_eq!(kept[key], found[key], "{key}");
         }
         for key in ["loss", "interval"] {
@@ -196,9 +196,14 @@ fn a_run_that_is_over_goes_on_for_longer_as_if_it_always_had_been_to() {
     let longer = config.replace("meta_steps = 40", "meta_steps = 60");
     assert_ne!(longer, config);
     std::fs::write(&file, longer).unwrap();
+    // The model that is there is a shorter run's from here on.
+    let evaluated = printed(folder, &["evaluate", "longer", "--episodes", "3"]);
+    assert!(evaluated.contains("the run is unfinished, at meta-step 40"), "{evaluated}");
+    let report = printed(folder, &["report", "longer"]);
+    assert!(!report.contains("16 episodes") && report.contains("3 episodes"), "{report}");
     let longer = trained(&["--resume", "longer"]);
     assert_eq!([&longer["digest"], &longer["loss"]], [&long["digest"], &long["loss"]]);
-    assert_eq!(longer["steps"], 60);
+    assert_eq!(longer["meta_steps"], 60);
     assert_ne!(longer["digest"], short["digest"], "or the test tells nothing");
     assert_eq!(trained(&["--resume", "longer"])["digest"], longer["digest"], "it is over again");
 }

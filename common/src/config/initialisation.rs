@@ -40,12 +40,6 @@ impl InitialisationConfig {
         self.drawn.iter().find(is_surplus).map(String::as_str)
     }
 
-    /// The file, where `from` may be a run's folder, whose model is called `model`.
-    #[must_use]
-    pub fn file(&self, model: &str) -> PathBuf {
-        if self.from.is_dir() { self.from.join(model) } else { self.from.clone() }
-    }
-
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         let error = |key: &str, problem: String| {
             Err(ConfigError::new(format!("initialisation.{key}"), problem))

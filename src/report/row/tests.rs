@@ -32,7 +32,10 @@ fn row(preset: &str, change: impl FnOnce(&mut KeptEvaluation)) -> Row {
     let config = load(preset, &[]).unwrap();
     let mut kept = kept(&config);
     change(&mut kept);
-    let model = Some("model".to_owned());
+    let model = Some(FinalModel {
+        digest: "model".to_owned(),
+        validated: config.training.validate_every > 0,
+    });
     Row::of_kept(&Run { name: "run", config: &config, model, seconds: 60.0 }, &kept)
 }
 
