@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use lyceum_coordinator::checkpoint::write_model;
+use serde::Serialize;
 
 use crate::output::print;
 use crate::place::Places;
-use crate::trained::{Model, Trained};
+use crate::trained::{Model, Origin, Trained};
 
 /// Writes a model as safetensors: the parameters that `evaluate` tests, or those of a checkpoint.
 ///
@@ -33,6 +34,18 @@ pub(crate) struct Export {
     places: Places,
 }
 
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Exported {
+    file: String,
+    /// The parameters'.
+    digest: String,
+    #[serde(flatten)]
+    origin: Origin,
+    tensors: usize,
+    numbers: usize,
+}
+
 impl Export {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let trained = Trained::open(&self.places, &self.run, None)?;
@@ -49,20 +62,13 @@ impl Export {
         write_model(&to, &parameters, &config)?;
         let layout = parameters.layout();
         let (tensors, numbers) = (layout.entries().len(), layout.len());
+        let (file, digest) = (to.display().to_string(), parameters.digest().to_string());
         if self.json {
-            let object = serde_json::json!({
-                "file": to.display().to_string(),
-                "model": origin.to_string(),
-                "parameters": parameters.digest().to_string(),
-                "tensors": tensors,
-                "numbers": numbers,
-            });
-            return print(&object.to_string());
+            let exported = Exported { file, digest, origin, tensors, numbers };
+            return print(&serde_json::to_string(&exported)?);
         }
         print(&format!(
-            "file         {}\nmodel        {origin}\nparameters   {}\ntensors      {tensors}, {numbers} numbers in all",
-            to.display(),
-            parameters.digest()
+            "file         {file}\nmodel        {origin}\nparameters   {digest}\ntensors      {tensors}, {numbers} numbers in all"
         ))
     }
 }

@@ -11,6 +11,7 @@ mod lists;
 mod made;
 mod origin;
 mod other_data;
+mod outputs;
 mod places;
 mod replay;
 mod report;
