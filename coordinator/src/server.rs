@@ -131,10 +131,11 @@ async fn serve_services(
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_service_status("lyceum.v1.Farm", tonic_health::ServingStatus::Serving).await;
     reporter.set_service_status("lyceum.v1.Control", tonic_health::ServingStatus::Serving).await;
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .build_v1()?;
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
     let server = Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
@@ -142,7 +143,9 @@ async fn serve_services(
         .initial_connection_window_size(WINDOW)
         .max_frame_size(FRAME)
         .add_service(health)
-        .add_service(reflection)
+        .add_service(reflection().build_v1()?)
+        // What Python's client still asks for.
+        .add_service(reflection().build_v1alpha()?)
         .add_service(farm)
         .add_service(control);
     match listener.socket {

@@ -84,6 +84,10 @@ impl TryFrom<generated::Hello> for Hello {
             if text.len() > NAME_BYTES {
                 return Err(WireError::new(field, format!("longer than {NAME_BYTES} bytes")));
             }
+            // It is shown on terminals.
+            if text.chars().any(char::is_control) {
+                return Err(WireError::new(field, "holds a control character"));
+            }
         }
         if !(1..=THREADS).contains(&threads) {
             return Err(WireError::new(

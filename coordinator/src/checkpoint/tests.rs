@@ -74,9 +74,9 @@ fn only_the_newest_few_are_kept_and_a_torn_write_is_ignored() {
     for step in [10, 20, 30, 40, 1_000_000] {
         write(folder.path(), &snapshot(step), "", None).unwrap();
     }
-    // A crash in the middle of the next: half a temporary file, of the checkpoint and of the pointer.
-    fs::write(folder.path().join("step-1000010.safetensors.partial"), b"\x99garbage").unwrap();
-    fs::write(folder.path().join("latest.partial"), b"step-10000").unwrap();
+    // A crash in the middle of the next.
+    let torn = folder.path().join(".lyceum-partial-1");
+    fs::write(&torn, b"\x99garbage").unwrap();
     let layout = layout("head.bias", 3);
     let newest = || newest(folder.path(), &layout).unwrap().unwrap();
     assert!(newest().path.ends_with("step-1000000.safetensors"), "{:?}", newest().path);
@@ -91,6 +91,8 @@ fn only_the_newest_few_are_kept_and_a_torn_write_is_ignored() {
         "the highest step, without a pointer"
     );
     assert!(newest().passed_over.is_empty());
+    write(folder.path(), &snapshot(1_000_010), "", None).unwrap();
+    assert!(!torn.exists());
 }
 
 #[test]

@@ -51,7 +51,9 @@ pub enum RunError {
         step: MetaStep,
     },
     /// Two computations of the same assignment differ.
-    #[error("audit: {first} and {second} differ in {job}, episodes {range}")]
+    #[error(
+        "audit: {first} and {second} differ in {job}, episodes {range}: one of them is wrong, or computes other bits by nature, as a GPU does, and farm.audit must be 0"
+    )]
     AuditMismatch {
         /// The job.
         job: Job,

@@ -69,7 +69,7 @@ async fn listen(
     loop {
         let submission = match submission(&mut inbound, parts).await {
             Ok(Some(submission)) => submission,
-            Ok(None) => return Farewell::GoingAway("the worker hung up".into()),
+            Ok(None) => return Farewell::Left,
             Err(error) => return invalid(&error),
         };
         if parts.incoming.send(Incoming::Submitted(worker, submission)).await.is_err() {
@@ -85,7 +85,10 @@ async fn submission(
 ) -> Result<Option<Submission>, WireError> {
     let Some(message) = next(inbound).await? else { return Ok(None) };
     let Part::Message(Message::Submission(header)) = message else {
-        return Err(WireError::new("message", "a submission is expected"));
+        return Err(WireError::new(
+            "message",
+            "a submission is expected, as `Hello` and `Ready` come once",
+        ));
     };
     let spares = Arc::clone(&parts.spares);
     let training = &parts.config.training;
@@ -122,9 +125,9 @@ enum Part {
 async fn next(inbound: &mut Reader<pb::WorkerMessage>) -> Result<Option<Part>, WireError> {
     match inbound.next().await {
         Ok(Some(Item::Piece(bytes))) => Ok(Some(Part::Piece(bytes))),
-        Ok(Some(Item::Message(pb::WorkerMessage { message }))) => {
-            message.map(|message| Some(Part::Message(message))).ok_or(WireError::missing("message"))
-        }
+        Ok(Some(Item::Message(pb::WorkerMessage { message }))) => message
+            .map(|message| Some(Part::Message(message)))
+            .ok_or_else(|| WireError::new("message", "of no kind that is known here")),
         Err(Lost::Invalid(error)) => Err(error),
         // However a stream ends, the worker is gone.
         Ok(None) | Err(Lost::Ended(_)) => Ok(None),

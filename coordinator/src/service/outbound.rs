@@ -18,6 +18,8 @@ pub(crate) type Sent = Result<Outgoing<pb::CoordinatorMessage>, Status>;
 pub(crate) enum Farewell {
     /// The run is over: it need not come back.
     Finished,
+    /// It has ended its direction, and is gone.
+    Left,
     /// It may come back later.
     GoingAway(String),
     /// It is not wanted any more.
@@ -80,6 +82,7 @@ impl Outbound {
     /// Ends the stream, behind all that waits in it.
     pub(crate) fn close(self, farewell: Farewell) {
         let last = match farewell {
+            Farewell::Left => return,
             Farewell::Finished => Ok(wrap(Message::Finished(pb::Finished {}))),
             Farewell::GoingAway(reason) => Err(Status::unavailable(reason)),
             Farewell::Expelled(reason) => Err(Status::permission_denied(reason)),
