@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::output::print;
 use crate::place::{Cache, Configuration};
 use crate::serve::check_place;
-use crate::words;
+use crate::words::{self, counted};
 
 /// Prepares the data pack that `train` draws from, in the same cache, and prints what it is.
 #[derive(Debug, clap::Args)]
@@ -88,5 +88,6 @@ fn classes(pack: &Pack, split: Split) -> String {
         (Some(least), Some(most)) => format!(", {least} to {most} a class"),
         _ => String::new(),
     };
-    format!("{} classes, {} images{each}", classes.len(), images().sum::<u64>())
+    let classes = counted(classes.len() as u64, "class", "classes");
+    format!("{classes}, {}{each}", counted(images().sum::<u64>(), "image", "images"))
 }

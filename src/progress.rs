@@ -14,7 +14,7 @@ use lyceum_coordinator::pace::Pace;
 use lyceum_coordinator::run::{Evaluation, Report, ReportKind};
 
 use crate::output::{say_above, tell};
-use crate::words::{counted, duration, rate};
+use crate::words::{self, counted, duration, rate};
 use view::{View, doing};
 
 /// Columns of the bar itself.
@@ -109,10 +109,10 @@ fn result(report: &Report) -> String {
         format!(" · accuracy {:.2} %{half_width}", 100.0 * accuracy.mean)
     });
     format!(
-        "{} at step {} · loss {:.4}{accuracy}",
+        "{} at step {} · loss {}{accuracy}",
         report.kind.name(),
         report.step,
-        report.loss.mean
+        words::loss(report.loss.mean)
     )
 }
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::dial::Dial;
 use crate::output::print;
-use crate::words::{duration, rate};
+use crate::words::{self, counted, duration, rate};
 
 /// Prints where the run of the coordinator at ADDRESS is, and who works on it.
 #[derive(Args, Debug)]
@@ -108,7 +108,7 @@ impl Line {
             row("meta-step", format!("{} of {}", self.meta_step, self.meta_steps)),
             row("parameters", format!("{:.12}…", self.parameters)),
         ];
-        rows.extend(self.loss.map(|loss| row("loss", format!("{loss:.4}"))));
+        rows.extend(self.loss.map(|loss| row("loss", words::loss(loss))));
         let accuracy = self.accuracy.map(|accuracy| format!("{:.1} %", 100.0 * accuracy));
         rows.extend(accuracy.map(|accuracy| row("accuracy", accuracy)));
         let per_second = self.episodes_per_second.map(rate);
@@ -119,8 +119,12 @@ impl Line {
         }
         rows.extend(self.workers.iter().map(|worker| {
             let Worker { worker, name, threads, instruction_set, episodes } = worker;
-            let who = format!("{name} · {threads} threads · {instruction_set}");
-            row(&format!("worker-{worker}"), format!("{who} · {episodes} episodes"))
+            let threads = counted(*threads, "thread", "threads");
+            let episodes = counted(*episodes, "episode", "episodes");
+            row(
+                &format!("worker-{worker}"),
+                format!("{name} · {threads} · {instruction_set} · {episodes}"),
+            )
         }));
         if self.stopping {
             rows.push("stopping: it writes a checkpoint that --resume goes on from".to_owned());

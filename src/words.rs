@@ -7,6 +7,8 @@ use lyceum_common::report::Estimate;
 
 /// Which times are told to a tenth of a second.
 const SHORT: f64 = 600.0;
+/// From which on a loss is told with its power of ten.
+const HUGE: f64 = 1e7;
 /// Decimals of the smallest rate that is told.
 const DECIMALS: usize = 6;
 
@@ -45,6 +47,15 @@ pub(crate) fn number(value: f64, digits: usize) -> String {
             format!("{value:.*}", behind_first.saturating_sub(before_point) + zeros)
         }
         _ => scientific,
+    }
+}
+
+/// A loss to four decimals; one that is huge with its power of ten.
+pub(crate) fn loss(value: f64) -> String {
+    if value.abs() < HUGE || !value.is_finite() {
+        format!("{value:.4}")
+    } else {
+        format!("{value:.4e}")
     }
 }
 
@@ -131,6 +142,12 @@ mod tests {
         }
         assert_eq!(estimate(Estimate { mean: 58.706, interval: 33.0 }), "58.706 ± 33");
         assert_eq!(estimate(Estimate { mean: f64::INFINITY, interval: f64::NAN }), "inf");
+    }
+
+    #[test]
+    fn a_loss_has_four_decimals_unless_it_is_huge() {
+        let losses = [0.123_456, -12_345.0, 8e307, f64::INFINITY, f64::NAN].map(loss);
+        assert_eq!(losses, ["0.1235", "-12345.0000", "8.0000e307", "inf", "NaN"]);
     }
 
     #[test]

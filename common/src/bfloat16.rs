@@ -17,13 +17,13 @@ pub fn round(number: f32) -> u16 {
 /// The number that it is.
 #[must_use]
 #[inline(always)]
-pub fn widen(rounded: u16) -> f32 {
+pub(crate) fn widen(rounded: u16) -> f32 {
     f32::from_bits(u32::from(rounded) << 16)
 }
 
 /// Rounds numbers where they are, in as wide vectors as the machine has.
 #[multiversion(targets("x86_64+avx512f", "x86_64+avx2"))]
-pub fn round_all(numbers: &mut [f32]) {
+pub(crate) fn round_all(numbers: &mut [f32]) {
     for number in numbers {
         *number = widen(round(*number));
     }

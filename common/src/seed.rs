@@ -149,7 +149,7 @@ impl Seed<OfRun> {
 
     /// What a random split of classes is drawn from.
     #[must_use]
-    pub fn class_split(self) -> Generator {
+    pub(crate) fn class_split(self) -> Generator {
         self.generator("class-split")
     }
 

@@ -6,7 +6,7 @@ use lyceum_coordinator::observation::Observation;
 use lyceum_coordinator::pace::Pace;
 use lyceum_coordinator::run::Progress;
 
-use crate::words::{counted, duration, rate};
+use crate::words::{self, counted, duration, rate};
 
 /// How much of the last loss, and of the last accuracy, a new one replaces.
 const SMOOTHING: f64 = 0.05;
@@ -93,7 +93,7 @@ impl View {
     /// Loss and accuracy: the one that is not to get better can be spared.
     fn measures(&self) -> impl Iterator<Item = Part> {
         let (of_loss, of_accuracy) = if self.classifies { (3, 0) } else { (0, 3) };
-        let loss = self.loss.map(|loss| Part::new(of_loss, format!("loss {loss:.4}")));
+        let loss = self.loss.map(|loss| Part::new(of_loss, format!("loss {}", words::loss(loss))));
         let percent = |share: f64| format!("{:.1} %", 100.0 * share);
         let accuracy = self.accuracy.map(|share| Part::new(of_accuracy, percent(share)));
         loss.into_iter().chain(accuracy)

@@ -215,7 +215,8 @@ pub struct FolderConfig {
     /// folder itself where absent.
     #[serde(default, skip_serializing_if = "is_nowhere")]
     pub lists: PathBuf,
-    /// Three channels; else grey.
+    /// Three channels; else grey, of a picture in colour 0.2126 R + 0.7152 G + 0.0722 B (ITU-R BT.709). What is transparent is
+    /// white, and pictures stand as their pixels do, whatever a camera noted about turning them.
     #[serde(default)]
     pub colour: bool,
     /// Whether dark is high, so that ink on paper becomes 1 on 0.

@@ -71,7 +71,7 @@ pub enum DataError {
         source: ImageError,
     },
     /// A class has no images.
-    #[error("{class}: a class without images")]
+    #[error("{class}: a class without images (PNG or JPEG, by the files' endings)")]
     NoImages {
         /// The class's folder; in a zip, with the zip's name before it.
         class: String,

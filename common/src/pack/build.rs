@@ -35,7 +35,7 @@ impl<Source> PackBuilder<Source> {
     }
 
     /// Adds a class with so many images, which are to be read from `source`.
-    pub fn class_from(
+    pub(crate) fn class_from(
         &mut self,
         split: Split,
         name: impl Into<String>,
@@ -50,7 +50,7 @@ impl<Source> PackBuilder<Source> {
     ///
     /// # Errors
     /// Where `read` fails, a class is not a pack's (no images, part of an image, too long a name), or the file system refuses.
-    pub fn write_from<E: From<PackError>>(
+    pub(crate) fn write_from<E: From<PackError>>(
         self,
         cache: &Path,
         read: impl FnMut(Source) -> Result<Vec<u8>, E>,
