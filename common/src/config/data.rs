@@ -209,6 +209,7 @@ pub enum OmniglotSplit {
 pub struct FolderConfig {
     /// The folder. Where there are lists, these are the split; else, where it has folders `train`, `validation` (or `val`) and
     /// `test`, those are; else the classes in it are split at random.
+    #[serde(default)]
     pub path: PathBuf,
     /// Where lists may lie: `train`, `val` and `test`, each a `.csv` of image files and their classes, as Ravi and
     /// Larochelle (2017) split mini-ImageNet, or a `.txt` of class folders, as Bertinetto et al. (2019) split CIFAR-100. The

@@ -242,9 +242,12 @@ pub(in crate::config) fn within<T: Copy + PartialOrd + std::fmt::Display>(
 }
 
 /// Refuses what is not a finite number above zero.
-pub(in crate::config) fn positive(key: &str, value: impl Into<f64>) -> Result<(), ConfigError> {
-    let value = value.into();
-    if value.is_finite() && value > 0.0 {
+pub(in crate::config) fn positive(
+    key: &str,
+    value: impl Into<f64> + Copy + std::fmt::Display,
+) -> Result<(), ConfigError> {
+    let number = value.into();
+    if number.is_finite() && number > 0.0 {
         return Ok(());
     }
     Err(ConfigError::new(key, format!("must be a finite number above 0, and is {value}")))

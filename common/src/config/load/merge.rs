@@ -67,6 +67,12 @@ impl Override {
         Some(Self { text: text.to_owned(), path, value })
     }
 
+    /// Whether no paper's result is beside what it makes: another learner or network, or one with other settings. Which data it
+    /// is, rows say.
+    fn makes_another_experiment(&self) -> bool {
+        self.path.first().is_some_and(|part| ["learner", "network"].contains(&part.as_str()))
+    }
+
     /// Whether this override set the key, something in it, or something around it.
     pub(super) fn touches(&self, key: &str) -> bool {
         let own = self.path.join(".");
@@ -115,6 +121,9 @@ pub(super) fn merged<'l>(
             // It is the layer below. Where there is none, nothing may be built on.
             table.remove("base");
         }
+    }
+    if overrides.iter().any(Override::makes_another_experiment) {
+        table.remove("published");
     }
     for set in overrides {
         insert(&mut table, &mut String::new(), &set.path, &set.value);

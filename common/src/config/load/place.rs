@@ -190,6 +190,9 @@ fn explain(
             let names = one_of(known.iter().copied());
             ConfigError::new(key, format!("unknown name `{name}`; {names}"))
         }
+        _ if message.starts_with("wanted string or table") => {
+            ConfigError::new(key, with_choices("expected a name", choices(key)))
+        }
         _ if message.starts_with("wanted exactly 1 element") => {
             let problem = "exactly one kind must be given here";
             if !message.contains("more than") {
@@ -224,10 +227,17 @@ fn with_choices(problem: &str, choices: Option<String>) -> String {
     }
 }
 
+/// Whether one may have been typed for the other.
+fn is_near(name: &str, other: &str) -> bool {
+    2 * strsim::damerau_levenshtein(name, other) <= name.chars().count()
+}
+
 fn unknown_key<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
-    match nearest(name, known) {
+    let known: Vec<_> = known.collect();
+    let near = nearest(name, known.iter().copied()).filter(|nearest| is_near(name, nearest));
+    match near {
         Some(nearest) => format!("unknown key `{name}`; the nearest known one is `{nearest}`"),
-        None => format!("unknown key `{name}`"),
+        None => format!("unknown key `{name}`; known here: {}", known.join(", ")),
     }
 }
 

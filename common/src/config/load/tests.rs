@@ -149,6 +149,15 @@ fn an_override_that_is_wrong_is_named_with_the_key_and_the_nearest_known_one() {
             "learner.meta_sgd.initial_rates: expected an array of 2 numbers, found one of 3",
         ),
         ("meta_optimizer=3", "meta_optimizer: expected a table, found integer `3`"),
+        ("learner.maml.order=1", "learner.maml.order: expected a name; one of first, second"),
+        (
+            "learner.maml.patience=3",
+            "learner.maml.patience: unknown key `patience`; known here: order, adapt, inner_rate, inner_steps, evaluation_steps, first_order_meta_steps, inner_clip, initial_head, multi_step_loss, learned_rates, batch_norm_per_step",
+        ),
+        (
+            "learner.maml.inner_rate=-0.1",
+            "learner.maml.inner_rate: must be a finite number above 0, and is -0.1",
+        ),
         ("seed", "an override is a key and a value, as in `learner.maml.inner_rate=0.1`"),
         ("=3", "an override is a key and a value, as in `learner.maml.inner_rate=0.1`"),
         ("a..b=3", "an override is a key and a value, as in `learner.maml.inner_rate=0.1`"),
@@ -316,6 +325,20 @@ fn every_option_is_one() {
         overrides[1] = format!("{option}=neither");
         let refused = load(preset, &overrides).unwrap_err().to_string();
         assert!(refused.contains(option), "{option}: {refused}");
+    }
+}
+
+#[test]
+fn a_paper_stands_beside_its_own_experiment_alone() {
+    for (set, is_beside) in [
+        ("seed=3", true),
+        ("training.meta_steps=9000", true),
+        ("data.omniglot.path=there", true),
+        ("learner.maml.order=first", false),
+        ("network.conv4.filters=8", false),
+    ] {
+        let config = load("omniglot-maml-5w1s", &[set.to_owned()]).unwrap();
+        assert_eq!(!config.published.is_empty(), is_beside, "{set}");
     }
 }
 
