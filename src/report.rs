@@ -125,7 +125,8 @@ fn whole<T>(results: Vec<anyhow::Result<T>>) -> impl Iterator<Item = T> {
 }
 
 /// A run with its rows: the test at its end, then the evaluations that are kept, then a learned optimizer's comparisons. Of
-/// rows that are alike in all that is printed one is enough: an evaluation may have been the test once more.
+/// rows that are alike in all that is printed one is enough: an evaluation may have been the test once more. Where a protocol
+/// has come to another figure before, it was on other episodes, as those of a run that this one was compared with.
 fn read(trained: &Trained, name: &str) -> anyhow::Result<Reported> {
     let Trained { folder, config, .. } = trained;
     let History { seconds, test } = History::read(folder)?;
@@ -144,6 +145,12 @@ fn read(trained: &Trained, name: &str) -> anyhow::Result<Reported> {
     rows.extend(compared.filter_map(|results| Row::of_comparison(&run, &results)));
     let mut printed = BTreeSet::new();
     rows.retain(|row| printed.insert(row.line()));
+    for at in 1..rows.len() {
+        let (before, rest) = rows.split_at_mut(at);
+        if before.iter().any(|other| other.is_like(&rest[0])) {
+            rest[0].name_episodes();
+        }
+    }
     anyhow::ensure!(
         !rows.is_empty(),
         "{}: neither a test at the end of the run nor an evaluation yet",

@@ -95,6 +95,8 @@ pub(super) struct Row {
     pub(super) is_final: bool,
     /// How the figure was come by, spelled out.
     pub(super) protocol: String,
+    /// The digest of the list of its episodes, where that is known.
+    pub(super) episode_list: Option<String>,
     /// What the figure measures.
     pub(super) measure: Measure,
     /// The figure.
@@ -180,6 +182,7 @@ impl Row {
             seeds: 1,
             is_final: true,
             protocol: protocol(&parts, steps, selection(config, model.validated), &[]),
+            episode_list: None,
             measure,
             obtained,
             // The mean does not say how many there were.
@@ -225,6 +228,7 @@ impl Row {
             seeds: 1,
             is_final: run.is_final(&kept.parameters),
             protocol: protocol(&parts, steps, selection, &departures),
+            episode_list: Some(kept.episode_list.clone()),
             measure,
             obtained,
             diverged: Some(diverged),
@@ -258,6 +262,7 @@ impl Row {
             seeds: 1,
             is_final: run.is_final(&results.digest),
             protocol: protocol(&parts, Some(steps), selection, &departures),
+            episode_list: None,
             measure: Measure::Loss,
             obtained: learned.loss(),
             diverged: Some(learned.diverged as u64),
@@ -265,6 +270,18 @@ impl Row {
             published: Vec::new(),
             seconds,
         })
+    }
+
+    /// Whether another row is of the same protocol, to the letter.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        (&self.protocol, self.measure) == (&other.protocol, other.measure)
+    }
+
+    /// Says which episodes it is of, where it is known.
+    pub(super) fn name_episodes(&mut self) {
+        if let Some(list) = &self.episode_list {
+            self.protocol += &format!(", on the episodes of list {list:.12}");
+        }
     }
 
     /// The row as Markdown.
@@ -303,6 +320,7 @@ impl Row {
             "seeds": self.seeds,
             "final": self.is_final,
             "protocol": self.protocol,
+            "episode_list": self.episode_list,
             "measure": self.measure.name(),
             "mean": mean,
             "interval": interval,

@@ -122,6 +122,7 @@ mod tests {
             measure: Measure::Accuracy,
             obtained: Estimate { mean, interval: 0.5 },
             diverged: Some(0),
+            episode_list: None,
             hand_made: None,
             published: vec![Published {
                 data: "glyphs".to_owned(),

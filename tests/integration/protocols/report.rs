@@ -119,6 +119,14 @@ fn runs_that_differ_in_their_seed_have_a_row_of_their_mean() {
     assert!((accuracy(rows[4]) - mean).abs() < 0.011, "{report}");
     assert!(report.contains("Student's t"), "{report}");
 
+    // What it comes to on another's episodes is a row of its own, and no part of the mean.
+    printed(folder, &["compare", "a", "b", "--episodes", "6"]);
+    let compared = printed(folder, &["report", "a", "b"]);
+    let others: Vec<_> = compared.lines().filter(|line| !rows.contains(line)).collect();
+    let other = others.iter().find(|line| line.starts_with("| b |")).expect("a row of its own");
+    assert!(other.contains(", on the episodes of list "), "{compared}");
+    assert!(compared.contains(rows[4]), "the mean is as it was: {compared}");
+
     let one_seed = printed(folder, &["report", "b", "copy", "b"]);
     assert!(!one_seed.contains("mean of") && !one_seed.contains("Student's t"), "{one_seed}");
 }
