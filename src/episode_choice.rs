@@ -13,7 +13,7 @@ use lyceum_worker::episodes::{EpisodeList, EpisodeSize, ListedSource, few_shot};
 /// Which episodes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct EpisodeChoice {
-    /// Episodes; 1000 where absent, for a learned optimizer as many as the run's test has
+    /// Episodes; 1000 where absent. `evaluate` takes as many optimizees as the run's test has
     #[arg(long)]
     pub(crate) episodes: Option<u64>,
     /// Classes an episode; the run's where absent, and for networks with an output for each class the only choice

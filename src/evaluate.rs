@@ -109,11 +109,18 @@ impl Evaluate {
             let data = lyceum_common::config::load_data(name).context("--data-set")?;
             let (found, expected) = (data.shape(), config.data.shape());
             anyhow::ensure!(
-                found == expected && data.is_classification(),
-                "--data-set {name}: data.{} has examples of {}; the model was trained on classes of {}",
+                found == expected,
+                "--data-set {name}: data.{} has examples of {}; the model was trained on {}",
                 data.kind(),
                 words::shape(found),
                 words::shape(expected)
+            );
+            anyhow::ensure!(
+                data.is_classification() == config.data.is_classification(),
+                "--data-set {name}: data.{} has {} and data.{}, which the model was trained on, has not",
+                data.kind(),
+                if data.is_classification() { "classes" } else { "values" },
+                config.data.kind()
             );
             config.data = data;
         }
@@ -216,7 +223,7 @@ impl Evaluate {
                 config.data.kind()
             );
             let episodes = (self.choice.split.into(), self.choice.count());
-            (trained.evaluate_drawn(model, episodes, &self.mode)?, None)
+            (trained.evaluate_drawn(model, episodes, of, &self.mode)?, None)
         };
         let sums = ReportSums::of(&evaluated.reports);
         let accuracy = config.data.is_classification().then(|| sums.mean_accuracy());

@@ -77,7 +77,7 @@ pub(crate) struct Mode {
     #[command(flatten)]
     pub(crate) norm: Norm,
     /// Compute threads; the machine's cores where absent
-    #[arg(long, value_parser = crate::count::at_least_one)]
+    #[arg(long, value_parser = crate::count::thread_count)]
     threads: Option<NonZeroUsize>,
 }
 
@@ -173,6 +173,7 @@ impl Trained {
         &self,
         model: &Model,
         (split, count): (Split, u64),
+        (protocol, data): (Protocol, &str),
         mode: &Mode,
     ) -> anyhow::Result<Evaluated> {
         let config = &self.config;
@@ -180,7 +181,6 @@ impl Trained {
         let size = EpisodeSize::of_evaluation(config);
         let drawn = (&config.data, config.seed, split.to_string(), size.shots, size.queries, count);
         let digest = Digest::of(serde_json::to_string(&drawn)?.as_bytes());
-        let (protocol, data) = (Protocol::Episodes, config.data.kind());
         self.run(work, model, &Episodes { digest, protocol, data, split, size, count }, mode)
     }
 

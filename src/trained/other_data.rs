@@ -21,6 +21,9 @@ impl Trained {
         if known.is_some_and(|(trained_on, here)| trained_on == here) && same_turns {
             return None;
         }
+        if pack.is_none() && self.config.data == self.own.data {
+            return None;
+        }
         if let Some(name) = named {
             return Some(name.to_owned());
         }

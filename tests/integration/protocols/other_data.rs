@@ -96,3 +96,25 @@ fn the_runs_own_data_is_its_own_by_any_name() {
     assert_eq!(turned["data"], "turned");
     assert_eq!(rows().len(), 2);
 }
+
+#[test]
+fn functions_of_other_ranges_are_another_data_set() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let brief = ["training.meta_steps=3", "training.validate_every=0", "training.test_episodes=6"];
+    let sets = brief.iter().flat_map(|&change| ["--set", change]);
+    printed(folder, &["train", "sinusoid-maml"].into_iter().chain(sets).collect::<Vec<_>>());
+    let data = |amplitude| format!("[data.sinusoid]\namplitude = {amplitude}\n");
+    std::fs::write(folder.join("wide.toml"), data("[50.0, 60.0]")).unwrap();
+    std::fs::write(folder.join("own.toml"), data("[0.1, 5.0]")).unwrap();
+    let evaluate = ["evaluate", "sinusoid-maml", "--episodes", "9", "--data-set"];
+    let loss = |file: &str| {
+        let found = object(folder, &[&evaluate[..], &[file]].concat());
+        (found["loss"].as_f64().unwrap(), found["data"].as_str().unwrap().to_owned())
+    };
+    let (wide, own) = (loss("wide.toml"), loss("own.toml"));
+    assert!(wide.0 > 10.0 * own.0 && wide.1 == "wide" && own.1 == "sinusoid", "{wide:?} {own:?}");
+    let report = printed(folder, &["report", "sinusoid-maml"]);
+    assert_eq!(report.matches("another data set, wide").count(), 1, "{report}");
+    refused(folder, &[&evaluate[..], &["glyphs-maml"]].concat(), &["--data-set", "28 × 28"]);
+}
