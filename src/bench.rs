@@ -21,7 +21,7 @@ use lyceum_worker::pool::Pool;
 use lyceum_worker::work::{BuildOptions, LstmWorkload, Work, build};
 use serde::Serialize;
 
-use crate::count::at_least_one;
+use crate::count::thread_count;
 use crate::output::print;
 use step::StepMeasurement;
 use workload::{Task, Workload};
@@ -36,7 +36,7 @@ pub(crate) struct Bench {
     #[arg(value_name = "WORKLOAD")]
     workloads: Vec<String>,
     /// Compute threads; one where absent.
-    #[arg(long, value_parser = at_least_one)]
+    #[arg(long, value_parser = thread_count)]
     threads: Option<NonZeroUsize>,
     /// Seconds for each workload, and for the machine's peak beside it.
     #[arg(long, default_value_t = 5.0)]

@@ -2,6 +2,17 @@
 
 use std::num::{IntErrorKind, NonZeroUsize, ParseIntError};
 
+/// The most threads that a worker may have.
+const THREADS: usize = 4096;
+
+/// Reads a number of threads.
+pub(crate) fn thread_count(text: &str) -> Result<NonZeroUsize, String> {
+    match at_least_one(text)? {
+        threads if threads.get() <= THREADS => Ok(threads),
+        _ => Err(format!("must be at most {THREADS}")),
+    }
+}
+
 /// Reads a count of what there must be one of at least.
 pub(crate) fn at_least_one(text: &str) -> Result<NonZeroUsize, &'static str> {
     text.parse().map_err(|error: ParseIntError| match error.kind() {
@@ -13,6 +24,13 @@ pub(crate) fn at_least_one(text: &str) -> Result<NonZeroUsize, &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn threads_are_not_countless() {
+        assert_eq!(thread_count("4096").map(NonZeroUsize::get), Ok(4096));
+        assert!(thread_count("4097").is_err_and(|error| error.contains("at most 4096")));
+        assert!(thread_count("0").is_err());
+    }
 
     #[test]
     fn a_count_is_one_or_more() {

@@ -6,7 +6,7 @@ use std::path::Path;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::count::at_least_one;
+use crate::count::{at_least_one, thread_count};
 use crate::worker::{Local, default_threads};
 
 /// How many workers this process has, and how many threads each.
@@ -16,7 +16,7 @@ pub(crate) struct LocalWorkers {
     #[arg(long, default_value = "1", value_parser = at_least_one)]
     workers: NonZeroUsize,
     /// Compute threads a worker; the machine's cores, shared among the workers, where absent
-    #[arg(long, value_parser = at_least_one)]
+    #[arg(long, value_parser = thread_count)]
     threads: Option<NonZeroUsize>,
 }
 

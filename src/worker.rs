@@ -10,7 +10,7 @@ use lyceum_worker::session::{self, Ended, Event, SessionError, SessionOptions};
 use lyceum_worker::work::{BuildOptions, build};
 use tokio_util::sync::CancellationToken;
 
-use crate::count::at_least_one;
+use crate::count::thread_count;
 use crate::output::tell;
 use crate::place::Cache;
 use crate::signals::Shutdown;
@@ -32,7 +32,7 @@ pub(crate) struct Worker {
     #[arg(long, value_name = "URL")]
     coordinator: String,
     /// Compute threads; the machine's cores where absent
-    #[arg(long, value_parser = at_least_one)]
+    #[arg(long, value_parser = thread_count)]
     threads: Option<NonZeroUsize>,
     /// A name for people; if absent the host's, where the system tells it
     #[arg(long)]

@@ -1,5 +1,6 @@
 //! The meta-parameters that a run begins with: drawn from its seed, or a model's.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -139,7 +140,11 @@ fn read(config: &InitialisationConfig) -> Result<(PathBuf, Vec<u8>), Initialisat
 fn check_drawn(config: &InitialisationConfig, layout: &Layout) -> Result<(), InitialisationError> {
     let names: Vec<_> = layout.entries().iter().map(|entry| entry.name.as_str()).collect();
     let problem = if let Some(part) = config.surplus(&names) {
-        format!("`{part}` is part of no tensor's name; there are {}", names.join(", "))
+        let parts: BTreeSet<_> = names.iter().flat_map(|name| name.split('.')).collect();
+        let parts = parts.into_iter().collect::<Vec<_>>().join(", ");
+        format!(
+            "`{part}` is no part of a tensor's name, which are what stands between dots: {parts}"
+        )
     } else if names.iter().all(|name| config.draws(name)) {
         "all tensors would be drawn, and the file would not matter".to_owned()
     } else {
@@ -242,7 +247,7 @@ mod tests {
         let smaller = error(preset, &file, &["network.conv4.filters=32"]);
         assert!(smaller.contains("[64, 1, 3, 3], where the run has [32, 1, 3, 3]"), "{smaller}");
         let unknown = error(preset, &file, &["initialisation.drawn=[\"hed\"]"]);
-        assert!(unknown.contains("`hed` is part of no tensor's name"), "{unknown}");
+        assert!(unknown.contains("`hed` is no part of a tensor's name"), "{unknown}");
         let all = error(preset, &file, &["initialisation.drawn=[\"encoder\"]"]);
         assert!(all.contains("all tensors"), "{all}");
     }

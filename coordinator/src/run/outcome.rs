@@ -37,7 +37,9 @@ pub struct Completed {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RunError {
     /// A range of a meta-step gave values that are not finite twice.
-    #[error("diverged: {job} gives values that are not finite in episodes {range}")]
+    #[error(
+        "diverged: {job} gives values that are not finite in episodes {range}: the learner's rate may be too high, or meta_optimizer.clip_norm missing"
+    )]
     Diverged {
         /// The job.
         job: Job,

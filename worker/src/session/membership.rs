@@ -305,7 +305,8 @@ impl Desk<'_> {
             }
             Message::Assignment(assignment) => self.assign(assignment.try_into()?),
             Message::Refusal(refusal) => {
-                tracing::warn!(reason = refusal.reason, "a submission was refused");
+                // The coordinator says what comes of it.
+                tracing::info!(reason = refusal.reason, "a submission was refused");
                 Ok(())
             }
             // The stream's end is the caller's affair.
