@@ -36,8 +36,11 @@ mod words;
 mod worker;
 
 use std::process::ExitCode;
+use std::{io, panic};
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use tokio::runtime::Runtime;
 
 /// Distributed, task-parallel meta-training.
 ///
@@ -91,15 +94,28 @@ fn keep_freed_memory() {
     drop(std::hint::black_box(Vec::<u8>::with_capacity(31 << 20)));
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+/// Tokio's runtime. Where the system has no more threads, or files, tokio panics, and would then wait for ever for the threads
+/// that it has begun.
+fn runtime() -> io::Result<Runtime> {
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(|panicked| {
+        let problem = panicked.payload_as_str().unwrap_or("the system refuses");
+        output::tell(&format!("error: cannot begin: {problem}"));
+        std::process::exit(1)
+    }));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    panic::set_hook(hook);
+    runtime
+}
+
+fn main() -> ExitCode {
     keep_freed_memory();
     let command = Cli::parse().command;
-    let ended = match log::begin() {
+    let started = log::begin().and_then(|()| runtime().context("cannot begin"));
+    let ended = started.and_then(|runtime| {
         // On one of the runtime's threads: this one would have to be woken up for every message.
-        Ok(()) => tokio::spawn(run(command)).await.map_err(anyhow::Error::from).flatten(),
-        Err(error) => Err(error),
-    };
+        runtime.block_on(async { tokio::spawn(run(command)).await })?
+    });
     match ended {
         Ok(status) => status,
         Err(error) => {

@@ -40,6 +40,8 @@ const PARTING: Duration = Duration::from_secs(5);
 const BEGINNING: Duration = Duration::from_secs(10);
 /// Messages from workers that may wait for the run; beyond it their connections wait.
 const INCOMING: usize = 1024;
+/// The pause where no connection could be accepted.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Why a run could not be served to its end.
 #[derive(Debug, thiserror::Error)]
@@ -151,22 +153,29 @@ async fn serve_services(
     match listener.socket {
         Socket::Tcp(listener) => {
             let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-            let incoming =
-                incoming.map(|stream| Ok::<_, io::Error>(Prompt::new(stream?, BEGINNING)));
-            server.serve_with_incoming_shutdown(incoming, hang_up.cancelled_owned()).await?;
+            server
+                .serve_with_incoming_shutdown(incoming.then(accepted), hang_up.cancelled_owned())
+                .await?;
         }
         #[cfg(unix)]
         Socket::Unix(UnixSocket { listener, file }) => {
             let incoming = UnixListenerStream::new(listener);
-            let incoming =
-                incoming.map(|stream| Ok::<_, io::Error>(Prompt::new(stream?, BEGINNING)));
             // The file goes before the socket is closed: from then on it may be another coordinator's.
             let hang_up = async move {
                 hang_up.cancelled_owned().await;
                 drop(file);
             };
-            server.serve_with_incoming_shutdown(incoming, hang_up).await?;
+            server.serve_with_incoming_shutdown(incoming.then(accepted), hang_up).await?;
         }
     }
     Ok(())
+}
+
+/// A connection, which is to begin in time. Where there is none to be had, as where the process has no file left for it, the next
+/// attempt waits a little: it would fail at once, again and again.
+async fn accepted<S>(stream: io::Result<S>) -> io::Result<Prompt<S>> {
+    if stream.is_err() {
+        tokio::time::sleep(PAUSE).await;
+    }
+    Ok(Prompt::new(stream?, BEGINNING))
 }

@@ -377,3 +377,18 @@ fn a_learned_optimizer_is_compared_with_hand_made_ones() {
         evaluate(&["--set", "data.quadratics.dimension=17", "--episodes", "3", "--out", "other"]);
     assert_eq!(longer["episodes"], 3);
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_process_that_the_system_gives_nothing_says_so_and_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let command = lyceum(folder.path(), &["config", "--list"]);
+    for files in ["5", "6"] {
+        let mut starved = std::process::Command::new("sh");
+        starved.args(["-c", "ulimit -n $1 && exec \"$0\" config --list"]);
+        let output = starved.arg(command.get_program()).arg(files).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.starts_with("error: cannot begin: ") && said.contains("files"), "{said}");
+    }
+}

@@ -27,6 +27,8 @@ pub use pack_cache::PackCacheError;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How often a worker that has joined dials again for messages that make no sense.
+const MOST_BROKEN: u32 = 3;
 
 /// How a worker joins.
 #[derive(Clone, Debug)]
@@ -185,6 +187,7 @@ pub async fn run_observed(
     let begin = Instant::now();
     let mut engine: Option<Engine> = None;
     let (mut joined_ever, mut told) = (false, false);
+    let mut broken = 0;
     let mut pause = FIRST_PAUSE;
     let ended = loop {
         let mut membership = Membership {
@@ -205,6 +208,13 @@ pub async fn run_observed(
         }
         let problem = match ended {
             Ok(()) => break Ok(Ended::Finished),
+            // What does not fit its digest may have been broken on its way.
+            Err(Interruption::Fatal(SessionError::Wire(error)))
+                if joined && broken < MOST_BROKEN =>
+            {
+                broken += 1;
+                format!("the coordinator sent {error}")
+            }
             Err(Interruption::Fatal(error)) => break Err(error),
             Err(Interruption::Lost(problem)) => problem,
         };
