@@ -232,6 +232,7 @@ impl Evaluate {
             accuracy: None,
             interval: None,
             episodes: 0,
+            size: Some(evaluated.size.into()),
             episode_list: list.map(|list| list.digest().to_string()),
             loss: None,
             transductive: self.mode.norm.is_transductive(config),

@@ -2,17 +2,18 @@
 
 use std::path::Path;
 
-use lyceum_common::config::RunConfig;
+use lyceum_common::config::{LearnerConfig, RunConfig};
 use lyceum_common::ids::{Digest, MetaStep};
 use lyceum_coordinator::checkpoint::read_model;
 use lyceum_coordinator::enterprise::{check_same, layout_of};
 use lyceum_coordinator::metrics::{History, TestResult};
 use lyceum_coordinator::run::Snapshot;
 use lyceum_coordinator::run_folder::RunFolder;
+use lyceum_worker::episodes::EpisodeSize;
 
 use crate::output::tell;
 use crate::place::{Places, open_run};
-use crate::summary::Summary;
+use crate::summary::{Size, Summary};
 
 /// What a run came to.
 #[derive(Debug)]
@@ -72,6 +73,7 @@ impl Finished {
             accuracy: None,
             interval: None,
             episodes: 0,
+            size: size_of(config),
             episode_list: None,
             loss: None,
             transductive: config.is_transductive(None),
@@ -87,4 +89,10 @@ impl Finished {
             None => summary,
         }
     }
+}
+
+/// The size of a test episode, which an optimizee has none of.
+fn size_of(config: &RunConfig) -> Option<Size> {
+    let is_few_shot = !matches!(config.learner, LearnerConfig::LearnedOptimizer(_));
+    is_few_shot.then(|| EpisodeSize::of_evaluation(config).into())
 }

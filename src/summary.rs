@@ -1,10 +1,38 @@
 //! What a run or an evaluation ends with: a small table, or one JSON object.
 
 use lyceum_common::report::Estimate;
+use lyceum_worker::episodes::EpisodeSize;
 use serde::Serialize;
 
 use crate::output::print;
-use crate::words::{elapsed, rate};
+use crate::words::{counted, elapsed, rate};
+
+/// The size of an episode.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Size {
+    pub(crate) ways: usize,
+    pub(crate) shots: usize,
+    /// A class.
+    pub(crate) queries: usize,
+}
+
+impl From<EpisodeSize> for Size {
+    fn from(EpisodeSize { ways, shots, queries }: EpisodeSize) -> Self {
+        Self { ways, shots, queries }
+    }
+}
+
+impl Size {
+    fn text(self, has_classes: bool) -> String {
+        let Self { ways, shots, queries } = self;
+        let queries = counted(queries, "query", "queries");
+        if has_classes {
+            format!("{ways}-way {shots}-shot, {queries} a class")
+        } else {
+            format!("{shots}-shot, {queries}")
+        }
+    }
+}
 
 /// The end of a run or of an evaluation.
 #[derive(Debug, Serialize)]
@@ -17,6 +45,9 @@ pub(crate) struct Summary {
     pub(crate) interval: Option<f64>,
     /// Test episodes.
     pub(crate) episodes: u64,
+    /// Of few-shot episodes.
+    #[serde(flatten)]
+    pub(crate) size: Option<Size>,
     /// The digest of the list of these episodes, where they can be listed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) episode_list: Option<String>,
@@ -78,6 +109,7 @@ impl Summary {
         if self.loss.is_some_and(|loss| !loss.is_finite()) {
             rows.push(("diverged", "one of these or more: the loss is not finite".to_owned()));
         }
+        rows.extend(self.size.map(|size| ("each", size.text(self.accuracy.is_some()))));
         // What is no classification has no batch norm, which examples could see one another through.
         if self.accuracy.is_some() {
             let transductive = if self.transductive { "yes" } else { "no" };
@@ -131,6 +163,7 @@ mod tests {
             accuracy: None,
             interval: None,
             episodes: 0,
+            size: None,
             episode_list: None,
             loss: None,
             transductive: false,

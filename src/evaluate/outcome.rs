@@ -8,7 +8,6 @@ use serde::Serialize;
 use crate::output::print;
 use crate::summary::{self, Summary};
 use crate::trained::{Evaluated, Model, Origin, steps_of};
-use crate::words::counted;
 
 /// The result of an evaluation: the figure, and all that it is of.
 #[derive(Debug, Serialize)]
@@ -22,9 +21,6 @@ pub(super) struct Outcome {
     /// The kind of data, or the name of another data set.
     data: String,
     split: String,
-    ways: usize,
-    shots: usize,
-    queries: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     inner_steps: Option<usize>,
     /// In how many episodes the loss is infinite, or no number.
@@ -34,9 +30,6 @@ pub(super) struct Outcome {
     /// What the table calls the figure.
     #[serde(skip)]
     figure: &'static str,
-    /// Whether episodes have classes.
-    #[serde(skip)]
-    has_classes: bool,
     /// Whether there is batch norm, which query examples may see one another through.
     #[serde(skip)]
     normalises: bool,
@@ -58,14 +51,10 @@ impl Outcome {
             origin: model.origin.clone(),
             data: data.to_owned(),
             split: evaluated.split.to_string(),
-            ways: evaluated.size.ways,
-            shots: evaluated.size.shots,
-            queries: evaluated.size.queries,
             inner_steps: steps_of(config),
             diverged: diverged(&evaluated.reports),
             kept: evaluated.kept.place(),
             figure: figure(evaluated.split, has_classes),
-            has_classes,
             normalises: config.is_transductive(Some(true)),
         }
     }
@@ -84,27 +73,17 @@ impl Outcome {
         // How many of them diverged is known here.
         rows.retain(|(name, _)| *name != "diverged");
         rows.retain(|(name, _)| *name != "transductive" || self.normalises);
-        let rest = rows.split_off(rows.len().min(2));
         if self.diverged > 0 {
-            rows.push(("diverged", format!("{} of these", self.diverged)));
+            rows.insert(rows.len().min(2), ("diverged", format!("{} of these", self.diverged)));
         }
-        rows.push(("each", self.size()));
+        let each = rows.iter().position(|(name, _)| *name == "each");
+        let rest = rows.split_off(each.map_or(rows.len().min(2), |at| at + 1));
         rows.push(("data", format!("{}, {} split", self.data, self.split)));
         rows.extend(self.inner_steps.map(|steps| ("inner steps", steps.to_string())));
         rows.push(("model", self.origin.to_string()));
         rows.extend(rest);
         rows.extend(self.kept.clone().map(|file| ("kept in", file)));
         rows
-    }
-
-    /// The size of an episode.
-    fn size(&self) -> String {
-        let &Self { ways, shots, queries, .. } = self;
-        if self.has_classes {
-            format!("{ways}-way {shots}-shot, {} a class", counted(queries, "query", "queries"))
-        } else {
-            format!("{shots}-shot, {}", counted(queries, "query", "queries"))
-        }
     }
 }
 
