@@ -15,6 +15,10 @@ const PARTIAL: &str = ".lyceum-partial-";
 /// # Errors
 /// Where the file system refuses.
 pub fn begin(folder: &Path) -> io::Result<NamedTempFile> {
+    // Where there is no such folder its own name is told, and not that of the partial file.
+    if !folder.as_os_str().is_empty() {
+        fs::metadata(folder)?;
+    }
     remove_abandoned(folder);
     let mut builder = tempfile::Builder::new();
     builder.prefix(PARTIAL);

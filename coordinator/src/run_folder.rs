@@ -54,10 +54,15 @@ impl RunFolder {
             .unwrap_or_else(|| Err(failed(runs, io::ErrorKind::AlreadyExists.into())))?;
         durable::sync_folder(runs).map_err(|source| failed(runs, source))?;
         let folder = Self { path, config: config.to_owned() };
-        folder.create_parts()?;
         let file = folder.config_file();
-        durable::write(&file, config.as_bytes()).map_err(|source| failed(&file, source))?;
-        Ok(folder)
+        let begun = folder.create_parts().and_then(|()| {
+            durable::write(&file, config.as_bytes()).map_err(|source| failed(&file, source))
+        });
+        if begun.is_err() {
+            // It is nobody's, and would be in the next one's way.
+            let _ = fs::remove_dir_all(&folder.path);
+        }
+        begun.map(|()| folder)
     }
 
     /// The last of the runs below `runs` that are in the way of a new one called `name`, and are not over.

@@ -81,6 +81,13 @@ pub fn get(name: &str) -> Option<&'static str> {
     PRESETS.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
 }
 
+/// The first preset with a table of this name.
+pub(super) fn with_table(table: &str) -> Option<&'static str> {
+    let head = format!("[{table}]");
+    let has_it = |text: &str| text.lines().any(|line| line == head);
+    PRESETS.iter().find(|(_, text)| has_it(text)).map(|(name, _)| *name)
+}
+
 /// What the preset of this name is: the first paragraph of its comment, in one line.
 #[must_use]
 pub fn summary(name: &str) -> Option<String> {

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::super::ConfigError;
+use super::super::{ConfigError, presets};
 use super::nearest;
 
 /// A TOML text that remembers its keys' lines.
@@ -180,7 +180,12 @@ fn explain(
     match quoted(message).collect::<Vec<_>>().as_slice() {
         [name] if message.starts_with("missing field") => {
             let missing = below(name);
-            let problem = with_choices("the key is missing", choices(&missing));
+            let mut problem = with_choices("the key is missing", choices(&missing));
+            // Another kind begins with none of its keys.
+            let is_kind = key.starts_with("learner.") || key.starts_with("network.");
+            if let Some(preset) = presets::with_table(key).filter(|_| is_kind) {
+                problem += &format!("; preset {preset} has a whole {key}");
+            }
             ConfigError::new(missing, problem)
         }
         [name, known @ ..] if message.starts_with("unknown field") => {

@@ -82,10 +82,13 @@ fn an_override_that_is_wrong_is_named_with_the_key_and_the_nearest_known_one() {
         ),
         ("training.meta_steps=0", "training.meta_steps: must be from 1 to 1000000000000, and is 0"),
         ("name=3", "name: expected a string, found integer `3`"),
-        ("network=mlp", "network.mlp.hidden: the key is missing"),
+        (
+            "network=mlp",
+            "network.mlp.hidden: the key is missing; preset sinusoid-maml has a whole network.mlp",
+        ),
         (
             "network.mlp.hidden=[64]",
-            "network.mlp.activation: the key is missing; one of relu, tanh, sigmoid",
+            "network.mlp.activation: the key is missing; one of relu, tanh, sigmoid; preset sinusoid-maml has a whole network.mlp",
         ),
         ("network={}", "network: exactly one kind must be given here; one of conv4, mlp, linear"),
         (
@@ -94,7 +97,7 @@ fn an_override_that_is_wrong_is_named_with_the_key_and_the_nearest_known_one() {
         ),
         (
             "learner=reptile",
-            "learner.reptile.inner_optimizer: the key is missing; one of sgd, adam",
+            "learner.reptile.inner_optimizer: the key is missing; one of sgd, adam; preset omniglot-reptile-5w1s has a whole learner.reptile",
         ),
         (
             "data.omniglot.path=there",
