@@ -385,7 +385,10 @@ fn a_process_that_the_system_gives_nothing_says_so_and_ends() {
     let command = lyceum(folder.path(), &["config", "--list"]);
     for files in ["5", "6"] {
         let mut starved = std::process::Command::new("sh");
-        starved.args(["-c", "ulimit -n $1 && exec \"$0\" config --list"]);
+        // What this process has inherited is none of the ones that count.
+        let close = "exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-";
+        let script = format!("{close}; ulimit -n $1 && exec \"$0\" config --list");
+        starved.args(["-c", &script]);
         let output = starved.arg(command.get_program()).arg(files).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{said}");
