@@ -2,7 +2,7 @@
 
 use std::num::{IntErrorKind, NonZeroUsize, ParseIntError};
 
-/// The most threads that a worker may have.
+/// The most threads that one process is given; the protocol would let it have more.
 const THREADS: usize = 4096;
 
 /// Reads a number of threads.

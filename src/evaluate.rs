@@ -232,7 +232,7 @@ impl Evaluate {
             accuracy: None,
             interval: None,
             episodes: 0,
-            size: Some(evaluated.size.into()),
+            size: Some(evaluated.size),
             episode_list: list.map(|list| list.digest().to_string()),
             loss: None,
             transductive: self.mode.norm.is_transductive(config),

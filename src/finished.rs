@@ -13,7 +13,7 @@ use lyceum_worker::episodes::EpisodeSize;
 
 use crate::output::tell;
 use crate::place::{Places, open_run};
-use crate::summary::{Size, Summary};
+use crate::summary::Summary;
 
 /// What a run came to.
 #[derive(Debug)]
@@ -92,7 +92,7 @@ impl Finished {
 }
 
 /// The size of a test episode, which an optimizee has none of.
-fn size_of(config: &RunConfig) -> Option<Size> {
+fn size_of(config: &RunConfig) -> Option<EpisodeSize> {
     let is_few_shot = !matches!(config.learner, LearnerConfig::LearnedOptimizer(_));
-    is_few_shot.then(|| EpisodeSize::of_evaluation(config).into())
+    is_few_shot.then(|| EpisodeSize::of_evaluation(config))
 }

@@ -5,34 +5,7 @@ use lyceum_worker::episodes::EpisodeSize;
 use serde::Serialize;
 
 use crate::output::print;
-use crate::words::{counted, elapsed, rate};
-
-/// The size of an episode.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub(crate) struct Size {
-    pub(crate) ways: usize,
-    pub(crate) shots: usize,
-    /// A class.
-    pub(crate) queries: usize,
-}
-
-impl From<EpisodeSize> for Size {
-    fn from(EpisodeSize { ways, shots, queries }: EpisodeSize) -> Self {
-        Self { ways, shots, queries }
-    }
-}
-
-impl Size {
-    fn text(self, has_classes: bool) -> String {
-        let Self { ways, shots, queries } = self;
-        let queries = counted(queries, "query", "queries");
-        if has_classes {
-            format!("{ways}-way {shots}-shot, {queries} a class")
-        } else {
-            format!("{shots}-shot, {queries}")
-        }
-    }
-}
+use crate::words::{self, counted, elapsed, rate};
 
 /// The end of a run or of an evaluation.
 #[derive(Debug, Serialize)]
@@ -47,7 +20,7 @@ pub(crate) struct Summary {
     pub(crate) episodes: u64,
     /// Of few-shot episodes.
     #[serde(flatten)]
-    pub(crate) size: Option<Size>,
+    pub(crate) size: Option<EpisodeSize>,
     /// The digest of the list of these episodes, where they can be listed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) episode_list: Option<String>,
@@ -102,14 +75,14 @@ impl Summary {
             (Some(accuracy), _) => {
                 ("test accuracy", format!("{:.2} %{}", 100.0 * accuracy, interval(100.0, 2)))
             }
-            (None, Some(loss)) => ("test loss", format!("{loss:.4}{}", interval(1.0, 4))),
+            (None, Some(loss)) => ("test loss", words::loss(loss) + &interval(1.0, 4)),
             (None, None) => ("test", "none".to_owned()),
         };
         let mut rows = vec![tested, ("episodes", self.episodes.to_string())];
         if self.loss.is_some_and(|loss| !loss.is_finite()) {
             rows.push(("diverged", "one of these or more: the loss is not finite".to_owned()));
         }
-        rows.extend(self.size.map(|size| ("each", size.text(self.accuracy.is_some()))));
+        rows.extend(self.size.map(|size| ("each", each(size, self.accuracy.is_some()))));
         // What is no classification has no batch norm, which examples could see one another through.
         if self.accuracy.is_some() {
             let transductive = if self.transductive { "yes" } else { "no" };
@@ -142,6 +115,16 @@ impl Summary {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference over")]
 fn is_zero(rate: &f64) -> bool {
     *rate == 0.0
+}
+
+/// The size of an episode in words.
+fn each(EpisodeSize { ways, shots, queries }: EpisodeSize, has_classes: bool) -> String {
+    let queries = counted(queries, "query", "queries");
+    if has_classes {
+        format!("{ways}-way {shots}-shot, {queries} a class")
+    } else {
+        format!("{shots}-shot, {queries}")
+    }
 }
 
 /// Rows below one another, their values too.

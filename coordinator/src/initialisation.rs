@@ -124,8 +124,9 @@ const REMEDY: &str = ": initialisation.drawn has it drawn where it is named ther
 fn read(config: &InitialisationConfig) -> Result<(PathBuf, Vec<u8>), InitialisationError> {
     let is_folder = config.from.is_dir();
     let path = if is_folder { config.from.join(MODEL) } else { config.from.clone() };
-    let is_over = RunFolder::open(&config.from).map_or(path.exists(), |run| run.is_over());
-    if is_folder && !is_over {
+    // A folder may be no run's, and hold a model all the same.
+    let is_over = || RunFolder::open(&config.from).map_or(path.exists(), |run| run.is_over());
+    if is_folder && !is_over() {
         let problem = format!(
             "holds no {MODEL} of a run that is over; `lyceum export` writes a checkpoint's parameters"
         );

@@ -65,7 +65,10 @@ impl Group<'_> {
         let seeds = self.seeds.len();
         let diverged = self.seeds.values().flatten().map(|row| row.diverged).sum();
         let first = self.first.clone();
-        Some(Row { run, seeds, obtained, diverged, hand_made: None, seconds, ..first })
+        // Each seed draws episodes of its own.
+        let episode_list = None;
+        let hand_made = None;
+        Some(Row { run, seeds, obtained, diverged, episode_list, hand_made, seconds, ..first })
     }
 
     /// The mean over seeds, with the half-width of its 95 % interval. A seed counts once, with the mean of its rows: runs of
@@ -122,7 +125,7 @@ mod tests {
             measure: Measure::Accuracy,
             obtained: Estimate { mean, interval: 0.5 },
             diverged: Some(0),
-            episode_list: None,
+            episode_list: Some(format!("list of {mean}")),
             hand_made: None,
             published: vec![Published {
                 data: "glyphs".to_owned(),
@@ -172,6 +175,7 @@ mod tests {
             "| mean of 3 seeds: a, b, c | 5-way | 99.00 % ± 2.48 | 98.7 % (A) | there | 2.3 min |"
         );
         assert_eq!(rows[0].json()["seeds"], 3);
+        assert!(rows[0].json()["episode_list"].is_null(), "each seed has its own");
         assert!(means(&runs[..1]).is_empty(), "one seed has no mean");
     }
 

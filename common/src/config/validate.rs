@@ -53,6 +53,9 @@ impl RunConfig {
 
     /// Refuses a choice that nothing would heed.
     fn validate_transductive(&self) -> Result<(), ConfigError> {
+        if self.episode.transductive.is_none() {
+            return Ok(());
+        }
         let problem = if matches!(self.learner, LearnerConfig::LearnedOptimizer(_)) {
             "an optimizee's minibatches are normalised by themselves, always"
         } else if !self.normalises() {
@@ -60,8 +63,7 @@ impl RunConfig {
         } else {
             return Ok(());
         };
-        let chosen = self.episode.transductive.is_some();
-        if chosen { Err(ConfigError::new("episode.transductive", problem)) } else { Ok(()) }
+        Err(ConfigError::new("episode.transductive", problem))
     }
 
     /// Refuses a precision that nothing in the run would have.

@@ -60,6 +60,14 @@ impl Foreign {
         Ok(foreign)
     }
 
+    /// Ends its direction, and gives how the coordinator ends the other.
+    pub(crate) async fn leave(self) -> Result<(), Status> {
+        let Self { up, mut down, .. } = self;
+        drop(up);
+        while down.message().await?.is_some() {}
+        Ok(())
+    }
+
     pub(crate) async fn send(&self, message: Up) {
         // A coordinator that has hung up is met with when reading.
         let _ = self.up.send(pb::WorkerMessage { message: Some(message) }).await;

@@ -37,6 +37,15 @@ async fn another_version_of_the_protocol_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_leaves_is_let_go_without_an_error() {
+    let coordinator = Coordinator::start(config(&[])).await;
+    let worker = Foreign::join(&coordinator.address, 1, 0).await.unwrap();
+    worker.leave().await.unwrap();
+    coordinator.shutdown.cancel();
+    assert!(matches!(coordinator.outcome().await.0, Outcome::Stopped { .. }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rubbish_is_refused_and_changes_no_bit() {
     let config = config(&["farm.assignment=3"]);
     let expected = undisturbed(config.clone()).await;
@@ -83,6 +92,11 @@ fn hello(threads: u32) -> Up {
     Up::Hello(pb::Hello { protocol_version: 1, name, threads, instruction_set })
 }
 
+fn named(name: &str) -> Up {
+    let (name, instruction_set) = (name.into(), "abacus".into());
+    Up::Hello(pb::Hello { protocol_version: 1, name, threads: 1, instruction_set })
+}
+
 /// How the coordinator parts with a worker that says this, stays on the line, and computes nothing.
 async fn parted(address: &str, said: Vec<Up>) -> Status {
     let mut client = pb::FarmClient::connect(format!("http://{address}")).await.unwrap();
@@ -112,6 +126,7 @@ async fn messages_out_of_turn_are_refused_by_what_was_expected() {
     for (said, expected) in [
         (vec![ready()], "hello: missing"),
         (vec![hello(0)], "hello.threads: 0 is not in 1..="),
+        (vec![named("\u{1b}[31mred")], "hello.name: holds a control character"),
         (vec![hello(1), hello(1)], "ready: missing"),
         (vec![hello(1), chunk()], "ready: missing"),
         (vec![hello(1), ready(), ready()], "message: a submission is expected"),

@@ -23,6 +23,8 @@ enum Answer {
     WelcomeAlone,
     /// A welcome, and the run is over.
     WelcomeAndEnd,
+    /// A welcome, and another one, which makes no sense.
+    WelcomeTwice,
     /// There is no such service here.
     Stranger,
     /// None.
@@ -50,6 +52,7 @@ impl pb::Farm for Script {
         match answer {
             Answer::WelcomeAlone => {}
             Answer::WelcomeAndEnd => messages.push(Down::Finished(pb::Finished {})),
+            Answer::WelcomeTwice => messages.push(messages[0].clone()),
             Answer::Stranger => return Err(Status::unimplemented("")),
             Answer::Silence => std::future::pending().await,
         }
@@ -88,6 +91,16 @@ async fn who_was_welcome_once_tries_again_whatever_answers_meanwhile() {
     let answers = &[Answer::WelcomeAlone, Answer::Stranger, Answer::WelcomeAndEnd];
     let (ended, calls) = follow(answers).await;
     assert_eq!((ended.unwrap(), calls), (Ended::Finished, 3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_makes_no_sense_is_borne_a_few_times() {
+    let answers = &[Answer::WelcomeTwice, Answer::WelcomeTwice, Answer::WelcomeAndEnd];
+    let (ended, calls) = follow(answers).await;
+    assert_eq!((ended.unwrap(), calls), (Ended::Finished, 3));
+    let (ended, calls) = follow(&[Answer::WelcomeTwice]).await;
+    assert!(matches!(ended, Err(SessionError::Wire(_))), "{ended:?}");
+    assert_eq!(calls, 4);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -31,7 +31,7 @@ pub(crate) use optimizee::optimizee_source;
 pub use sinusoid::SinusoidSource;
 
 /// How many classes an episode has, and how many examples of each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct EpisodeSize {
     /// Classes; one in regression.
     pub ways: usize,

@@ -17,7 +17,7 @@ const KINDS: [&str; 8] = [
 ];
 
 /// Keys that nothing need stand at, and that [`OFF`] leaves without a value.
-pub(super) const OPTIONS: [&str; 17] = [
+const OPTIONS: [&str; 17] = [
     "initialisation",
     "initialisation.digest",
     "episode.evaluation_ways",
@@ -201,3 +201,6 @@ fn insert(table: &mut Table, prefix: &mut String, path: &[String], value: &Value
         insert(inner, prefix, rest, value);
     }
 }
+
+#[cfg(test)]
+mod tests;
