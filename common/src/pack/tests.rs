@@ -161,6 +161,9 @@ proptest! {
     #[test]
     fn no_bytes_make_the_reader_panic((rows, columns, channels, classes) in packs(), at: prop::sample::Index, value: u8, cut: prop::sample::Index) {
         let mut bytes = build(rows, columns, channels, &classes).bytes().to_vec();
+        // With another byte it may be a pack of another length, which a part of it is; of this one, no part is whole.
+        let part = bytes[..cut.index(bytes.len())].to_vec();
+        prop_assert!(Pack::from_bytes(part).is_err());
         let place = at.index(bytes.len());
         bytes[place] = value;
         if let Ok(pack) = Pack::from_bytes(bytes.clone()) {
@@ -172,6 +175,6 @@ proptest! {
             }
         }
         bytes.truncate(cut.index(bytes.len()));
-        prop_assert!(Pack::from_bytes(bytes).is_err());
+        let _ = Pack::from_bytes(bytes);
     }
 }
